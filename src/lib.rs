@@ -1,0 +1,34 @@
+//! deskinit: the PID 1 of graphical containers.
+//!
+//! The map of the house; imports run downwards only, and `tests/layering.rs` reads the `use` lines and fails on any
+//! other edge.
+//!
+//! ```text
+//!  main → roles        run, serve, health, status, config: what the command line asks for
+//!          │
+//!          ├─ supervisor   PID 1: services, reaping, signals, exit code        (→ sys)
+//!          ├─ xserver      how an X server is started: display number, cookie  (→ sys)
+//!          ├─ server       listeners, connections, hub of sessions, encode pool
+//!          ├─ http         page, websocket, probes, metrics
+//!          ├─ desktop      the only X client: capture, input, clipboard …      (→ sys)
+//!          │
+//!          ├─ rfb  encode  screen     the protocol, the encodings, the latest picture: pure
+//!          └─ pixel                   rectangles, regions, formats, frames: pure
+//!
+//!  config, telemetry: for roles.   sys: all unsafe code and raw system calls.
+//! ```
+
+pub mod config;
+pub mod desktop;
+pub mod encode;
+pub mod http;
+pub mod pixel;
+pub mod rfb;
+pub mod roles;
+pub mod screen;
+pub mod server;
+pub mod supervisor;
+#[allow(unsafe_code)]
+pub mod sys;
+pub mod telemetry;
+pub mod xserver;
