@@ -1,0 +1,1 @@
+import RFB from "@novnc/novnc"; console.log(RFB)
