@@ -2,4 +2,7 @@
 //!
 //! One binary, so that the library is linked once; each module is an area.
 
+mod encode;
 mod layering;
+mod rfb_client;
+mod support;
