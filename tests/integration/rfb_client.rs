@@ -73,10 +73,11 @@ fn rect(x: u16, y: u16, w: u16, h: u16, encoding: i32, body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn vnc_authentication_gives_the_known_answer() {
-    // The known key schedule of "password", seen by encrypting nothing but zeros.
-    let known = [0xdb, 0xd8, 0x3c, 0xfd, 0x72, 0x7a, 0x14, 0x58];
+    // How password files hold "password": encrypted by a key that everybody knows.
+    let known = response("\x17\x52\x6b\x06\x23\x4e\x58\x07", b"password");
+    assert_eq!(known, [0xdb, 0xd8, 0x3c, 0xfd, 0x72, 0x7a, 0x14, 0x58]);
+    // Only the first eight characters count.
     let zeros = response("password", &[0; 16]);
-    assert_eq!(zeros, [known, known].concat());
     assert_eq!(zeros, response("password and more", &[0; 16]));
     assert_ne!(zeros, response("passwore", &[0; 16]));
 }
