@@ -9,8 +9,9 @@
 //! ```
 //!
 //! *Delay* is the shortest time of a round (about one round trip) less the shortest time ever seen, which is the link
-//! without a queue. An update larger than the window queues behind itself, through no fault of the link: the time that
-//! this must take is taken off first. The idea, delay instead of loss as the sign of a full queue, is that of TCP Vegas.
+//! without a queue. A large update queues behind itself, through no fault of the link: the time that this takes at the
+//! rate that was seen is taken off first. The idea, delay instead of loss as the sign of a full queue, is that of TCP
+//! Vegas.
 //!
 //! A client without fences is paced by its requests: whoever asks has dealt with what it was sent.
 
@@ -53,8 +54,8 @@ struct Ping {
     /// Bytes sent before it.
     position: u64,
     at: Instant,
-    /// How many bytes more than the window were in flight with it.
-    excess: u64,
+    /// Bytes of its update, or how many more than the window were in flight with it: what queues behind itself.
+    own: u64,
     /// The window was what held the next update back.
     limited: bool,
 }
@@ -82,6 +83,10 @@ pub struct Flow {
     pings: VecDeque<Ping>,
     shortest: Option<Duration>,
     smoothed: Option<Duration>,
+    /// Bytes a second that a busy link has delivered.
+    rate: Option<f64>,
+    /// Position and time of the last answer.
+    answer: Option<(u64, Instant)>,
     round: Round,
     last: Option<Instant>,
 }
@@ -99,6 +104,8 @@ impl Default for Flow {
             pings: VecDeque::new(),
             shortest: None,
             smoothed: None,
+            rate: None,
+            answer: None,
             round: Round::default(),
             last: None,
         }
@@ -158,6 +165,7 @@ impl Flow {
         let idle = self.in_flight() == 0 && self.last.is_none_or(|last| now - last >= IDLE);
         if idle {
             self.shortest = None;
+            self.rate = None;
             self.starting = true;
             self.window = self.window.min(INITIAL_WINDOW);
             self.round = Round {
@@ -185,7 +193,7 @@ impl Flow {
             id,
             position: self.sent,
             at: now,
-            excess: in_flight.saturating_sub(self.window),
+            own: in_flight.saturating_sub(self.window).max(bytes),
             limited: in_flight >= self.window,
         });
         Some(id)
@@ -222,8 +230,17 @@ impl Flow {
         let base = self.shortest.map_or(time, |s| s.min(time));
         self.shortest = Some(base);
 
-        // At best the link carries one window in one base time; that is how long the excess took at least.
-        let own = base.mul_f64(ping.excess as f64 / self.window as f64);
+        if let Some((position, at)) = self.answer.replace((ping.position, now))
+            && ping.at < at
+            && at < now
+        {
+            // The link was busy from one answer to the next.
+            let rate = (ping.position - position) as f64 / (now - at).as_secs_f64();
+            self.rate = Some(self.rate.map_or(rate, |r| rate.max(r * 0.95 + rate * 0.05)));
+        }
+        // Nothing is known of the rate yet: at best the link carries one window in one base time.
+        let rate = self.rate.unwrap_or(self.window as f64 / base.as_secs_f64());
+        let own = Duration::from_secs_f64(ping.own as f64 / rate.max(1.0));
         let time = time.saturating_sub(own).max(base);
         self.round.shortest = Some(self.round.shortest.map_or(time, |s| s.min(time)));
         self.round.limited |= ping.limited;
@@ -243,7 +260,7 @@ impl Flow {
         };
         let delay = shortest - base;
         let low = LOW.max(base / 8);
-        let high = HIGH.max(base / 2);
+        let high = HIGH.max(base / 4);
         if delay > high {
             self.starting = false;
             // What the link carries in the time that it should take.
@@ -347,12 +364,13 @@ mod tests {
         ] {
             let (throughput, queue) = run(rate, Duration::from_millis(delay), size);
             assert!(
-                throughput > 0.75 * rate,
+                throughput > 0.9 * rate,
                 "{rate} {delay} {size}: {throughput}"
             );
-            let one = size as f64 / rate;
+            // Less than a round trip of queue, and the update that is being sent.
+            let (one, round_trip) = (size as f64 / rate, delay as f64 / 1000.0);
             assert!(
-                queue < 0.1 + 2.0 * one,
+                queue < round_trip.max(0.02) + one,
                 "{rate} {delay} {size}: queue of {queue} s"
             );
         }
