@@ -37,11 +37,10 @@ impl KeyType {
         self.entries.iter().find(|(mods, _)| *mods == relevant).map_or(0, |(_, level)| usize::from(*level))
     }
 
-    /// Every combination of the mask's modifiers that selects `level`.
-    fn combinations(&self, level: usize) -> impl Iterator<Item = u8> {
-        let plain = (level == 0 && !self.entries.iter().any(|(mods, _)| *mods == 0)).then_some(0);
-        let listed = self.entries.iter().filter(move |(_, l)| usize::from(*l) == level).map(|(mods, _)| *mods);
-        plain.into_iter().chain(listed)
+    /// Every combination of the mask's modifiers that selects `level` and differs from `now` only in `changeable` ones.
+    fn combinations(&self, level: usize, now: u8, changeable: u8) -> impl Iterator<Item = u8> {
+        let (fixed, vary) = (now & self.mask & !changeable, self.mask & changeable);
+        (0..=u8::MAX).filter(move |subset| subset & !vary == 0).map(move |subset| fixed | subset).filter(move |&mods| self.level(mods) == level)
     }
 }
 
@@ -263,7 +262,7 @@ impl Keymap {
                     continue;
                 }
                 for (number, _) in group.levels.iter().enumerate().filter(|(_, l)| l.keysym != 0 && accept(l.keysym)) {
-                    for mods in group.key_type.combinations(number) {
+                    for mods in group.key_type.combinations(number, state.mods(), self.fakeable) {
                         let Some((release, press)) = self.fakes(state, group.key_type.mask, mods) else { continue };
                         if !touch_mods && !(release.is_empty() && press.is_empty()) {
                             continue;
@@ -288,8 +287,8 @@ impl Keymap {
     fn fakes(&self, state: &State, mask: u8, wanted: u8) -> Option<(Vec<u8>, Vec<u8>)> {
         let now = state.mods() & mask;
         let (clear, set) = (now & !wanted, wanted & !now);
-        // What is locked stays after its key went up; and Control or Alt are the user's, never ours.
-        if (clear | set) & !self.fakeable != 0 || clear & (state.locked | state.latched) != 0 {
+        // What is locked stays when its key goes up.
+        if clear & (state.locked | state.latched) != 0 {
             return None;
         }
         let mut release = Vec::new();
