@@ -23,8 +23,8 @@ use x11rb::protocol::xfixes::{self, ConnectionExt as _, SelectionEventMask};
 use x11rb::protocol::xproto::{
     Atom, ConnectionExt as _, CreateWindowAux, EventMask, Property, PropertyNotifyEvent, Timestamp, Window, WindowClass,
 };
-use x11rb::rust_connection::RustConnection;
 
+use super::connect::Link;
 use fetch::Fetch;
 use offer::Offer;
 
@@ -70,7 +70,7 @@ pub(crate) struct Clipboard {
 
 impl Clipboard {
     /// Watches CLIPBOARD, and PRIMARY if `primary`.
-    pub(crate) fn new(conn: &RustConnection, root: Window, primary: bool, now: Instant) -> Result<Clipboard, ReplyOrIdError> {
+    pub(crate) fn new(conn: &Link, root: Window, primary: bool, now: Instant) -> Result<Clipboard, ReplyOrIdError> {
         let atoms = Atoms::new(conn)?;
         let version = conn.xfixes_query_version(5, 0)?;
         // A late answer to an abandoned request must not be taken for the next one's: each request has its own property.
@@ -98,7 +98,7 @@ impl Clipboard {
     }
 
     /// A client's text becomes the text of both selections.
-    pub(crate) fn own(&mut self, conn: &RustConnection, text: Arc<str>) -> Result<(), ReplyError> {
+    pub(crate) fn own(&mut self, conn: &Link, text: Arc<str>) -> Result<(), ReplyError> {
         if text.len() > LARGEST {
             debug!(bytes = text.len(), "a client's clipboard is too long");
             return Ok(());
@@ -116,7 +116,7 @@ impl Clipboard {
     }
 
     /// Takes an event if it is about selections. Returns a text that clients should get.
-    pub(crate) fn event(&mut self, conn: &RustConnection, event: &Event, now: Instant) -> Result<Option<Arc<str>>, ReplyError> {
+    pub(crate) fn event(&mut self, conn: &Link, event: &Event, now: Instant) -> Result<Option<Arc<str>>, ReplyError> {
         match event {
             Event::XfixesSelectionNotify(event) => self.owner_changed(event, now),
             Event::SelectionRequest(request) => self.offer.request(conn, &self.atoms, request, now)?,
@@ -140,7 +140,7 @@ impl Clipboard {
     }
 
     /// Starts what is due and ends what takes too long.
-    pub(crate) fn tick(&mut self, conn: &RustConnection, now: Instant) -> Result<(), ReplyError> {
+    pub(crate) fn tick(&mut self, conn: &Link, now: Instant) -> Result<(), ReplyError> {
         self.offer.expire(conn, now)?;
         for watched in &mut self.watched {
             if watched.fetch.as_ref().is_some_and(|fetch| fetch.deadline() <= now) {
@@ -180,7 +180,7 @@ impl Clipboard {
         }
     }
 
-    fn own_property(&mut self, conn: &RustConnection, event: &PropertyNotifyEvent, now: Instant) -> Result<Option<Arc<str>>, ReplyError> {
+    fn own_property(&mut self, conn: &Link, event: &PropertyNotifyEvent, now: Instant) -> Result<Option<Arc<str>>, ReplyError> {
         if event.state != Property::NEW_VALUE {
             return Ok(None);
         }

@@ -15,15 +15,15 @@
 mod queue;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::socket::{Shutdown, shutdown};
 use tracing::{debug, info, warn};
 use x11rb::connection::Connection;
 use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
@@ -32,13 +32,14 @@ use x11rb::protocol::xproto;
 use x11rb::protocol::xtest::ConnectionExt as _;
 
 use super::clipboard::Clipboard;
-use super::connect::Connector;
+use super::connect::{Connector, Link};
 use super::keyboard::held::Name;
-use super::keyboard::server::Link;
+use super::keyboard::server::XServer;
 use super::keyboard::{KeyServer, Keyboard, Outcome};
 use super::leds::Lamps;
 use super::pointer::{Action, Pointer};
-use super::{DesktopEvent, Input, InputEvent, Leds, Options, Sink};
+use super::{DesktopEvent, Input, InputEvent, Options, Sink};
+use crate::screen::Leds;
 use queue::{Item, Queue};
 
 /// Pauses between attempts to connect: the first, and the longest.
@@ -56,20 +57,24 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: EventFd,
     stop: AtomicBool,
-    /// A duplicate of the X connection's socket, to cut it when the X server hangs.
-    socket: Mutex<Option<OwnedFd>>,
-    /// 1 + the last pointer position that was asked for: x in the upper half, y in the lower.
-    position: AtomicU64,
 }
 
 /// The input side of a desktop.
 pub struct InputThread {
+    connect: Connector,
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    thread: JoinHandle<()>,
+    /// Closed by the end of the thread.
+    ended: Receiver<()>,
 }
 
 impl InputThread {
-    /// Starts the thread; it connects by itself, now and whenever the X server comes back.
+    /// Starts the thread; it connects by itself, now and whenever the X server comes back. The connector should be its own,
+    /// no clone of another thread's: it is severed in the end, and must not be before keys are released.
     ///
     /// # Errors
     /// When the system gives no thread or no event descriptor.
@@ -78,19 +83,19 @@ impl InputThread {
             queue: Mutex::default(),
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             stop: AtomicBool::new(false),
-            socket: Mutex::new(None),
-            position: AtomicU64::new(0),
         });
-        let worker = Worker { connect, options, sink, shared: Arc::clone(&shared), owned: None };
-        let thread = std::thread::Builder::new().name("x-input".into()).spawn(move || worker.run())?;
-        Ok(InputThread { shared, thread: Mutex::new(Some(thread)) })
+        let worker = Worker { connect: connect.clone(), options, sink, shared: Arc::clone(&shared), owned: None };
+        let (end, ended) = mpsc::channel();
+        let run = move || {
+            let _end: mpsc::Sender<()> = end;
+            worker.run();
+        };
+        let thread = thread::Builder::new().name("input".into()).spawn(run)?;
+        Ok(InputThread { connect, shared, running: Mutex::new(Some(Running { thread, ended })) })
     }
 
     /// Does this as soon as what was sent before is done. Never waits.
     pub fn send(&self, input: Input) {
-        if let InputEvent::Pointer { x, y, .. } = input.event {
-            self.shared.position.store(1 + (u64::from(x) << 16 | u64::from(y)), Ordering::Relaxed);
-        }
         lock(&self.shared.queue).input(input);
         self.shared.wake();
     }
@@ -101,26 +106,18 @@ impl InputThread {
         self.shared.wake();
     }
 
-    /// Where clients last put the pointer: a position that nobody need tell them.
-    pub fn position(&self) -> Option<(u16, u16)> {
-        let [.., a, b, c, d] = self.shared.position.load(Ordering::Relaxed).checked_sub(1)?.to_be_bytes();
-        Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
-    }
-
     /// Releases everything that is held and ends the thread, also when the X server hangs.
     pub fn stop(&self) {
-        let Some(thread) = lock(&self.thread).take() else { return };
+        let Some(Running { thread, ended }) = lock(&self.running).take() else { return };
         self.shared.stop.store(true, Ordering::Release);
         self.shared.wake();
-        let deadline = Instant::now() + STOP_PATIENCE;
-        while !thread.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(2));
+        // The last handle may be dropped by the thread itself, within a call of the sink.
+        if thread.thread().id() == thread::current().id() {
+            return;
         }
-        if !thread.is_finished()
-            && let Some(socket) = &*lock(&self.shared.socket)
-        {
-            // A thread in the middle of a read or write of this socket comes back with an error.
-            let _ = shutdown(socket.as_raw_fd(), Shutdown::Both);
+        if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(STOP_PATIENCE) {
+            // A thread that waits for a server that hangs is freed by this.
+            self.connect.sever();
         }
         if thread.join().is_err() {
             warn!("the input thread had panicked");
@@ -213,7 +210,6 @@ impl Worker {
         while !self.shared.stopping() {
             let started = Instant::now();
             let end = self.session();
-            *lock(&self.shared.socket) = None;
             match end {
                 End::Stopped => break,
                 End::Lost(reason) => debug!(reason, "no X server for input"),
@@ -239,10 +235,6 @@ impl Worker {
             Ok(connected) => connected,
             Err(error) => return End::Lost(error.to_string()),
         };
-        match conn.stream().as_fd().try_clone_to_owned() {
-            Ok(socket) => *lock(&self.shared.socket) = Some(socket),
-            Err(error) => return End::Lost(error.to_string()),
-        }
         let result = Session::new(self, conn, screen).and_then(|mut session| session.run());
         result.err().unwrap_or(End::Stopped)
     }
@@ -250,7 +242,7 @@ impl Worker {
 
 struct Session<'a> {
     worker: &'a mut Worker,
-    link: Link,
+    link: XServer,
     keyboard: Keyboard,
     pointer: Pointer,
     clipboard: Option<Clipboard>,
@@ -262,9 +254,9 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(worker: &'a mut Worker, conn: x11rb::rust_connection::RustConnection, screen: usize) -> Result<Session<'a>, End> {
+    fn new(worker: &'a mut Worker, conn: Link, screen: usize) -> Result<Session<'a>, End> {
         let now = Instant::now();
-        let link = Link::new(conn, screen)?;
+        let link = XServer::new(conn, screen)?;
         let mut keyboard = Keyboard::new(worker.options.raw_keyboard);
         keyboard.inherit(link.keymap(), &link.lent_before()?, now);
         let lamps = if link.has_xkb() { Some(Lamps::new(link.conn())?) } else { None };
@@ -276,7 +268,7 @@ impl<'a> Session<'a> {
             }
             clipboard = Some(new);
         }
-        info!(display = worker.connect.display, "input is connected");
+        info!(display = worker.options.display, "input is connected");
         let pointer = Pointer::default();
         let mut session = Session { worker, link, keyboard, pointer, clipboard, lamps, leds: None, rung: None, blocked: None };
         session.tell_leds()?;

@@ -1,1 +1,1 @@
-//! Placeholder of the room; replaced by its first commit.
+//! What the command line asks for: each role is one way to use the binary.

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 use x11rb::errors::ReplyError;
 use x11rb::protocol::xproto::{Atom, AtomEnum, ConnectionExt as _, GetPropertyReply, SelectionNotifyEvent, Timestamp, Window};
-use x11rb::rust_connection::RustConnection;
 
 use super::{Atoms, LARGEST};
+use crate::desktop::connect::Link;
 
 /// How long an owner may take for its answer, and for each piece of it.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -52,7 +52,7 @@ fn targets(atoms: &Atoms) -> [Atom; 3] {
 
 impl Fetch {
     pub(super) fn start(
-        conn: &RustConnection, atoms: &Atoms, window: Window, selection: Atom, property: Atom, time: Timestamp, now: Instant,
+        conn: &Link, atoms: &Atoms, window: Window, selection: Atom, property: Atom, time: Timestamp, now: Instant,
     ) -> Result<Fetch, ReplyError> {
         let fetch = Fetch { selection, property, time, target: 0, pieces: None, deadline: now + PATIENCE, last: now + WHOLE };
         conn.delete_property(window, property)?;
@@ -69,7 +69,7 @@ impl Fetch {
     }
 
     /// The owner's answer, if it is to this request.
-    pub(super) fn answer(mut self, conn: &RustConnection, atoms: &Atoms, window: Window, event: &SelectionNotifyEvent, now: Instant) -> Result<Step, ReplyError> {
+    pub(super) fn answer(mut self, conn: &Link, atoms: &Atoms, window: Window, event: &SelectionNotifyEvent, now: Instant) -> Result<Step, ReplyError> {
         let asked = targets(atoms).get(self.target).copied();
         let ours = event.selection == self.selection && event.time == self.time && Some(event.target) == asked && self.pieces.is_none();
         if !ours {
@@ -100,7 +100,7 @@ impl Fetch {
     }
 
     /// The property got a new value: a piece, if the text comes in pieces.
-    pub(super) fn piece(mut self, conn: &RustConnection, atoms: &Atoms, window: Window, now: Instant) -> Result<Step, ReplyError> {
+    pub(super) fn piece(mut self, conn: &Link, atoms: &Atoms, window: Window, now: Instant) -> Result<Step, ReplyError> {
         if self.pieces.is_none() {
             return Ok(Step::Going(self));
         }
@@ -129,7 +129,7 @@ impl Fetch {
         Ok(Step::Going(self))
     }
 
-    fn ask(&self, conn: &RustConnection, atoms: &Atoms, window: Window) -> Result<(), ReplyError> {
+    fn ask(&self, conn: &Link, atoms: &Atoms, window: Window) -> Result<(), ReplyError> {
         if let Some(&target) = targets(atoms).get(self.target) {
             conn.convert_selection(window, self.selection, target, self.property, self.time)?;
         }
@@ -137,7 +137,7 @@ impl Fetch {
     }
 
     /// Reads the property and deletes it, if it is short enough to be read whole.
-    fn take(&self, conn: &RustConnection, window: Window) -> Result<GetPropertyReply, ReplyError> {
+    fn take(&self, conn: &Link, window: Window) -> Result<GetPropertyReply, ReplyError> {
         let length = u32::try_from(LARGEST / 4).unwrap_or(u32::MAX);
         conn.get_property(true, window, self.property, AtomEnum::ANY, 0, length)?.reply()
     }

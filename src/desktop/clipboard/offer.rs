@@ -8,10 +8,10 @@ use x11rb::protocol::xproto::{
     Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, PropMode, PropertyNotifyEvent,
     SELECTION_NOTIFY_EVENT, SelectionNotifyEvent, SelectionRequestEvent, Timestamp, Window,
 };
-use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
 use super::Atoms;
+use crate::desktop::connect::Link;
 
 /// Longer texts go in pieces, as the ICCCM wants it (section 2.7.2).
 const WHOLE: usize = 128 * 1024;
@@ -57,7 +57,7 @@ impl Offer {
     }
 
     /// Answers a request, with a refusal if need be: whoever asks waits for it.
-    pub(super) fn request(&mut self, conn: &RustConnection, atoms: &Atoms, request: &SelectionRequestEvent, now: Instant) -> Result<(), ReplyError> {
+    pub(super) fn request(&mut self, conn: &Link, atoms: &Atoms, request: &SelectionRequestEvent, now: Instant) -> Result<(), ReplyError> {
         // Clients of the oldest convention leave the property to us.
         let property = if request.property == x11rb::NONE { request.target } else { request.property };
         let done = if request.target == atoms.MULTIPLE {
@@ -79,7 +79,7 @@ impl Offer {
     }
 
     /// A program deleted a property: it wants the next piece, if there was one in it.
-    pub(super) fn piece_taken(&mut self, conn: &RustConnection, event: &PropertyNotifyEvent, now: Instant) -> Result<(), ReplyError> {
+    pub(super) fn piece_taken(&mut self, conn: &Link, event: &PropertyNotifyEvent, now: Instant) -> Result<(), ReplyError> {
         let Some(index) = self.transfers.iter().position(|t| t.requestor == event.window && t.property == event.atom) else { return Ok(()) };
         let Some(transfer) = self.transfers.get_mut(index) else { return Ok(()) };
         let rest = transfer.data.get(transfer.sent..).unwrap_or_default();
@@ -94,7 +94,7 @@ impl Offer {
         Ok(())
     }
 
-    pub(super) fn expire(&mut self, conn: &RustConnection, now: Instant) -> Result<(), ReplyError> {
+    pub(super) fn expire(&mut self, conn: &Link, now: Instant) -> Result<(), ReplyError> {
         while let Some(index) = self.transfers.iter().position(|t| t.deadline <= now) {
             self.end(conn, index)?;
         }
@@ -105,7 +105,7 @@ impl Offer {
         self.transfers.iter().map(|t| t.deadline).min()
     }
 
-    fn end(&mut self, conn: &RustConnection, index: usize) -> Result<(), ReplyError> {
+    fn end(&mut self, conn: &Link, index: usize) -> Result<(), ReplyError> {
         let ended = self.transfers.remove(index);
         if !self.transfers.iter().any(|t| t.requestor == ended.requestor) {
             conn.change_window_attributes(ended.requestor, &ChangeWindowAttributesAux::new().event_mask(EventMask::NO_EVENT))?;
@@ -113,7 +113,7 @@ impl Offer {
         Ok(())
     }
 
-    fn multiple(&mut self, conn: &RustConnection, atoms: &Atoms, request: &SelectionRequestEvent, now: Instant) -> Result<bool, ReplyError> {
+    fn multiple(&mut self, conn: &Link, atoms: &Atoms, request: &SelectionRequestEvent, now: Instant) -> Result<bool, ReplyError> {
         let length = u32::try_from(2 * MOST_PAIRS).unwrap_or(u32::MAX);
         let reply = match conn.get_property(false, request.requestor, request.property, atoms.ATOM_PAIR, 0, length)?.reply() {
             Ok(reply) => reply,
@@ -134,7 +134,7 @@ impl Offer {
     }
 
     fn convert(
-        &mut self, conn: &RustConnection, atoms: &Atoms, request: &SelectionRequestEvent, target: Atom, property: Atom, now: Instant,
+        &mut self, conn: &Link, atoms: &Atoms, request: &SelectionRequestEvent, target: Atom, property: Atom, now: Instant,
     ) -> Result<bool, ReplyError> {
         let Some(text) = &self.text else { return Ok(false) };
         let requestor = request.requestor;

@@ -12,16 +12,16 @@ use x11rb::protocol::Event;
 use x11rb::protocol::xkb::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{self, AtomEnum, ConnectionExt as _, PropMode};
 use x11rb::protocol::xtest::ConnectionExt as _;
-use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
 use super::KeyServer;
+use crate::desktop::connect::Link;
 use crate::desktop::keymap::fetch::{self, CORE_KEYBOARD};
 use crate::desktop::keymap::{Keymap, State};
 
 /// A connection with what keys need of it.
-pub(crate) struct Link {
-    conn: RustConnection,
+pub(crate) struct XServer {
+    conn: Link,
     root: xproto::Window,
     has_xkb: bool,
     map: Keymap,
@@ -30,9 +30,9 @@ pub(crate) struct Link {
     lent_property: xproto::Atom,
 }
 
-impl Link {
+impl XServer {
     /// Prepares a new connection: XTEST must be there, XKB should.
-    pub(crate) fn new(conn: RustConnection, screen: usize) -> Result<Link, ReplyError> {
+    pub(crate) fn new(conn: Link, screen: usize) -> Result<XServer, ReplyError> {
         let root = conn.setup().roots.get(screen).ok_or(ConnectionError::UnknownError)?.root;
         conn.xtest_get_version(2, 2)?.reply()?;
         let has_xkb = use_xkb(&conn)?;
@@ -44,11 +44,11 @@ impl Link {
         }
         let lent_property = conn.intern_atom(false, b"_DESKINIT_LENT_KEYCODES")?.reply()?.atom;
         let map = fetch::keymap(&conn, has_xkb)?;
-        Ok(Link { conn, root, has_xkb, map, stale: false, events: VecDeque::new(), lent_property })
+        Ok(XServer { conn, root, has_xkb, map, stale: false, events: VecDeque::new(), lent_property })
     }
 
     /// The connection, for everything but keys.
-    pub(crate) fn conn(&self) -> &RustConnection {
+    pub(crate) fn conn(&self) -> &Link {
         &self.conn
     }
 
@@ -99,7 +99,7 @@ impl Link {
     }
 }
 
-impl KeyServer for Link {
+impl KeyServer for XServer {
     type Error = ReplyError;
 
     fn observe(&mut self) -> Result<State, ReplyError> {
@@ -140,14 +140,14 @@ impl KeyServer for Link {
     }
 }
 
-fn use_xkb(conn: &RustConnection) -> Result<bool, ReplyError> {
+fn use_xkb(conn: &Link) -> Result<bool, ReplyError> {
     if conn.extension_information(xkb::X11_EXTENSION_NAME)?.is_none() {
         return Ok(false);
     }
     Ok(conn.xkb_use_extension(1, 0)?.reply()?.supported)
 }
 
-fn select_events(conn: &RustConnection) -> Result<(), ConnectionError> {
+fn select_events(conn: &Link) -> Result<(), ConnectionError> {
     let kinds = xkb::EventType::NEW_KEYBOARD_NOTIFY | xkb::EventType::MAP_NOTIFY | xkb::EventType::INDICATOR_STATE_NOTIFY | xkb::EventType::BELL_NOTIFY;
     let map = xkb::MapPart::KEY_TYPES | xkb::MapPart::KEY_SYMS | xkb::MapPart::KEY_ACTIONS | xkb::MapPart::MODIFIER_MAP | xkb::MapPart::VIRTUAL_MODS;
     conn.xkb_select_events(CORE_KEYBOARD, xkb::EventType::from(0u16), kinds, map, map, &xkb::SelectEventsAux::new())?;
@@ -158,7 +158,7 @@ fn select_events(conn: &RustConnection) -> Result<(), ConnectionError> {
 ///
 /// The client repeats; a repetition of the server beside it would double that, go on through every delay of the network,
 /// and repeat `@` as `2` because the faked Shift is up again.
-fn silence_repetition(conn: &RustConnection) -> Result<(), ReplyError> {
+fn silence_repetition(conn: &Link) -> Result<(), ReplyError> {
     for device in 2..32 {
         let wanted = xkb::XIFeature::from(0u16);
         let info = match conn.xkb_get_device_info(device, wanted, false, 0, 0, xkb::LedClass::DFLT_XI_CLASS, xkb::ID::DFLT_XI_ID)?.reply() {

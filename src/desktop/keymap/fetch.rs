@@ -6,10 +6,10 @@ use x11rb::connection::Connection;
 use x11rb::errors::ReplyError;
 use x11rb::protocol::xkb::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::ConnectionExt as _;
-use x11rb::rust_connection::RustConnection;
 use xkeysym::key;
 
 use super::{Group, Key, KeyType, Keymap, LOCK, Level, OutOfRange, SHIFT, State};
+use crate::desktop::connect::Link;
 use crate::desktop::keyboard::keysym::{canonical, lower, upper};
 
 /// "The core keyboard" in XKB requests.
@@ -19,7 +19,7 @@ pub(crate) const CORE_KEYBOARD: u16 = 0x100;
 const USE_MODMAP: u8 = 1 << 2;
 
 /// Asks for the whole map: by XKB if `xkb`, else as the core protocol knows it.
-pub(crate) fn keymap(conn: &RustConnection, xkb: bool) -> Result<Keymap, ReplyError> {
+pub(crate) fn keymap(conn: &Link, xkb: bool) -> Result<Keymap, ReplyError> {
     if xkb {
         let parts = xkb::MapPart::KEY_TYPES | xkb::MapPart::KEY_SYMS | xkb::MapPart::KEY_ACTIONS | xkb::MapPart::MODIFIER_MAP;
         let none = xkb::MapPart::from(0u16);
@@ -32,7 +32,7 @@ pub(crate) fn keymap(conn: &RustConnection, xkb: bool) -> Result<Keymap, ReplyEr
 }
 
 /// Asks for the modifiers, the layout and the keys that are down, in one round trip.
-pub(crate) fn state(conn: &RustConnection, root: u32, xkb: bool) -> Result<State, ReplyError> {
+pub(crate) fn state(conn: &Link, root: u32, xkb: bool) -> Result<State, ReplyError> {
     let down = conn.query_keymap()?;
     if xkb {
         let reply = conn.xkb_get_state(CORE_KEYBOARD)?.reply()?;
@@ -125,7 +125,7 @@ fn held_modifiers(action: &xkb::Action, modmap: u8) -> u8 {
 }
 
 /// Reads the map by core requests and gives each key the meaning that the core protocol prescribes (section 5).
-fn core(conn: &RustConnection) -> Result<Keymap, ReplyError> {
+fn core(conn: &Link) -> Result<Keymap, ReplyError> {
     let (min, max) = (conn.setup().min_keycode, conn.setup().max_keycode);
     let symbols = conn.get_keyboard_mapping(min, max - min + 1)?;
     let modifiers = conn.get_modifier_mapping()?;
