@@ -1,1 +1,20 @@
-//! Placeholder of the room; replaced by its first commit.
+//! The latest picture of the screen, what changed since any earlier one, and the shape of the pointer.
+//!
+//! ```text
+//!   capture thread                                  sessions (any number, any thread)
+//!   draft() ── write what changed ── publish() ──►  latest(), changes_since(generation)
+//!      ▲                                │                     │
+//!      └────── a buffer nobody holds ◄──┴── Arc<Frame> is dropped when it was encoded
+//! ```
+//!
+//! Pure: no socket, no X, no clock. [`Screen`] is a swap chain of at most three buffers and a bounded log of what each
+//! publication changed; nobody waits for anybody: readers hold a buffer as long as they encode it, and the writer takes
+//! another one.
+
+mod cursor;
+mod log;
+mod swap;
+
+pub use cursor::{CursorImage, Leds};
+pub use log::Move;
+pub use swap::{Changes, Draft, Screen};

@@ -10,4 +10,5 @@ pub mod pidfd;
 pub mod process;
 pub mod procfs;
 pub mod reap;
+pub mod shm;
 pub mod signals;
