@@ -1,1 +1,7 @@
-//! What the command line asks for: each role is one way to use the binary.
+//! What the command line asks for, one file a role.
+
+pub mod health;
+pub mod run;
+pub mod status;
+
+mod find;
