@@ -1,36 +1,20 @@
-//! The latest picture, and the small values beside it.
+//! The latest picture of the screen, what changed since any earlier one, and the shape of the pointer.
+//!
+//! ```text
+//!   capture thread                                  sessions (any number, any thread)
+//!   draft() ── write what changed ── publish() ──►  latest(), changes_since(generation)
+//!      ▲                                │                     │
+//!      └────── a buffer nobody holds ◄──┴── Arc<Frame> is dropped when it was encoded
+//! ```
+//!
+//! Pure: no socket, no X, no clock. [`Screen`] is a swap chain of at most three buffers and a bounded log of what each
+//! publication changed; nobody waits for anybody: readers hold a buffer as long as they encode it, and the writer takes
+//! another one.
 
-use crate::pixel::{Point, Rect};
+mod cursor;
+mod log;
+mod swap;
 
-/// The shape of the pointer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CursorImage {
-    /// Width in pixels.
-    pub width: u16,
-    /// Height in pixels.
-    pub height: u16,
-    /// The pixel that points.
-    pub hot: Point,
-    /// R, G, B and straight alpha; `width * height * 4` bytes.
-    pub rgba: Vec<u8>,
-}
-
-/// The lights of the keyboard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Leds {
-    /// Scroll Lock.
-    pub scroll: bool,
-    /// Num Lock.
-    pub num: bool,
-    /// Caps Lock.
-    pub caps: bool,
-}
-
-/// A rectangle that was copied from elsewhere on the screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Move {
-    /// Where it is now.
-    pub to: Rect,
-    /// Where its upper left corner was in the previous generation.
-    pub from: Point,
-}
+pub use cursor::{CursorImage, Leds};
+pub use log::Move;
+pub use swap::{Changes, Draft, Screen};

@@ -1,0 +1,453 @@
+//! The swap chain: one latest frame, up to two others that wait to be written or are still being read.
+//!
+//! ```text
+//!            draft()                 publish()                 nobody reads it
+//!   spare ───────────► Draft ───────────────────► latest ───┐
+//!     ▲     (brought up to date, written)                   │ the next publish()
+//!     └─────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A buffer is free when the chain holds the only reference to it: readers can only clone `latest`, under the lock, so
+//! a spare that is free stays free.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::log::{Log, Move};
+use crate::pixel::{Frame, Region};
+
+/// Buffers in the chain: one to show, one to write, one that a slow reader may keep.
+const BUFFERS: usize = 3;
+
+/// After so many drafts in a row that left a free buffer unused, that buffer is given back to the system.
+const IDLE_DRAFTS: u32 = 120;
+
+/// The latest picture and what changed on the way to it. Shared by [`Arc`]; every call is short.
+#[derive(Debug)]
+pub struct Screen {
+    chain: Mutex<Chain>,
+}
+
+/// What a reader has to do to be up to date.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    /// The generation of `frame`: hand it in the next time.
+    pub generation: u64,
+    /// The latest picture.
+    pub frame: Arc<Frame>,
+    /// Every pixel outside it (and outside of the moves) is as it was.
+    pub damage: Region,
+    /// To be applied in order, before the damage, to the picture of the generation asked for.
+    pub moves: Vec<Move>,
+    /// The size may differ from the one the reader knows; true also for generation 0. `damage` is everything then.
+    pub resized: bool,
+}
+
+/// A private buffer, equal to the latest frame until it is written to.
+#[derive(Debug)]
+pub struct Draft {
+    frame: Frame,
+    base: u64,
+}
+
+#[derive(Debug)]
+struct Chain {
+    latest: Arc<Frame>,
+    /// Of `latest`; the first one is 1, so that 0 can mean "nothing".
+    generation: u64,
+    /// INVARIANT: all of the size of `latest`; at most `BUFFERS - 1`.
+    spares: Vec<Spare>,
+    log: Log,
+    /// The generation that brought the present size.
+    resized_at: u64,
+    idle_drafts: u32,
+}
+
+#[derive(Debug)]
+struct Spare {
+    frame: Arc<Frame>,
+    generation: u64,
+}
+
+impl Spare {
+    /// Nobody can take another reference to a spare, so what is free stays free.
+    fn is_free(&self) -> bool {
+        Arc::strong_count(&self.frame) == 1
+    }
+}
+
+impl Draft {
+    /// The pixels to write.
+    pub fn frame(&mut self) -> &mut Frame {
+        &mut self.frame
+    }
+}
+
+impl Screen {
+    /// A black screen of generation 1.
+    pub fn new(width: u16, height: u16) -> Self {
+        Self {
+            chain: Mutex::new(Chain {
+                latest: Arc::new(Frame::new(width, height)),
+                generation: 1,
+                spares: Vec::new(),
+                log: Log::default(),
+                resized_at: 1,
+                idle_drafts: 0,
+            }),
+        }
+    }
+
+    /// The latest frame and its generation.
+    pub fn latest(&self) -> (u64, Arc<Frame>) {
+        let chain = self.lock();
+        (chain.generation, Arc::clone(&chain.latest))
+    }
+
+    /// What changed since `generation`, as an earlier call returned it; 0 means "I have nothing".
+    pub fn changes_since(&self, generation: u64) -> Changes {
+        let chain = self.lock();
+        let frame = Arc::clone(&chain.latest);
+        let resized = generation < chain.resized_at;
+        let (damage, moves) = if generation == chain.generation {
+            (Region::new(), Vec::new())
+        } else {
+            let known = if resized {
+                None
+            } else {
+                chain.log.since(generation)
+            };
+            known.unwrap_or_else(|| (Region::from(frame.bounds()), Vec::new()))
+        };
+        Changes {
+            generation: chain.generation,
+            frame,
+            damage,
+            moves,
+            resized,
+        }
+    }
+
+    /// A buffer to write the next frame into, equal to the latest one. `None` when readers hold every buffer: then the
+    /// writer has to leave the screen alone until one of them is done, which also paces it to what readers can take.
+    ///
+    /// One thread writes; a second writer would only make the first one's publication cover the whole screen.
+    pub fn draft(&self) -> Option<Draft> {
+        let (spare, latest, generation, missing) = {
+            let mut chain = self.lock();
+            let spare = chain.take_free();
+            if spare.is_none() && 1 + chain.spares.len() >= BUFFERS {
+                return None;
+            }
+            let missing = spare.as_ref().and_then(|(_, g)| match *g {
+                g if g == chain.generation => Some(Region::new()),
+                g => chain.log.missing(g),
+            });
+            (
+                spare.map(|(frame, _)| frame),
+                Arc::clone(&chain.latest),
+                chain.generation,
+                missing,
+            )
+        };
+        // Copied without the lock: readers go on meanwhile.
+        let frame = match (spare, missing) {
+            (Some(mut frame), Some(missing)) => {
+                for rect in missing.rects() {
+                    frame.copy_from(&latest, *rect);
+                }
+                frame
+            }
+            (Some(mut frame), None) => {
+                frame.copy_from(&latest, latest.bounds());
+                frame
+            }
+            (None, _) => Frame::clone(&latest),
+        };
+        Some(Draft {
+            frame,
+            base: generation,
+        })
+    }
+
+    /// True when [`Screen::draft`] has a buffer. For the writer it stays true until it publishes.
+    pub fn has_room(&self) -> bool {
+        let chain = self.lock();
+        1 + chain.spares.len() < BUFFERS || chain.spares.iter().any(Spare::is_free)
+    }
+
+    /// Makes a draft the latest frame and returns its generation. `damage` holds every pixel that differs from the frame
+    /// before, but for those that `moves` explain exactly.
+    pub fn publish(&self, draft: Draft, damage: Region, moves: Vec<Move>) -> u64 {
+        let mut chain = self.lock();
+        if draft.frame.bounds() != chain.latest.bounds() {
+            return chain.replace(draft.frame);
+        }
+        let overtaken = draft.base != chain.generation;
+        let old = std::mem::replace(&mut chain.latest, Arc::new(draft.frame));
+        let spare = Spare {
+            frame: old,
+            generation: chain.generation,
+        };
+        chain.spares.push(spare);
+        chain.generation += 1;
+        let generation = chain.generation;
+        if overtaken {
+            let everything = Region::from(chain.latest.bounds());
+            chain.log.push(generation, everything, Vec::new());
+        } else {
+            chain.log.push(generation, damage, moves);
+        }
+        generation
+    }
+
+    /// Shows a frame of another size: every reader has to begin anew. Returns its generation.
+    pub fn resize(&self, frame: Frame) -> u64 {
+        self.lock().replace(frame)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Chain> {
+        // Nothing panics while the lock is held; if something did, the chain would still be whole.
+        self.chain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Chain {
+    /// Takes a buffer that nobody reads out of the chain, the most recent one, because it lacks the least.
+    fn take_free(&mut self) -> Option<(Frame, u64)> {
+        let index = self.spares.iter().rposition(Spare::is_free)?;
+        let spare = self.spares.remove(index);
+        match self.spares.iter().position(Spare::is_free) {
+            Some(unused) => {
+                self.idle_drafts += 1;
+                if self.idle_drafts >= IDLE_DRAFTS {
+                    self.spares.remove(unused);
+                    self.idle_drafts = 0;
+                }
+            }
+            None => self.idle_drafts = 0,
+        }
+        let frame = Arc::try_unwrap(spare.frame).ok()?;
+        Some((frame, spare.generation))
+    }
+
+    fn replace(&mut self, frame: Frame) -> u64 {
+        self.latest = Arc::new(frame);
+        self.spares.clear();
+        self.log.clear();
+        self.generation += 1;
+        self.resized_at = self.generation;
+        self.generation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pixel::{Point, Rect};
+    use proptest::prelude::*;
+
+    /// What a random run does.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Write(Vec<(Rect, u32)>),
+        Resize(u16, u16),
+        Follow(usize),
+        Hold(usize),
+        Release(usize),
+        Abandon,
+    }
+
+    /// A viewer: knows the screen only from `changes_since`.
+    #[derive(Default)]
+    struct Reader {
+        generation: u64,
+        picture: Option<Frame>,
+        held: Option<(Arc<Frame>, Frame)>,
+    }
+
+    impl Reader {
+        fn follow(&mut self, screen: &Screen) {
+            let changes = screen.changes_since(self.generation);
+            let bounds = changes.frame.bounds();
+            let picture = match self.picture.take() {
+                Some(mut picture) if !changes.resized => {
+                    for m in &changes.moves {
+                        let before = picture.clone();
+                        for y in 0..m.to.h {
+                            for x in 0..m.to.w {
+                                let pixel =
+                                    before.row(m.from.y + y)[usize::from(m.from.x + x)];
+                                picture.row_mut(m.to.y + y)[usize::from(m.to.x + x)] = pixel;
+                            }
+                        }
+                    }
+                    for r in changes.damage.rects() {
+                        picture.copy_from(&changes.frame, *r);
+                    }
+                    picture
+                }
+                _ => {
+                    assert!(changes.resized, "the first answer says so");
+                    assert_eq!(changes.damage, Region::from(bounds));
+                    Frame::clone(&changes.frame)
+                }
+            };
+            assert!(picture == *changes.frame, "the reconstruction differs");
+            self.picture = Some(picture);
+            self.generation = changes.generation;
+        }
+    }
+
+    fn paint(frame: &mut Frame, rect: Rect, colour: u32) -> Rect {
+        let rect = rect.intersect(&frame.bounds());
+        if rect.is_empty() {
+            return Rect::default();
+        }
+        for y in rect.y..rect.bottom() {
+            frame.row_mut(y)[usize::from(rect.x)..usize::from(rect.right())].fill(colour);
+        }
+        rect
+    }
+
+    prop_compose! {
+        fn rect()(x in 0u16..20, y in 0u16..20, w in 1u16..12, h in 1u16..12) -> Rect {
+            Rect::new(x, y, w, h)
+        }
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => proptest::collection::vec((rect(), 0u32..0x0100_0000), 0..4).prop_map(Step::Write),
+            1 => (1u16..24, 1u16..24).prop_map(|(w, h)| Step::Resize(w, h)),
+            4 => (0usize..3).prop_map(Step::Follow),
+            2 => (0usize..3).prop_map(Step::Hold),
+            2 => (0usize..3).prop_map(Step::Release),
+            1 => Just(Step::Abandon),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn following_reconstructs_the_latest_frame(steps in proptest::collection::vec(step(), 0..160)) {
+            let screen = Screen::new(16, 16);
+            let mut model = Frame::new(16, 16);
+            let mut readers: [Reader; 3] = Default::default();
+            for step in steps {
+                match step {
+                    Step::Write(rects) => {
+                        let room = screen.has_room();
+                        if let Some(mut draft) = screen.draft() {
+                            prop_assert!(room);
+                            prop_assert!(*draft.frame() == model);
+                            let mut damage = Region::new();
+                            for (rect, colour) in rects {
+                                damage.add(paint(draft.frame(), rect, colour));
+                                paint(&mut model, rect, colour);
+                            }
+                            let before = screen.latest().0;
+                            prop_assert_eq!(screen.publish(draft, damage, Vec::new()), before + 1);
+                        } else {
+                            let held = readers.iter().filter(|r| r.held.is_some()).count();
+                            prop_assert!(!room);
+                            prop_assert!(held >= 2, "nobody holds the buffers");
+                        }
+                    }
+                    Step::Resize(w, h) => {
+                        model = Frame::new(w, h);
+                        paint(&mut model, Rect::sized(w, h), u32::from(w) << 8 | u32::from(h));
+                        screen.resize(model.clone());
+                    }
+                    Step::Follow(i) => readers[i].follow(&screen),
+                    Step::Hold(i) => {
+                        let (_, frame) = screen.latest();
+                        let copy = Frame::clone(&frame);
+                        readers[i].held = Some((frame, copy));
+                    }
+                    Step::Release(i) => readers[i].held = None,
+                    Step::Abandon => drop(screen.draft()),
+                }
+                prop_assert!(*screen.latest().1 == model);
+                for (held, copy) in readers.iter().filter_map(|r| r.held.as_ref()) {
+                    prop_assert!(**held == *copy, "a frame changed under its reader");
+                }
+                prop_assert!(screen.lock().spares.len() < BUFFERS);
+            }
+            for reader in &mut readers {
+                reader.follow(&screen);
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_generation_gets_the_whole_screen() {
+        let screen = Screen::new(8, 8);
+        let (old, _) = screen.latest();
+        let mut damage_of_last = Region::new();
+        for i in 0..100u16 {
+            let mut draft = screen.draft().expect("nobody reads");
+            damage_of_last = Region::from(paint(draft.frame(), Rect::new(i % 8, 0, 1, 1), 7));
+            screen.publish(draft, damage_of_last.clone(), Vec::new());
+        }
+        let changes = screen.changes_since(old);
+        assert!(!changes.resized);
+        assert_eq!(changes.damage, Region::from(Rect::sized(8, 8)));
+        assert_eq!(
+            screen.changes_since(changes.generation - 1).damage,
+            damage_of_last
+        );
+        assert!(screen.changes_since(changes.generation).damage.is_empty());
+        // A generation of the future (of another screen) is no reason to believe anything.
+        assert_eq!(
+            screen.changes_since(changes.generation + 5).damage,
+            Region::from(Rect::sized(8, 8))
+        );
+    }
+
+    #[test]
+    fn moves_are_exact_for_one_step_and_damage_for_more() {
+        let screen = Screen::new(8, 8);
+        let mut reader = Reader::default();
+        let mut draft = screen.draft().expect("nobody reads");
+        let damage = Region::from(paint(draft.frame(), Rect::new(0, 0, 2, 2), 9));
+        screen.publish(draft, damage, Vec::new());
+        reader.follow(&screen);
+        let start = reader.generation;
+        let m = Move {
+            to: Rect::new(4, 4, 2, 2),
+            from: Point { x: 0, y: 0 },
+        };
+        let mut draft = screen.draft().expect("nobody reads");
+        paint(draft.frame(), m.to, 9);
+        screen.publish(draft, Region::new(), vec![m]);
+        assert_eq!(screen.changes_since(start).moves, [m]);
+        reader.follow(&screen);
+        let mut draft = screen.draft().expect("nobody reads");
+        let damage = Region::from(paint(draft.frame(), Rect::new(0, 0, 1, 1), 3));
+        screen.publish(draft, damage, Vec::new());
+        reader.follow(&screen);
+        let changes = screen.changes_since(start);
+        assert!(changes.moves.is_empty());
+        assert_eq!(changes.damage.area(), 5);
+    }
+
+    #[test]
+    fn the_third_buffer_lives_only_as_long_as_it_is_needed() {
+        let screen = Screen::new(4, 4);
+        let publish = || {
+            let draft = screen.draft().expect("a buffer is free");
+            screen.publish(draft, Region::new(), Vec::new());
+        };
+        publish();
+        publish();
+        assert_eq!(screen.lock().spares.len(), 1);
+        let held = screen.latest().1;
+        publish();
+        publish();
+        assert_eq!(screen.lock().spares.len(), 2);
+        drop(held);
+        for _ in 0..=IDLE_DRAFTS {
+            publish();
+        }
+        assert_eq!(screen.lock().spares.len(), 1);
+    }
+}

@@ -1,0 +1,170 @@
+//! Memory that another process writes into: a sealed memfd, mapped here for reading.
+//!
+//! ```text
+//!   Segment::new ── memfd, sized, sealed, mapped ──► duplicate() ──► the X server maps it, read-write
+//!                                                                      │ ShmGetImage writes, then replies
+//!                   read_words / read_bytes copy out ◄─────────────────┘
+//! ```
+//!
+//! The seals keep the size as it is, so that neither side can make the other fault. No SysV segment: those are
+//! addressed by a number that anybody may guess, and outlive their makers.
+
+use std::ffi::c_void;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+/// A piece of memory shared with one other process.
+///
+/// Its bytes are only ever copied out through raw pointers: no reference to them exists on this side, because the other
+/// process may write at any time. In practice it writes between a request and its reply; if it writes out of turn, the
+/// bytes read are a mixture of old and new, and nothing worse.
+#[derive(Debug)]
+pub struct Segment {
+    fd: OwnedFd,
+    /// INVARIANT: start of a readable mapping of `len` bytes that lives as long as this value.
+    base: NonNull<c_void>,
+    len: usize,
+}
+
+// SAFETY: the mapping belongs to the process, not to the thread that made it; only copies are made from it.
+unsafe impl Send for Segment {}
+
+impl Segment {
+    /// Memory of `len` bytes (at least one), all zero; physical pages come as they are written.
+    pub fn new(len: usize) -> io::Result<Self> {
+        let length = NonZeroUsize::new(len)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an empty segment"))?;
+        let size = i64::try_from(len)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a segment beyond 2^63"))?;
+        let fd = memfd_create(
+            c"deskinit-frame",
+            MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
+        )?;
+        nix::unistd::ftruncate(&fd, size)?;
+        let seals =
+            SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
+        // SAFETY: a fresh shared mapping at an address of the kernel's choice; the file has this length and, being
+        // sealed, keeps it, so no access within `len` can fault.
+        let base = unsafe {
+            mmap(
+                None,
+                length,
+                ProtFlags::PROT_READ,
+                MapFlags::MAP_SHARED,
+                fd.as_fd(),
+                0,
+            )?
+        };
+        Ok(Self { fd, base, len })
+    }
+
+    /// Size in bytes.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Never true; here because a length asks for it.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Another descriptor of the memory, to hand to the other process.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
+    }
+
+    /// Copies bytes out, from `offset`. False, and nothing copied, when they do not all lie within.
+    #[must_use]
+    pub fn read_bytes(&self, offset: usize, out: &mut [u8]) -> bool {
+        if !self.holds(offset, out.len()) {
+            return false;
+        }
+        // SAFETY: `holds` checked that the source lies within the mapping; `out` is another allocation. Concurrent writes
+        // by the other process can only change which bytes are copied, and every bit pattern is a valid `u8`.
+        unsafe {
+            let from = self.base.as_ptr().cast::<u8>().cast_const().add(offset);
+            std::ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len());
+        }
+        true
+    }
+
+    /// Copies words of the machine's byte order out, from the byte `offset`, which need not be aligned. False, and
+    /// nothing copied, when they do not all lie within.
+    #[must_use]
+    pub fn read_words(&self, offset: usize, out: &mut [u32]) -> bool {
+        let bytes = size_of_val(out);
+        if !self.holds(offset, bytes) {
+            return false;
+        }
+        // SAFETY: as in `read_bytes`; copied as bytes, so the source's alignment does not matter, and every bit pattern
+        // is a valid `u32`.
+        unsafe {
+            let from = self.base.as_ptr().cast::<u8>().cast_const().add(offset);
+            std::ptr::copy_nonoverlapping(from, out.as_mut_ptr().cast::<u8>(), bytes);
+        }
+        true
+    }
+
+    fn holds(&self, offset: usize, len: usize) -> bool {
+        offset.checked_add(len).is_some_and(|end| end <= self.len)
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // SAFETY: the mapping made in `new`, with its length; nothing refers to it any more. A failure would leak it.
+        let _ = unsafe { munmap(self.base, self.len) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn what_the_other_side_writes_is_read() {
+        let segment = Segment::new(16).expect("a memfd");
+        let other = std::fs::File::from(segment.duplicate().expect("a descriptor"));
+        other
+            .write_all_at(&[1, 2, 3, 4, 5, 6, 7, 8], 4)
+            .expect("written");
+        let mut words = [0; 2];
+        assert!(segment.read_words(4, &mut words));
+        assert_eq!(
+            words,
+            [
+                u32::from_ne_bytes([1, 2, 3, 4]),
+                u32::from_ne_bytes([5, 6, 7, 8])
+            ]
+        );
+        let mut bytes = [0; 3];
+        assert!(segment.read_bytes(5, &mut bytes));
+        assert_eq!(bytes, [2, 3, 4]);
+    }
+
+    #[test]
+    fn nothing_is_read_beyond_the_end() {
+        let segment = Segment::new(8).expect("a memfd");
+        let mut words = [7; 2];
+        assert!(!segment.read_words(1, &mut words));
+        assert!(!segment.read_bytes(usize::MAX, &mut [0; 2]));
+        assert_eq!(words, [7; 2]);
+        assert!(Segment::new(0).is_err());
+    }
+
+    #[test]
+    fn the_size_is_sealed() {
+        let segment = Segment::new(4096).expect("a memfd");
+        let other = std::fs::File::from(segment.duplicate().expect("a descriptor"));
+        assert!(other.set_len(0).is_err());
+        assert!(other.set_len(8192).is_err());
+    }
+}
