@@ -192,7 +192,9 @@ impl<'a> Session<'a> {
             let _ = session.resize(wanted)?;
         }
         session.follow_size()?;
-        session.windows.refresh(&session.link, &session.capture.shared, Instant::now())?;
+        session
+            .windows
+            .refresh(&session.link, &session.capture.shared, Instant::now())?;
         session.capture.shared.change(|status| {
             status.connected = true;
             status.capturing = true;
@@ -232,7 +234,11 @@ impl<'a> Session<'a> {
                 self.on_event(&event);
                 continue;
             }
-            let deadlines = [grab_at, self.windows.deadline(now), self.pointer_deadline(now)];
+            let deadlines = [
+                grab_at,
+                self.windows.deadline(now),
+                self.pointer_deadline(now),
+            ];
             self.wait(deadlines.into_iter().flatten().min())?;
         }
     }

@@ -44,8 +44,9 @@ pub(super) struct Windows {
 impl Windows {
     /// Asks for notice of what happens on the root window.
     pub(super) fn open(link: &Link, root: Window) -> Result<Self, ReplyError> {
-        let mask =
-            EventMask::PROPERTY_CHANGE | EventMask::STRUCTURE_NOTIFY | EventMask::SUBSTRUCTURE_NOTIFY;
+        let mask = EventMask::PROPERTY_CHANGE
+            | EventMask::STRUCTURE_NOTIFY
+            | EventMask::SUBSTRUCTURE_NOTIFY;
         let attributes = ChangeWindowAttributesAux::new().event_mask(mask);
         link.change_window_attributes(root, &attributes)?.check()?;
         Ok(Self {
@@ -129,14 +130,9 @@ impl Windows {
     /// Counts the viewable windows that the manager lists.
     fn managed(&mut self, link: &Link) -> Result<u32, ConnectionError> {
         let list = self.property(link, self.root, self.atoms._NET_CLIENT_LIST, LIMIT)?;
-        let list: HashSet<Window> = list
-            .iter()
-            .filter_map(|p| p.value32())
-            .flatten()
-            .collect();
+        let list: HashSet<Window> = list.iter().filter_map(|p| p.value32()).flatten().collect();
         // A client may be mapped within its frame after the frame, which the root window does not hear of.
-        let attributes =
-            ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
+        let attributes = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
         for window in list.difference(&self.watched) {
             link.change_window_attributes(*window, &attributes)?
                 .ignore_error();

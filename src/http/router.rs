@@ -58,7 +58,10 @@ async fn answer(site: &Site, path: &str, request: &Parts) -> Answer {
         "/defaults.json" => json(StatusCode::OK, &site.page.defaults.clone().into()),
         "/mandatory.json" => json(StatusCode::OK, &site.page.mandatory.clone().into()),
         "/websockify" => {
-            let mut answer = text(StatusCode::UPGRADE_REQUIRED, "this address is for websockets".into());
+            let mut answer = text(
+                StatusCode::UPGRADE_REQUIRED,
+                "this address is for websockets".into(),
+            );
             set(&mut answer, header::UPGRADE, "websocket");
             answer
         }
@@ -97,13 +100,21 @@ async fn probe(site: &Site, probe: Probe) -> Answer {
     let readiness = tokio::time::timeout(limits::READINESS, site.backend.readiness())
         .await
         .unwrap_or_else(|_| Readiness::unanswered());
-    let status = if readiness.passes(probe) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if readiness.passes(probe) {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     json(status, &readiness.body(probe))
 }
 
 fn file(site: &Site, asset: &'static Asset, request: &Parts) -> Answer {
     let selected = asset.select(&request.headers);
-    let status = if selected.body.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
+    let status = if selected.body.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_MODIFIED
+    };
     let mut answer = bare(status, selected.body.unwrap_or_default());
     set(&mut answer, header::CONTENT_TYPE, asset.content_type);
     set(&mut answer, header::ETAG, &selected.etag);
