@@ -2,4 +2,5 @@
 //!
 //! One binary, so that the library is linked once; each module is an area.
 
+mod fuzz_corpus;
 mod layering;
