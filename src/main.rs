@@ -1,1 +1,3 @@
+//! The `deskinit` program: picks the role and hands it its settings.
+
 fn main() {}

@@ -1,1 +1,24 @@
-//! Placeholder of the room; replaced by its first commit.
+//! What the operator asked for: one table of settings, typed.
+//!
+//! ```text
+//!  flags ─┐
+//!  env ───┼─► source::Raw ──► reader (parses each value, collects every mistake) ──► Config
+//!  file ──┘        ▲                                                             └─► Vec<Mistake>
+//!                  └── table::SETTINGS: name, aliases, default, what is allowed, doc, secret?
+//! ```
+//!
+//! Flags win over the environment, the environment over the file, the file over the default. Help texts, the README's
+//! table and `deskinit config` are all made from [`table::SETTINGS`].
+
+mod reader;
+mod render;
+mod secret;
+mod source;
+mod table;
+mod typed;
+
+pub use render::{effective, markdown_table};
+pub use secret::{EmptySecret, Secret};
+pub use source::{Mistake, Origin, Raw};
+pub use table::{SETTINGS, Setting, all_names, secret_names, setting};
+pub use typed::{Config, DisplayName, LogFormat, LogLevel, Sharing};

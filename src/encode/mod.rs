@@ -1,1 +1,207 @@
-//! Placeholder of the room; replaced by its first commit.
+//! Encodings: how a region of a picture becomes rectangles on the wire (RFC 6143, 7.6 and 7.7).
+//!
+//! Pure: no socket, no X, no clock. Everything that costs time and needs no history is done first and in parallel on
+//! the rayon pool that the caller is in; only the deflate streams, which a client decodes with the history of the whole
+//! connection, are written in order.
+//!
+//! ```text
+//!            prepare: stateless, parallel                          emit: per client
+//!  frame ┐                                                   ┌ streams: deflate in wire order,
+//!  region├─ select ── pieces ── raw hextile zlib zrle tight ─┤   different streams and large        ── rectangles
+//!  params┘  what goes   │         │ bodies: finished bytes, ─┘   blocks of one in parallel
+//!           how         │         └ or bytes to deflate
+//!              analyse, palette, convert, jpeg
+//! ```
+//!
+//! A client may change encoding, pixel format, quality and compression between any two updates: the streams live as
+//! long as the connection and stay consistent (see [`stream`]).
+
+mod analyse;
+mod convert;
+mod hextile;
+mod jpeg;
+mod palette;
+mod prepare;
+mod raw;
+mod select;
+mod stream;
+mod tight;
+mod wire;
+mod zrle;
+
+use std::ops::AddAssign;
+
+use crate::pixel::{Frame, PixelFormat, Region};
+
+pub use wire::copy_rect;
+
+/// The encodings that carry pixels. (CopyRect carries none: see [`copy_rect`].)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// Pixels as they are (RFC 6143, 7.7.1).
+    Raw,
+    /// Tiles of 16 × 16 with background and sub-rectangles (RFC 6143, 7.7.4).
+    Hextile,
+    /// Raw pixels through one deflate stream (encoding 6 of the community specification).
+    Zlib,
+    /// Tiles of 64 × 64, palettes and runs through one deflate stream (RFC 6143, 7.7.6).
+    Zrle,
+    /// Fills, palettes, four deflate streams, JPEG (encoding 7 of the community specification).
+    Tight,
+}
+
+impl Encoding {
+    /// The number on the wire.
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Raw => 0,
+            Self::Hextile => 5,
+            Self::Zlib => 6,
+            Self::Tight => 7,
+            Self::Zrle => 16,
+        }
+    }
+
+    /// The encoding of a number that a client listed, if it is one of these.
+    pub const fn from_number(number: i32) -> Option<Self> {
+        match number {
+            0 => Some(Self::Raw),
+            5 => Some(Self::Hextile),
+            6 => Some(Self::Zlib),
+            7 => Some(Self::Tight),
+            16 => Some(Self::Zrle),
+            _ => None,
+        }
+    }
+
+    /// The name that people know it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "Raw",
+            Self::Hextile => "Hextile",
+            Self::Zlib => "Zlib",
+            Self::Zrle => "ZRLE",
+            Self::Tight => "Tight",
+        }
+    }
+}
+
+/// What the client asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Params {
+    /// The encoding that it prefers.
+    pub encoding: Encoding,
+    /// How it wants its pixels.
+    pub format: PixelFormat,
+    /// JPEG quality level, 0–9 (more is taken as 9); `None`: every pixel arrives exactly as it is.
+    pub quality: Option<u8>,
+    /// Compression level, 0–9 (more is taken as 9); 2 is what clients ask for when nobody chose.
+    pub compress: u8,
+    /// The client knows the LastRect pseudo-encoding. The encoder always tells the number of rectangles, so only the
+    /// session looks at this.
+    pub last_rect: bool,
+}
+
+/// What one call of [`Encoder::encode`] appended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    /// Number of rectangles; at most [`MAX_RECTS`].
+    pub rects: u32,
+    /// Exactly the pixels that went out as JPEG.
+    pub lossy: Region,
+    /// Where pixels and bytes went.
+    pub stats: Stats,
+}
+
+/// Rectangles, pixels and bytes of one way of encoding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Rectangles.
+    pub rects: u64,
+    /// Pixels they cover.
+    pub pixels: u64,
+    /// Bytes on the wire, headers included.
+    pub bytes: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.rects += other.rects;
+        self.pixels += other.pixels;
+        self.bytes += other.bytes;
+    }
+}
+
+/// Where pixels and bytes went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// One colour each.
+    pub fill: Tally,
+    /// Two colours, one bit a pixel.
+    pub mono: Tally,
+    /// Up to 256 colours, one byte a pixel.
+    pub indexed: Tally,
+    /// Every pixel in full; also whole rectangles of Raw, Hextile, Zlib and ZRLE.
+    pub full: Tally,
+    /// JPEG.
+    pub jpeg: Tally,
+}
+
+impl Stats {
+    /// All ways together.
+    pub fn total(&self) -> Tally {
+        let mut sum = self.fill;
+        for part in [self.mono, self.indexed, self.full, self.jpeg] {
+            sum += part;
+        }
+        sum
+    }
+}
+
+impl AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        self.fill += other.fill;
+        self.mono += other.mono;
+        self.indexed += other.indexed;
+        self.full += other.full;
+        self.jpeg += other.jpeg;
+    }
+}
+
+/// Most rectangles that one call makes: an update counts them in 16 bits, its largest count means "until LastRect",
+/// and the session has pseudo-rectangles and copies to add.
+pub const MAX_RECTS: usize = 60_000;
+
+/// Encodes for one client: it holds the state of that client's deflate streams.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    streams: stream::Streams,
+    /// Buffers of the update before, to be filled again.
+    spare: prepare::Buffers,
+}
+
+impl Encoder {
+    /// An encoder for a client that was sent nothing yet. It takes memory for streams when they are first used: about
+    /// 0.3 MiB each, six at most.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends whole rectangles (a header of 12 bytes and a body, RFC 6143, 7.6.1) for `region` of `frame`. What lies
+    /// outside the picture is left out; of a region of very many rectangles a little more than asked is sent.
+    ///
+    /// Runs on the rayon pool it is called in. The caller must send all that was appended, in order: the client's
+    /// deflate streams depend on it.
+    pub fn encode(
+        &mut self,
+        frame: &Frame,
+        region: &Region,
+        params: &Params,
+        out: &mut Vec<u8>,
+    ) -> Encoded {
+        let prepared = prepare::prepare(frame, region, params, &mut self.spare);
+        let encoded = prepared.emit(&mut self.streams, params, out);
+        prepared.recycle(&mut self.spare);
+        encoded
+    }
+}

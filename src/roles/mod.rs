@@ -1,1 +1,7 @@
-//! Placeholder of the room; replaced by its first commit.
+//! What the command line asks for, one file a role.
+
+pub mod health;
+pub mod run;
+pub mod status;
+
+mod find;

@@ -3,4 +3,5 @@
 //! One binary, so that the library is linked once; each module is an area.
 
 mod desktop;
+mod layering;
 mod support;

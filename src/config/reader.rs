@@ -1,0 +1,251 @@
+//! Turns given values into typed ones and collects every mistake on the way.
+
+use super::secret::Secret;
+use super::source::{Given, Mistake, Origin, Raw};
+use super::table::{Setting, setting};
+use std::io::Read;
+
+/// Secrets longer than this are a wrong file, not a password.
+const MAX_SECRET: u64 = 4096;
+
+pub(super) struct Reader {
+    raw: Raw,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader {
+    pub(super) fn new(mut raw: Raw) -> Self {
+        let mistakes = raw.take_mistakes();
+        Self { raw, mistakes }
+    }
+
+    pub(super) fn finish(self) -> (Raw, Vec<Mistake>) {
+        (self.raw, self.mistakes)
+    }
+
+    pub(super) fn mistake(&mut self, text: String) {
+        self.mistakes.push(Mistake(text));
+    }
+
+    /// True when somebody gave the setting.
+    pub(super) fn given(&self, name: &str) -> bool {
+        self.raw.get(name).is_some()
+    }
+
+    /// The value parsed by `parse`, the parsed default when it is wrong (then a mistake is noted), `None` when there
+    /// is neither.
+    pub(super) fn value<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let row = setting(name)?;
+        if let Some(Given { value, origin, .. }) = self.raw.get(name) {
+            if let Some(parsed) = parse(value.trim()) {
+                return Some(parsed);
+            }
+            let text = describe(row, value, origin);
+            self.mistake(text);
+        }
+        row.default.and_then(parse)
+    }
+
+    /// As [`Reader::value`], for settings that have a default.
+    pub(super) fn or<T>(
+        &mut self,
+        name: &'static str,
+        fallback: T,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> T {
+        self.value(name, parse).unwrap_or(fallback)
+    }
+
+    pub(super) fn switch(&mut self, name: &'static str) -> bool {
+        self.or(name, false, boolean)
+    }
+
+    /// A secret, given itself or by a file that holds it.
+    pub(super) fn secret(&mut self, name: &'static str) -> Option<Secret> {
+        let Given {
+            value,
+            origin,
+            in_file,
+        } = self.raw.get(name)?.clone();
+        let source = match &origin {
+            Origin::Env(variable) => variable.clone(),
+            Origin::Flag => format!(
+                "--{}",
+                name.to_ascii_lowercase().replace('_', "-") + "-file"
+            ),
+            other => format!("{name} in {other}"),
+        };
+        let text = if in_file {
+            match read_secret(&value) {
+                Ok(text) => text,
+                Err(why) => {
+                    self.mistake(format!("{source}={value}: {why}"));
+                    return None;
+                }
+            }
+        } else {
+            value
+        };
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.contains(['\n', '\0']) {
+            self.mistake(format!("{source}: the secret has more than one line"));
+            return None;
+        }
+        match Secret::new(line) {
+            Ok(secret) => Some(secret),
+            Err(_) => {
+                self.mistake(format!(
+                    "{source}: is empty; give a password, unset it (a random token is then made), or say ALLOW_NO_AUTH=1"
+                ));
+                None
+            }
+        }
+    }
+}
+
+fn describe(row: &Setting, value: &str, origin: &Origin) -> String {
+    match origin {
+        Origin::Env(variable) => format!("{variable}={value}: expected {}", row.allowed),
+        Origin::Flag => format!("--{} {value}: expected {}", row.flag(), row.allowed),
+        other => format!(
+            "{} = {value} in {other}: expected {}",
+            row.name.to_ascii_lowercase(),
+            row.allowed
+        ),
+    }
+}
+
+fn read_secret(path: &str) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|e| format!("cannot be read: {e}"))?;
+    let mut text = String::new();
+    file.take(MAX_SECRET + 1)
+        .read_to_string(&mut text)
+        .map_err(|e| format!("cannot be read: {e}"))?;
+    if text.len() as u64 > MAX_SECRET {
+        return Err(format!("holds more than {MAX_SECRET} bytes"));
+    }
+    Ok(text)
+}
+
+pub(super) fn boolean(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" | "enabled" => Some(true),
+        "0" | "false" | "no" | "off" | "disabled" => Some(false),
+        _ => None,
+    }
+}
+
+/// The two numbers of `1920x1080` (a third, the depth, is accepted and left alone), when both are possible sides.
+pub(super) fn size_parts(value: &str) -> Option<[&str; 2]> {
+    let mut parts = value.trim().split(['x', 'X']);
+    let (w, h) = (parts.next()?, parts.next()?);
+    if let Some(depth) = parts.next() {
+        depth.parse::<u8>().ok()?;
+    }
+    if parts.next().is_some() {
+        return None;
+    }
+    side(w)?;
+    side(h)?;
+    Some([w, h])
+}
+
+pub(super) fn size(value: &str) -> Option<(u16, u16)> {
+    let [w, h] = size_parts(value)?;
+    Some((side(w)?, side(h)?))
+}
+
+pub(super) fn side(value: &str) -> Option<u16> {
+    value
+        .parse()
+        .ok()
+        .filter(|n: &u16| (16..=16384).contains(n))
+}
+
+/// `off` is `None`; 0 lets the kernel choose.
+pub(super) fn port(value: &str) -> Option<Option<u16>> {
+    if value.eq_ignore_ascii_case("off") {
+        return Some(None);
+    }
+    value.parse().ok().map(Some)
+}
+
+/// Words of a command line. Blanks separate; single quotes keep everything, double quotes everything but a backslash
+/// before `"` or `\`; a backslash keeps the next character. No variables, no globs: it is not a shell.
+pub(super) fn words(line: &str) -> Option<Vec<String>> {
+    let mut out = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            ' ' | '\t' | '\n' => out.extend(word.take()),
+            '\'' => {
+                let w = word.get_or_insert_default();
+                loop {
+                    match chars.next()? {
+                        '\'' => break,
+                        c => w.push(c),
+                    }
+                }
+            }
+            '"' => {
+                let w = word.get_or_insert_default();
+                loop {
+                    match chars.next()? {
+                        '"' => break,
+                        '\\' => match chars.next()? {
+                            c @ ('"' | '\\') => w.push(c),
+                            c => w.extend(['\\', c]),
+                        },
+                        c => w.push(c),
+                    }
+                }
+            }
+            '\\' => word.get_or_insert_default().push(chars.next()?),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    out.extend(word);
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_follow_quotes() {
+        let w = |s| words(s).unwrap_or_default();
+        assert_eq!(
+            w("xterm -e 'a  b' \"c \\\"d\""),
+            ["xterm", "-e", "a  b", "c \"d"]
+        );
+        assert_eq!(w("a\\ b ''"), ["a b", ""]);
+        assert_eq!(w("  "), Vec::<String>::new());
+        assert_eq!(words("xterm 'open"), None);
+        assert_eq!(words("end\\"), None);
+    }
+
+    #[test]
+    fn sizes_are_checked() {
+        assert_eq!(size("1920x1080"), Some((1920, 1080)));
+        assert_eq!(size("1920x1080x24"), Some((1920, 1080)));
+        for bad in [
+            "",
+            "1920",
+            "0x0",
+            "1920x",
+            "99999x10",
+            "1x1",
+            "1920x1080x24x1",
+            "-5x20",
+        ] {
+            assert_eq!(size(bad), None, "{bad}");
+        }
+    }
+}

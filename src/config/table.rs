@@ -1,0 +1,331 @@
+//! The one table of settings.
+
+/// One setting, under all its names.
+#[derive(Debug)]
+pub struct Setting {
+    /// Canonical name: of the environment variable; in lower case of the key in the file; with dashes of the flag.
+    pub name: &'static str,
+    /// Other variables that mean the same; two that disagree are an error.
+    pub aliases: &'static [&'static str],
+    /// What holds when nobody says anything.
+    pub default: Option<&'static str>,
+    /// What may be given, in words.
+    pub allowed: &'static str,
+    /// What it does, in a sentence or two.
+    pub doc: &'static str,
+    /// Never printed, never on a command line; may be given as `NAME_FILE`.
+    pub secret: bool,
+    /// A flag without a value means true.
+    pub boolean: bool,
+}
+
+const NO: &[&str] = &[];
+
+/// Rows are written as calls, so that a row is a line or three and no field is forgotten.
+const fn row(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    default: Option<&'static str>,
+    allowed: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        aliases,
+        default,
+        allowed,
+        doc,
+        secret: false,
+        boolean: false,
+    }
+}
+
+const fn switch(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting {
+        boolean: true,
+        ..row(
+            name,
+            NO,
+            Some(default),
+            "1, 0, true, false, yes, no, on, off, enabled or disabled",
+            doc,
+        )
+    }
+}
+
+const fn secret(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    doc: &'static str,
+) -> Setting {
+    Setting {
+        secret: true,
+        ..row(name, aliases, None, "a non-empty line", doc)
+    }
+}
+
+/// Variables that give width and height at once, as `1920x1080`.
+pub(super) const SIZE_NAMES: &[&str] = &["ABCDESKTOP_GEOMETRY", "VNC_RESOLUTION", "RESOLUTION"];
+
+const PORT: &str = "a port, 1 to 65535; 0 for any free one; off";
+
+/// Every setting.
+pub const SETTINGS: &[Setting] = &[
+    row(
+        "APPLICATION",
+        NO,
+        None,
+        "a command line; quotes group words",
+        "The application to run; a command after `--` wins over it. When it ends, everything ends with its exit code.",
+    ),
+    switch(
+        "DESKTOP_MODE",
+        "0",
+        "Let X server, display and window manager live on without an application (flag: `--desktop`).",
+    ),
+    switch(
+        "APP_HEADLESS",
+        "0",
+        "The application shows no window: ready does not wait for one.",
+    ),
+    switch(
+        "KEEP_APP_RUNNING",
+        "0",
+        "Start the application again when it ends, instead of ending with it.",
+    ),
+    row(
+        "DISPLAY",
+        NO,
+        None,
+        ":N, for `serve` also HOST:N",
+        "The X display. Unset, `run` takes the first free number.",
+    ),
+    row(
+        "DISPLAY_WIDTH",
+        &["X11_SIZE_WIDTH"],
+        Some("1280"),
+        "16 to 16384 pixels",
+        "Width of the screen at start. ABCDESKTOP_GEOMETRY, VNC_RESOLUTION and RESOLUTION give both sides, as 1920x1080.",
+    ),
+    row(
+        "DISPLAY_HEIGHT",
+        &["X11_SIZE_HEIGHT"],
+        Some("1024"),
+        "16 to 16384 pixels",
+        "Height of the screen at start.",
+    ),
+    row(
+        "MAX_SIZE",
+        NO,
+        Some("3840x2160"),
+        "WIDTHxHEIGHT, up to 16384x16384",
+        "Largest size a viewer may ask for. The X server keeps memory for it: 4 bytes a pixel.",
+    ),
+    row(
+        "VNC_COL_DEPTH",
+        NO,
+        Some("24"),
+        "16 or 24",
+        "Depth of the screen in bits.",
+    ),
+    row(
+        "DESKTOP_NAME",
+        NO,
+        Some("deskinit"),
+        "text",
+        "Name of the desktop, shown as title by viewers.",
+    ),
+    row("VNC_PORT", NO, Some("5900"), PORT, "Port for VNC viewers."),
+    row(
+        "NO_VNC_PORT",
+        NO,
+        Some("5800"),
+        PORT,
+        "Port for browsers: the page, the websocket, probes and metrics.",
+    ),
+    row(
+        "BIND_ADDRESS",
+        NO,
+        Some("0.0.0.0"),
+        "IP addresses, separated by commas",
+        "Where both ports listen.",
+    ),
+    switch(
+        "SECURE_CONNECTION",
+        "0",
+        "1: both ports listen on loopback only, to be reached through an SSH tunnel or a sidecar.",
+    ),
+    secret(
+        "VNC_PASSWORD",
+        &["VNC_PW"],
+        "Password of viewers; RFB's own authentication uses its first 8 characters. Without one a random token is made and shown once on the log.",
+    ),
+    secret(
+        "VNC_VIEW_ONLY_PASSWORD",
+        NO,
+        "A second password whose viewers only watch.",
+    ),
+    switch("VNC_VIEW_ONLY", "0", "The password only watches."),
+    switch(
+        "ALLOW_NO_AUTH",
+        "0",
+        "The one way to run without authentication: anybody who reaches the ports sees and controls the desktop.",
+    ),
+    row(
+        "SHARED",
+        NO,
+        Some("client"),
+        "client, always or never",
+        "Several viewers at once: as the viewer asks (one that asks for exclusive use ends the others), always, or never (a new one ends the others).",
+    ),
+    row(
+        "MAX_CLIENTS",
+        NO,
+        Some("32"),
+        "1 to 1024",
+        "Viewers at the same time.",
+    ),
+    row(
+        "MAX_DISCONNECTION_TIME",
+        NO,
+        Some("0"),
+        "seconds; 0 for never",
+        "End with code 0 when no authenticated viewer was there for that long, counted from the start too.",
+    ),
+    row(
+        "GRACE_PERIOD",
+        NO,
+        Some("8"),
+        "1 to 3600 seconds",
+        "Time for everything to stop after SIGTERM, before SIGKILL. Keep it below that of the container engine.",
+    ),
+    switch(
+        "ALLOW_RESIZE",
+        "1",
+        "Viewers may change the size of the screen.",
+    ),
+    switch(
+        "SENDCUTTEXT",
+        "1",
+        "The desktop's clipboard goes to viewers.",
+    ),
+    switch(
+        "ACCEPTCUTTEXT",
+        "1",
+        "Viewers' clipboards go to the desktop.",
+    ),
+    switch(
+        "SEND_PRIMARY",
+        "1",
+        "Text selected with the mouse (PRIMARY) goes to viewers too, not only the clipboard.",
+    ),
+    switch(
+        "RAW_KEYBOARD",
+        "0",
+        "Press the physical keys that a viewer names and leave the layout to the desktop, instead of typing the characters the viewer means.",
+    ),
+    row(
+        "MAX_FPS",
+        NO,
+        Some("60"),
+        "1 to 240",
+        "Pictures a second, at most.",
+    ),
+    row(
+        "WEBSOCKET_HEARTBEAT",
+        &["WEBSOCKIFY_HEARTBEAT", "NOVNC_HEARTBEAT"],
+        Some("20"),
+        "seconds; 0 for never",
+        "Ping idle websockets, so that proxies do not drop them.",
+    ),
+    row(
+        "ALLOWED_ORIGINS",
+        NO,
+        Some(""),
+        "origins as https://host:port, separated by commas; * for any",
+        "Pages of other sites that may open the websocket. The page's own site always may.",
+    ),
+    row(
+        "WINDOW_MANAGER",
+        NO,
+        Some("openbox"),
+        "a command line",
+        "The window manager.",
+    ),
+    row("XSERVER", NO, Some("Xvfb"), "a program", "The X server."),
+    row(
+        "XSERVER_ARGS",
+        NO,
+        Some(""),
+        "a command line",
+        "More arguments for the X server.",
+    ),
+    row(
+        "XAUTHORITY",
+        NO,
+        None,
+        "a file",
+        "`serve` alone: the cookie file of the display.",
+    ),
+    row(
+        "RUN_DIR",
+        &["ABCDESKTOP_RUN_DIR"],
+        None,
+        "a directory",
+        "Sockets and the cookie, mode 0700. Default: /tmp/.deskinit-UID-DISPLAY.",
+    ),
+    row(
+        "LOG_LEVEL",
+        NO,
+        Some("info"),
+        "error, warn, info, debug or trace",
+        "How much is logged.",
+    ),
+    row(
+        "LOG_FORMAT",
+        NO,
+        Some("text"),
+        "text or json",
+        "Form of log lines.",
+    ),
+];
+
+/// The setting of that canonical name.
+pub fn setting(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|s| s.name == name)
+}
+
+impl Setting {
+    /// The canonical name and the aliases.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// The long flag, without the two dashes.
+    pub fn flag(&self) -> String {
+        let flag = self.name.to_ascii_lowercase().replace('_', "-");
+        if self.secret {
+            return format!("{flag}-file");
+        }
+        flag
+    }
+}
+
+/// Every variable that can hold a secret or the path of one: what children must not inherit.
+pub fn secret_names() -> Vec<String> {
+    SETTINGS
+        .iter()
+        .filter(|s| s.secret)
+        .flat_map(Setting::names)
+        .flat_map(|n| [n.to_owned(), format!("{n}_FILE")])
+        .collect()
+}
+
+/// Every variable that this program reads as a setting: `run` takes them out of the environment of `serve` before it
+/// puts in what is in force, so that a flag and an alias cannot disagree there.
+pub fn all_names() -> Vec<String> {
+    let mut names = secret_names();
+    names.extend(SETTINGS.iter().flat_map(Setting::names).map(str::to_owned));
+    names.extend(SIZE_NAMES.iter().map(|n| (*n).to_owned()));
+    names
+}

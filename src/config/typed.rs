@@ -1,0 +1,418 @@
+//! The settings as the rest of the program uses them.
+
+use super::reader::{self, Reader};
+use super::secret::Secret;
+use super::source::{Mistake, Raw};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that is in force.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The application's words; `None` only in desktop mode or for roles that start none.
+    pub application: Option<Vec<String>>,
+    /// Live on without an application.
+    pub desktop_mode: bool,
+    /// The application shows no window.
+    pub app_headless: bool,
+    /// Restart the application instead of ending with it.
+    pub keep_app_running: bool,
+    /// The X display, when one was named.
+    pub display: Option<DisplayName>,
+    /// Screen size at start, in pixels.
+    pub size: (u16, u16),
+    /// Largest screen size, in pixels; at least `size`.
+    pub max_size: (u16, u16),
+    /// 16 or 24.
+    pub depth: u8,
+    /// Title for viewers; no control characters.
+    pub desktop_name: String,
+    /// Port for VNC viewers: `None` is off, 0 any free one.
+    pub vnc_port: Option<u16>,
+    /// Port for browsers: `None` is off, 0 any free one.
+    pub web_port: Option<u16>,
+    /// Where both listen; loopback only under SECURE_CONNECTION.
+    pub bind: Vec<IpAddr>,
+    /// SECURE_CONNECTION was asked for.
+    pub secure_connection: bool,
+    /// Password of viewers.
+    pub password: Option<Secret>,
+    /// Password of viewers who only watch.
+    pub view_only_password: Option<Secret>,
+    /// The first password only watches.
+    pub view_only: bool,
+    /// No authentication at all.
+    pub allow_no_auth: bool,
+    /// Several viewers at once.
+    pub sharing: Sharing,
+    /// Viewers at the same time.
+    pub max_clients: usize,
+    /// End after this long without a viewer.
+    pub max_disconnection_time: Option<Duration>,
+    /// From SIGTERM to SIGKILL.
+    pub grace_period: Duration,
+    /// Viewers may resize the screen.
+    pub allow_resize: bool,
+    /// Clipboard: desktop to viewers.
+    pub send_cut_text: bool,
+    /// Clipboard: viewers to desktop.
+    pub accept_cut_text: bool,
+    /// PRIMARY goes to viewers too.
+    pub send_primary: bool,
+    /// Physical keys instead of characters.
+    pub raw_keyboard: bool,
+    /// Pictures a second, at most.
+    pub max_fps: u16,
+    /// Websocket pings.
+    pub heartbeat: Option<Duration>,
+    /// Foreign pages that may connect; `*` is any.
+    pub allowed_origins: Vec<String>,
+    /// The window manager's words.
+    pub window_manager: Vec<String>,
+    /// The X server's program.
+    pub xserver: String,
+    /// More arguments for it.
+    pub xserver_args: Vec<String>,
+    /// Cookie file of a display that somebody else started.
+    pub xauthority: Option<PathBuf>,
+    /// Where sockets are; `None` for the default.
+    pub run_dir: Option<PathBuf>,
+    /// How much is logged.
+    pub log_level: LogLevel,
+    /// In which form.
+    pub log_format: LogFormat,
+}
+
+/// `[host]:N[.screen]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisplayName {
+    /// Empty for a local display.
+    pub host: String,
+    /// The display number.
+    pub number: u16,
+}
+
+impl DisplayName {
+    /// Parses the usual form of `DISPLAY`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, rest) = text.rsplit_once(':')?;
+        let number = match rest.split_once('.') {
+            Some((number, screen)) => {
+                screen.parse::<u16>().ok()?;
+                number
+            }
+            None => rest,
+        };
+        if host.contains(char::is_whitespace) {
+            return None;
+        }
+        // Beyond this the TCP port 6000 + N would not exist.
+        let number = number.parse().ok().filter(|n| *n <= 59_535)?;
+        Some(Self {
+            host: host.to_owned(),
+            number,
+        })
+    }
+}
+
+impl std::fmt::Display for DisplayName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.number)
+    }
+}
+
+/// What happens to the viewers who are there when another comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// What the new viewer asks for.
+    Client,
+    /// They stay.
+    Always,
+    /// They go.
+    Never,
+}
+
+/// Log levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For collectors: one object a line.
+    Json,
+}
+
+impl Config {
+    /// Parses all values; `Err` holds every mistake, not only the first.
+    ///
+    /// Nothing here is fatal for a role that does not use it: what only one role needs (an application, say) that role
+    /// checks with [`Config::missing_application`].
+    pub fn parse(raw: Raw) -> Result<(Self, Raw), Vec<Mistake>> {
+        let mut r = Reader::new(raw);
+        let config = Self::read(&mut r);
+        let (raw, mistakes) = r.finish();
+        if mistakes.is_empty() {
+            Ok((config, raw))
+        } else {
+            Err(mistakes)
+        }
+    }
+
+    fn read(r: &mut Reader) -> Self {
+        let size = (
+            r.or("DISPLAY_WIDTH", 1280, reader::side),
+            r.or("DISPLAY_HEIGHT", 1024, reader::side),
+        );
+        let max = r.or("MAX_SIZE", (3840, 2160), reader::size);
+        if r.given("MAX_SIZE") && (max.0 < size.0 || max.1 < size.1) {
+            r.mistake(format!(
+                "MAX_SIZE={}x{}: is smaller than the screen at start ({}x{})",
+                max.0, max.1, size.0, size.1
+            ));
+        }
+        let secure_connection = r.switch("SECURE_CONNECTION");
+        let bind = r.or("BIND_ADDRESS", Vec::new(), addresses);
+        let bind = if secure_connection {
+            // The policy holds for every listener, whatever address was given.
+            vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]
+        } else {
+            bind
+        };
+        let allow_no_auth = r.switch("ALLOW_NO_AUTH");
+        let password = r.secret("VNC_PASSWORD");
+        let view_only_password = r.secret("VNC_VIEW_ONLY_PASSWORD");
+        if allow_no_auth && (password.is_some() || view_only_password.is_some()) {
+            r.mistake("ALLOW_NO_AUTH=1: a password is set too; unset one of them".to_owned());
+        }
+        let cut = |s: &Secret| s.expose().bytes().take(8).collect::<Vec<_>>();
+        if let (Some(a), Some(b)) = (&password, &view_only_password)
+            && cut(a) == cut(b)
+        {
+            r.mistake("VNC_VIEW_ONLY_PASSWORD: has the same first 8 characters as VNC_PASSWORD, which are all that RFB compares".to_owned());
+        }
+        Self {
+            application: r
+                .value("APPLICATION", reader::words)
+                .filter(|w| !w.is_empty()),
+            desktop_mode: r.switch("DESKTOP_MODE"),
+            app_headless: r.switch("APP_HEADLESS"),
+            keep_app_running: r.switch("KEEP_APP_RUNNING"),
+            display: r.value("DISPLAY", DisplayName::parse),
+            size,
+            max_size: (max.0.max(size.0), max.1.max(size.1)),
+            depth: r.or("VNC_COL_DEPTH", 24, |v| {
+                v.parse().ok().filter(|d| matches!(d, 16 | 24))
+            }),
+            desktop_name: r.or("DESKTOP_NAME", String::new(), |v| {
+                Some(v.chars().filter(|c| !c.is_control()).take(255).collect())
+            }),
+            vnc_port: r.or("VNC_PORT", None, reader::port),
+            web_port: r.or("NO_VNC_PORT", None, reader::port),
+            bind,
+            secure_connection,
+            password,
+            view_only_password,
+            view_only: r.switch("VNC_VIEW_ONLY"),
+            allow_no_auth,
+            sharing: r.or("SHARED", Sharing::Client, |v| match v {
+                "client" => Some(Sharing::Client),
+                "always" => Some(Sharing::Always),
+                "never" => Some(Sharing::Never),
+                _ => None,
+            }),
+            max_clients: r.or("MAX_CLIENTS", 32, |v| {
+                v.parse().ok().filter(|n| (1..=1024).contains(n))
+            }),
+            max_disconnection_time: r.or("MAX_DISCONNECTION_TIME", None, seconds),
+            grace_period: r
+                .or("GRACE_PERIOD", None, |v| {
+                    seconds(v).filter(|s| s.is_some_and(|s| s.as_secs() <= 3600))
+                })
+                .unwrap_or(Duration::from_secs(8)),
+            allow_resize: r.switch("ALLOW_RESIZE"),
+            send_cut_text: r.switch("SENDCUTTEXT"),
+            accept_cut_text: r.switch("ACCEPTCUTTEXT"),
+            send_primary: r.switch("SEND_PRIMARY"),
+            raw_keyboard: r.switch("RAW_KEYBOARD"),
+            max_fps: r.or("MAX_FPS", 60, |v| {
+                v.parse().ok().filter(|n| (1..=240).contains(n))
+            }),
+            heartbeat: r.or("WEBSOCKET_HEARTBEAT", None, seconds),
+            allowed_origins: r.or("ALLOWED_ORIGINS", Vec::new(), origins),
+            window_manager: r.or("WINDOW_MANAGER", Vec::new(), command),
+            xserver: r.or("XSERVER", String::new(), |v| {
+                (!v.is_empty()).then(|| v.to_owned())
+            }),
+            xserver_args: r.or("XSERVER_ARGS", Vec::new(), reader::words),
+            xauthority: r.value("XAUTHORITY", path),
+            run_dir: r.value("RUN_DIR", path),
+            log_level: r.or("LOG_LEVEL", LogLevel::Info, |v| match v {
+                "error" => Some(LogLevel::Error),
+                "warn" => Some(LogLevel::Warn),
+                "info" => Some(LogLevel::Info),
+                "debug" => Some(LogLevel::Debug),
+                "trace" => Some(LogLevel::Trace),
+                _ => None,
+            }),
+            log_format: r.or("LOG_FORMAT", LogFormat::Text, |v| match v {
+                "text" => Some(LogFormat::Text),
+                "json" => Some(LogFormat::Json),
+                _ => None,
+            }),
+        }
+    }
+
+    /// The mistake of asking for nothing to run.
+    pub fn missing_application(&self) -> Option<Mistake> {
+        (self.application.is_none() && !self.desktop_mode).then(|| {
+            Mistake("APPLICATION: nothing to run; name a command (deskinit run -- COMMAND…), set APPLICATION, or ask for a desktop without one (--desktop or DESKTOP_MODE=1)".to_owned())
+        })
+    }
+
+    /// True when the password is longer than RFB's own authentication uses.
+    pub fn password_is_cut(&self) -> bool {
+        [&self.password, &self.view_only_password]
+            .into_iter()
+            .flatten()
+            .any(|s| s.expose().len() > 8)
+    }
+}
+
+fn addresses(value: &str) -> Option<Vec<IpAddr>> {
+    let list: Option<Vec<IpAddr>> = value.split(',').map(|a| a.trim().parse().ok()).collect();
+    list.filter(|l| !l.is_empty())
+}
+
+fn seconds(value: &str) -> Option<Option<Duration>> {
+    let n: u32 = value.parse().ok()?;
+    Some((n > 0).then(|| Duration::from_secs(u64::from(n))))
+}
+
+fn command(value: &str) -> Option<Vec<String>> {
+    reader::words(value).filter(|w| !w.is_empty())
+}
+
+fn path(value: &str) -> Option<PathBuf> {
+    (!value.is_empty()).then(|| PathBuf::from(value))
+}
+
+fn origins(value: &str) -> Option<Vec<String>> {
+    let list = value.split(',').map(str::trim).filter(|o| !o.is_empty());
+    list.map(|o| {
+        let rest = o.strip_prefix("https://").or(o.strip_prefix("http://"));
+        let fine = o == "*" || rest.is_some_and(|h| !h.is_empty() && !h.contains('/'));
+        fine.then(|| o.to_ascii_lowercase())
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::Raw;
+    use super::*;
+    use std::collections::HashMap;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let map: HashMap<_, _> = pairs.iter().copied().collect();
+        let mut raw = Raw::new();
+        raw.env(|name| map.get(name).map(|v| (*v).to_owned()));
+        Config::parse(raw)
+            .map(|(c, _)| c)
+            .map_err(|m| m.into_iter().map(|m| m.0).collect())
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let c = parse(&[]).unwrap();
+        assert_eq!(c.size, (1280, 1024));
+        assert_eq!((c.vnc_port, c.web_port), (Some(5900), Some(5800)));
+        assert_eq!(c.depth, 24);
+        assert!(c.password.is_none() && !c.allow_no_auth);
+        assert!(c.allow_resize && c.send_cut_text && c.accept_cut_text);
+        assert!(c.missing_application().is_some());
+    }
+
+    #[test]
+    fn every_default_of_the_table_is_allowed() {
+        for row in super::super::SETTINGS {
+            if let Some(default) = row.default {
+                assert!(
+                    parse(&[(row.name, default)]).is_ok(),
+                    "{}={default}",
+                    row.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let mistakes = parse(&[
+            ("VNC_PORT", "http"),
+            ("DISPLAY_WIDTH", "5"),
+            ("VNC_PASSWORD", ""),
+            ("SHARED", "maybe"),
+            ("ABCDESKTOP_GEOMETRY", "big"),
+        ])
+        .unwrap_err();
+        assert_eq!(mistakes.len(), 5, "{mistakes:#?}");
+        assert!(
+            mistakes
+                .iter()
+                .any(|m| m.starts_with("VNC_PORT=http: expected a port"))
+        );
+    }
+
+    #[test]
+    fn aliases_may_agree_but_not_disagree() {
+        let c = parse(&[("X11_SIZE_WIDTH", "1920"), ("RESOLUTION", "1920x1080")]).unwrap();
+        assert_eq!(c.size, (1920, 1080));
+        let mistakes = parse(&[("DISPLAY_WIDTH", "800"), ("X11_SIZE_WIDTH", "1920")]).unwrap_err();
+        assert!(mistakes[0].contains("DISPLAY_WIDTH (800) and X11_SIZE_WIDTH (1920)"));
+        let mistakes = parse(&[("VNC_PASSWORD", "canary-a"), ("VNC_PW", "canary-b")]).unwrap_err();
+        assert!(!mistakes[0].contains("canary"), "{mistakes:?}");
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let c = parse(&[("VNC_PASSWORD", "canary")]).unwrap();
+        assert!(!format!("{c:?}").contains("canary"));
+    }
+
+    #[test]
+    fn secrets_are_never_empty() {
+        for bad in ["", "\n", "a\nb"] {
+            assert!(parse(&[("VNC_PASSWORD", bad)]).is_err(), "{bad:?}");
+        }
+        assert!(parse(&[("VNC_PASSWORD_FILE", "/nonexistent")]).is_err());
+        assert!(parse(&[("VNC_PASSWORD_FILE", "/dev/null")]).is_err());
+    }
+
+    #[test]
+    fn secure_connection_means_every_listener() {
+        let c = parse(&[("SECURE_CONNECTION", "1"), ("BIND_ADDRESS", "0.0.0.0")]).unwrap();
+        assert!(c.bind.iter().all(IpAddr::is_loopback));
+    }
+
+    #[test]
+    fn displays_are_parsed() {
+        let n = |s| DisplayName::parse(s).map(|d| (d.host, d.number));
+        assert_eq!(n(":0"), Some((String::new(), 0)));
+        assert_eq!(n(":0.0"), Some((String::new(), 0)));
+        assert_eq!(n("10.0.0.1:7"), Some(("10.0.0.1".to_owned(), 7)));
+        for bad in ["", "0", ":", ":x", ":70000", ":0.y"] {
+            assert_eq!(n(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! From a region to bodies of rectangles (stateless), and from bodies to bytes (with the client's streams).
+//!
+//! What is prepared depends only on the picture, the region and the parameters, not on the client.
+
+use std::cell::RefCell;
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use super::convert::{Converter, Layout};
+use super::jpeg::{Jpeg, Quality};
+use super::palette::Palette;
+use super::stream::{self, Segments, Streams, Which};
+use super::wire::{compact_length, header};
+use super::zrle::Runs;
+use super::{Encoded, Encoding, MAX_RECTS, Params, Stats, Tally};
+use super::{hextile, raw, select, tight, zrle};
+use crate::pixel::{Frame, Rect, Region};
+
+/// A region of more rectangles is sent as fewer, larger ones.
+const MAX_REGION: usize = 2048;
+
+/// Rows of a rectangle, other than Tight's: a multiple of all tiles, and enough rectangles of a screen for all cores.
+const BAND: u16 = 64;
+
+/// Less work than this (pixels, or bytes to deflate) is done where it is: waking the pool takes longer.
+const MIN_PARALLEL: u64 = 16 << 10;
+
+/// How the pixels of a piece are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    Fill,
+    Mono,
+    Indexed,
+    Full,
+    Jpeg,
+}
+
+/// The body of a rectangle: `bytes`, of which those from `head` on are to be deflated if there is a stream.
+#[derive(Debug)]
+pub(super) struct Body {
+    bytes: Vec<u8>,
+    head: usize,
+    stream: Option<Which>,
+}
+
+impl Body {
+    /// All as it is.
+    pub(super) fn whole(bytes: Vec<u8>) -> Self {
+        Self {
+            head: bytes.len(),
+            bytes,
+            stream: None,
+        }
+    }
+
+    /// The bytes from `head` on through a stream, after their compressed length.
+    pub(super) fn deflate(bytes: Vec<u8>, head: usize, stream: Which) -> Self {
+        Self {
+            bytes,
+            head,
+            stream: Some(stream),
+        }
+    }
+}
+
+/// One rectangle.
+#[derive(Debug)]
+pub(super) struct Piece {
+    rect: Rect,
+    how: How,
+    body: Body,
+}
+
+impl Piece {
+    pub(super) const fn new(rect: Rect, how: How, body: Body) -> Self {
+        Self { rect, how, body }
+    }
+}
+
+/// Buffers to be filled again, so that an update does not begin by asking the system for memory.
+#[derive(Debug, Default)]
+pub(super) struct Buffers(Mutex<Shelf>);
+
+#[derive(Debug, Default)]
+struct Shelf {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Buffers {
+    /// Most bytes that wait for the next update.
+    const MOST: usize = 1 << 20;
+
+    /// An empty buffer.
+    pub(super) fn get(&self) -> Vec<u8> {
+        let Ok(mut shelf) = self.0.lock() else {
+            return Vec::new();
+        };
+        let buffer = shelf.buffers.pop().unwrap_or_default();
+        shelf.bytes -= buffer.capacity();
+        buffer
+    }
+
+    /// Takes a buffer back.
+    pub(super) fn give(&self, mut buffer: Vec<u8>) {
+        if let Ok(mut shelf) = self.0.lock()
+            && shelf.bytes + buffer.capacity() <= Self::MOST
+        {
+            buffer.clear();
+            shelf.bytes += buffer.capacity();
+            shelf.buffers.push(buffer);
+        }
+    }
+}
+
+/// What a thread of the pool works with.
+struct Scratch {
+    palette: Palette,
+    runs: Runs,
+    jpeg: Jpeg,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        palette: Palette::new(),
+        runs: Runs::default(),
+        jpeg: Jpeg::default(),
+    });
+}
+
+/// A region made ready for the wire, but for the streams.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pieces: Vec<Piece>,
+}
+
+/// Does all that needs no history.
+pub(super) fn prepare(
+    frame: &Frame,
+    region: &Region,
+    params: &Params,
+    buffers: &Buffers,
+) -> Prepared {
+    let mut region = region.simplified(MAX_REGION);
+    region.clip(frame.bounds());
+    let pieces = match params.encoding {
+        Encoding::Tight => prepare_tight(frame, &region, params, buffers),
+        _ => prepare_bands(frame, &region, params, buffers),
+    };
+    Prepared { pieces }
+}
+
+/// Maps in the pool if there is enough to do, in order.
+fn map<T: Sync>(
+    items: &[T],
+    pixels: u64,
+    f: impl Fn(&T, &mut Scratch, &mut Vec<Piece>) + Sync,
+) -> Vec<Piece> {
+    // `f` runs with the thread's scratch borrowed, so it must not enter the pool itself.
+    let one = |item: &T| {
+        let mut out = Vec::with_capacity(1);
+        SCRATCH.with_borrow_mut(|scratch| f(item, scratch, &mut out));
+        out
+    };
+    if pixels < MIN_PARALLEL || items.len() < 2 {
+        items.iter().flat_map(one).collect()
+    } else {
+        items.par_iter().flat_map_iter(one).collect()
+    }
+}
+
+fn prepare_tight(frame: &Frame, region: &Region, params: &Params, buffers: &Buffers) -> Vec<Piece> {
+    let quality = params
+        .quality
+        .filter(|_| tight::jpeg_allowed(&params.format))
+        .map(Quality::of_level);
+    let mut plan = select::plan(frame, region, quality.is_some());
+    if plan.len() > MAX_RECTS / 2 {
+        plan = select::coarse(region);
+    }
+    let context = tight::Context {
+        frame,
+        converter: &Converter::new(&params.format, Layout::Tight),
+        quality,
+        buffers,
+    };
+    map(&plan, region.area(), |&(rect, kind), scratch, out| {
+        let Scratch { palette, jpeg, .. } = scratch;
+        context.prepare(rect, kind, palette, jpeg, out);
+    })
+}
+
+/// Everything but Tight: bands of the region, all alike.
+fn prepare_bands(frame: &Frame, region: &Region, params: &Params, buffers: &Buffers) -> Vec<Piece> {
+    let bands: Vec<Rect> = region
+        .rects()
+        .iter()
+        .flat_map(|r| r.tiles(r.w, BAND))
+        .collect();
+    let layout = match params.encoding {
+        Encoding::Zrle => Layout::Compressed,
+        _ => Layout::Pixel,
+    };
+    let converter = Converter::new(&params.format, layout);
+    map(&bands, region.area(), |&rect, scratch, out| {
+        let mut bytes = buffers.get();
+        let stream = match params.encoding {
+            Encoding::Hextile => {
+                hextile::encode(frame, rect, &converter, &mut bytes);
+                None
+            }
+            Encoding::Zrle => {
+                let Scratch { palette, runs, .. } = scratch;
+                zrle::encode(frame, rect, &converter, palette, runs, &mut bytes);
+                Some(Which::Zrle)
+            }
+            encoding => {
+                raw::encode(frame, rect, &converter, &mut bytes);
+                (encoding == Encoding::Zlib).then_some(Which::Zlib)
+            }
+        };
+        let body = match stream {
+            Some(stream) => Body::deflate(bytes, 0, stream),
+            None => Body::whole(bytes),
+        };
+        out.push(Piece::new(rect, How::Full, body));
+    })
+}
+
+impl Prepared {
+    /// Appends the rectangles.
+    pub(super) fn emit(
+        &self,
+        streams: &mut Streams,
+        params: &Params,
+        out: &mut Vec<u8>,
+    ) -> Encoded {
+        let deflated = self.deflate(streams, stream::level(params.compress));
+        let mut segments = deflated.each_ref().map(Segments::iter);
+        let mut stats = Stats::default();
+        for piece in &self.pieces {
+            let start = out.len();
+            header(out, piece.rect, params.encoding.number());
+            let Body {
+                bytes,
+                head,
+                stream,
+            } = &piece.body;
+            out.extend_from_slice(&bytes[..*head]);
+            if let Some(which) = stream {
+                let data = segments[which.index()].next().unwrap_or_default();
+                match which {
+                    Which::Tight(_) => compact_length(out, data.len()),
+                    Which::Zlib | Which::Zrle => {
+                        out.extend_from_slice(&(data.len() as u32).to_be_bytes());
+                    }
+                }
+                out.extend_from_slice(data);
+            }
+            let tally = match piece.how {
+                How::Fill => &mut stats.fill,
+                How::Mono => &mut stats.mono,
+                How::Indexed => &mut stats.indexed,
+                How::Full => &mut stats.full,
+                How::Jpeg => &mut stats.jpeg,
+            };
+            *tally += Tally {
+                rects: 1,
+                pixels: u64::from(piece.rect.area()),
+                bytes: (out.len() - start) as u64,
+            };
+        }
+        let lossy = self.pieces.iter().filter(|p| p.how == How::Jpeg);
+        Encoded {
+            rects: self.pieces.len() as u32,
+            lossy: lossy.map(|p| p.rect).collect(),
+            stats,
+        }
+    }
+
+    /// Runs every stream over its pieces; streams do not depend on each other.
+    fn deflate(&self, streams: &mut Streams, level: u8) -> [Segments; 6] {
+        let mut inputs: [Vec<&[u8]>; 6] = Default::default();
+        let mut total = 0;
+        for Body {
+            bytes,
+            head,
+            stream,
+        } in self.pieces.iter().map(|p| &p.body)
+        {
+            if let Some(which) = stream {
+                inputs[which.index()].push(&bytes[*head..]);
+                total += (bytes.len() - head) as u64;
+            }
+        }
+        let mut outputs: [Segments; 6] = Default::default();
+        let mut work: Vec<_> = streams
+            .iter_mut()
+            .zip(&inputs)
+            .zip(&mut outputs)
+            .filter(|((_, input), _)| !input.is_empty())
+            .collect();
+        let run = |((stream, input), output): &mut (
+            (&mut stream::Stream, &Vec<&[u8]>),
+            &mut Segments,
+        )| {
+            stream.write(input, level, output);
+        };
+        if total < MIN_PARALLEL || work.len() < 2 {
+            work.iter_mut().for_each(run);
+        } else {
+            work.par_iter_mut().for_each(run);
+        }
+        outputs
+    }
+
+    /// Gives the memory back.
+    pub(super) fn recycle(self, buffers: &Buffers) {
+        for piece in self.pieces {
+            buffers.give(piece.body.bytes);
+        }
+    }
+}

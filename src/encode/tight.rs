@@ -1,0 +1,184 @@
+//! Tight (encoding 7 of the community specification): the body of one rectangle.
+//!
+//! The first byte says how: 8 a fill, 9 a JPEG, otherwise deflate with the number of the stream in bits 4–5 and, with
+//! bit 6, a filter. Bits 0–3 would reset streams; a stream is never reset here (see [`super::stream`]).
+
+use super::convert::Converter;
+use super::jpeg::{Jpeg, Quality};
+use super::palette::{self, Palette};
+use super::prepare::{Body, Buffers, How, Piece};
+use super::raw;
+use super::select::Kind;
+use super::stream::Which;
+use super::wire::{MAX_COMPACT, compact_length};
+use crate::pixel::{Frame, PixelFormat, Rect};
+
+const FILL: u8 = 0x80;
+const JPEG: u8 = 0x90;
+const FILTER: u8 = 0x40;
+const PALETTE_FILTER: u8 = 1;
+
+/// Data of fewer bytes goes uncompressed and without length.
+const MIN_DEFLATE: usize = 12;
+
+/// A stream for each kind of data: its history is of its own kind.
+const FULL_STREAM: u8 = 0;
+const MONO_STREAM: u8 = 1;
+const INDEX_STREAM: u8 = 2;
+
+/// A rectangle of too many colours is halved down to this many pixels, as its parts may have few enough.
+const MIN_HALVE: u32 = 8192;
+
+/// Whether a client with this format may get JPEG.
+pub(super) const fn jpeg_allowed(format: &PixelFormat) -> bool {
+    format.bytes_per_pixel() > 1
+}
+
+/// What all rectangles of an update share.
+pub(super) struct Context<'a> {
+    pub(super) frame: &'a Frame,
+    pub(super) converter: &'a Converter,
+    pub(super) quality: Option<Quality>,
+    pub(super) buffers: &'a Buffers,
+}
+
+impl Context<'_> {
+    /// Appends the piece, or its parts, that a rectangle becomes.
+    pub(super) fn prepare(
+        &self,
+        rect: Rect,
+        kind: Kind,
+        palette: &mut Palette,
+        jpeg: &mut Jpeg,
+        out: &mut Vec<Piece>,
+    ) {
+        match (kind, self.quality) {
+            (Kind::Fill(colour), _) => out.push(self.fill(rect, colour)),
+            (Kind::Mono(a, b), _) => out.push(self.mono(rect, a, b)),
+            (Kind::Jpeg, Some(quality)) => match self.jpeg(rect, quality, jpeg) {
+                Some(piece) => out.push(piece),
+                None => self.colours(rect, palette, out),
+            },
+            (Kind::Jpeg | Kind::Colours, _) => self.colours(rect, palette, out),
+        }
+    }
+
+    fn fill(&self, rect: Rect, colour: u32) -> Piece {
+        let mut bytes = self.buffers.get();
+        bytes.push(FILL);
+        self.converter.pixel(colour, &mut bytes);
+        Piece::new(rect, How::Fill, Body::whole(bytes))
+    }
+
+    fn jpeg(&self, rect: Rect, quality: Quality, jpeg: &mut Jpeg) -> Option<Piece> {
+        let file = jpeg
+            .compress(self.frame, rect, quality)
+            .filter(|file| file.len() <= MAX_COMPACT)?;
+        let mut bytes = self.buffers.get();
+        bytes.push(JPEG);
+        compact_length(&mut bytes, file.len());
+        bytes.extend_from_slice(&file);
+        Some(Piece::new(rect, How::Jpeg, Body::whole(bytes)))
+    }
+
+    /// Two colours: a bit a pixel, rows padded to bytes.
+    fn mono(&self, rect: Rect, a: u32, b: u32) -> Piece {
+        let mut bytes = self.buffers.get();
+        bytes.extend_from_slice(&[MONO_STREAM << 4 | FILTER, PALETTE_FILTER, 1]);
+        self.converter.row(&[a, b], &mut bytes);
+        let head = bytes.len();
+        for row in self.frame.rows(rect) {
+            let (eights, rest) = row.as_chunks::<8>();
+            bytes.extend(eights.iter().map(|eight| bits(eight, b)));
+            if !rest.is_empty() {
+                bytes.push(bits(rest, b) << (8 - rest.len()));
+            }
+        }
+        Piece::new(rect, How::Mono, body(bytes, head, MONO_STREAM))
+    }
+
+    /// Any colours: as palette with indices, in halves, or in full.
+    fn colours(&self, rect: Rect, palette: &mut Palette, out: &mut Vec<Piece>) {
+        // A palette must be smaller than what it saves; and indices are no smaller than pixels of a byte.
+        let most = match self.converter.bytes() {
+            1 => 2,
+            _ => (rect.area() as usize / 2).clamp(2, palette::MAX),
+        };
+        palette.restart(most);
+        let mut indices = self.buffers.get();
+        // Room for the head, which is known when the colours are.
+        let head = 3 + most * self.converter.bytes();
+        indices.resize(head, 0);
+        if palette.index(self.frame.rows(rect), &mut indices).is_some() {
+            match *palette.colours() {
+                [colour] => {
+                    self.buffers.give(indices);
+                    out.push(self.fill(rect, colour));
+                }
+                [a, b] => {
+                    self.buffers.give(indices);
+                    out.push(self.mono(rect, a, b));
+                }
+                ref colours => {
+                    let mut bytes = self.buffers.get();
+                    let last = (colours.len() - 1) as u8;
+                    bytes.extend_from_slice(&[INDEX_STREAM << 4 | FILTER, PALETTE_FILTER, last]);
+                    self.converter.row(colours, &mut bytes);
+                    let size = bytes.len();
+                    indices.splice(..head, bytes.iter().copied());
+                    self.buffers.give(bytes);
+                    let body = body(indices, size, INDEX_STREAM);
+                    out.push(Piece::new(rect, How::Indexed, body));
+                }
+            }
+            return;
+        }
+        // How far it came tells text, whose parts may fit, from a photo, whose parts will not.
+        let seen = indices.len() - head;
+        self.buffers.give(indices);
+        if most == palette::MAX && rect.area() > MIN_HALVE && seen > rect.area() as usize / 8 {
+            for half in halves(rect) {
+                self.colours(half, palette, out);
+            }
+            return;
+        }
+        let mut bytes = self.buffers.get();
+        bytes.push(FULL_STREAM << 4);
+        raw::encode(self.frame, rect, self.converter, &mut bytes);
+        out.push(Piece::new(rect, How::Full, body(bytes, 1, FULL_STREAM)));
+    }
+}
+
+/// Small data stays as it is.
+fn body(bytes: Vec<u8>, head: usize, stream: u8) -> Body {
+    if bytes.len() - head < MIN_DEFLATE {
+        Body::whole(bytes)
+    } else {
+        Body::deflate(bytes, head, Which::Tight(stream))
+    }
+}
+
+/// A bit for each pixel, the first the highest: whether it is `one`.
+#[inline(always)]
+fn bits(pixels: &[u32], one: u32) -> u8 {
+    pixels
+        .iter()
+        .fold(0, |byte, &p| byte << 1 | u8::from(p == one))
+}
+
+/// Two parts, cut across the longer side.
+fn halves(rect: Rect) -> [Rect; 2] {
+    if rect.w > rect.h {
+        let w = rect.w / 2;
+        [
+            Rect::new(rect.x, rect.y, w, rect.h),
+            Rect::new(rect.x + w, rect.y, rect.w - w, rect.h),
+        ]
+    } else {
+        let h = rect.h / 2;
+        [
+            Rect::new(rect.x, rect.y, rect.w, h),
+            Rect::new(rect.x, rect.y + h, rect.w, rect.h - h),
+        ]
+    }
+}
