@@ -3,3 +3,4 @@
 //! One binary, so that the library is linked once; each module is an area.
 
 mod layering;
+mod http;
