@@ -60,7 +60,9 @@ impl Backend for Desk {
                 let _ = ended.send(result);
             }
             if clean {
-                let _ = stream.close(1001, "the application has ended, code 3").await;
+                let _ = stream
+                    .close(1001, "the application has ended, code 3")
+                    .await;
             }
         });
     }
@@ -98,9 +100,24 @@ struct Served {
 async fn serve(behaviour: Behaviour, adapt: impl FnOnce(&mut Site)) -> Served {
     let (sender, ended) = oneshot::channel();
     let poured = Arc::new(AtomicUsize::new(0));
-    let parts = vec![Part { name: "application".into(), ok: false, detail: "no window yet".into() }];
-    let readiness = Readiness { ready: false, live: true, started: true, message: Some("starting".into()), parts };
-    let desk = Desk { behaviour, readiness, poured: Arc::clone(&poured), ended: Mutex::new(Some(sender)) };
+    let parts = vec![Part {
+        name: "application".into(),
+        ok: false,
+        detail: "no window yet".into(),
+    }];
+    let readiness = Readiness {
+        ready: false,
+        live: true,
+        started: true,
+        message: Some("starting".into()),
+        parts,
+    };
+    let desk = Desk {
+        behaviour,
+        readiness,
+        poured: Arc::clone(&poured),
+        ended: Mutex::new(Some(sender)),
+    };
     let mut site = Site::new(Arc::new(desk));
     adapt(&mut site);
     let site = Arc::new(site);
@@ -108,11 +125,18 @@ async fn serve(behaviour: Behaviour, adapt: impl FnOnce(&mut Site)) -> Served {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((socket, peer)) = listener.accept().await {
-            let peer = Peer { address: Some(peer), tls: false };
+            let peer = Peer {
+                address: Some(peer),
+                tls: false,
+            };
             tokio::spawn(serve_connection(socket, peer, Arc::clone(&site)));
         }
     });
-    Served { address, poured, ended }
+    Served {
+        address,
+        poured,
+        ended,
+    }
 }
 
 async fn connect(address: SocketAddr) -> TcpStream {
@@ -125,17 +149,24 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     // The server may close before it has read everything.
     let _ = socket.write_all(bytes).await;
     let mut answer = Vec::new();
-    let _ = timeout(SOON, socket.read_to_end(&mut answer)).await.expect("the server does not close");
+    let _ = timeout(SOON, socket.read_to_end(&mut answer))
+        .await
+        .expect("the server does not close");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 fn request(method: &str, target: &str, headers: &str) -> Vec<u8> {
-    format!("{method} {target} HTTP/1.1\r\nHost: desk:5800\r\nConnection: close\r\n{headers}\r\n").into_bytes()
+    format!("{method} {target} HTTP/1.1\r\nHost: desk:5800\r\nConnection: close\r\n{headers}\r\n")
+        .into_bytes()
 }
 
 /// The status code of an answer, 0 if there is none.
 fn status(answer: &str) -> u16 {
-    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or(0)
 }
 
 /// A connection that has become a websocket; `headers` are added to the request.
@@ -148,14 +179,22 @@ async fn websocket(address: SocketAddr, headers: &str) -> Result<TcpStream, u16>
     socket.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
-        let byte = timeout(SOON, socket.read_u8()).await.expect("no answer").expect("no answer");
+        let byte = timeout(SOON, socket.read_u8())
+            .await
+            .expect("no answer")
+            .expect("no answer");
         answer.push(byte);
     }
     let answer = String::from_utf8(answer).unwrap();
     if status(&answer) == 101 {
         assert!(answer.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         let asked = headers.contains("binary");
-        assert_eq!(answer.to_lowercase().contains("sec-websocket-protocol: binary"), asked);
+        assert_eq!(
+            answer
+                .to_lowercase()
+                .contains("sec-websocket-protocol: binary"),
+            asked
+        );
         Ok(socket)
     } else {
         Err(status(&answer))
@@ -178,7 +217,12 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         }
     }
     bytes.extend_from_slice(&MASK);
-    bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes.extend(
+        payload
+            .iter()
+            .zip(MASK.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask),
+    );
     bytes
 }
 
@@ -202,7 +246,10 @@ async fn receive(socket: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
 async fn close_frame(socket: &mut TcpStream) -> (u16, String) {
     let (first, payload) = receive(socket).await.expect("no close frame");
     assert_eq!(first, 0x88, "{payload:?}");
-    (u16::from_be_bytes([payload[0], payload[1]]), String::from_utf8(payload[2..].to_vec()).unwrap())
+    (
+        u16::from_be_bytes([payload[0], payload[1]]),
+        String::from_utf8(payload[2..].to_vec()).unwrap(),
+    )
 }
 
 #[tokio::test]
@@ -241,39 +288,79 @@ async fn only_names_of_the_page_are_served() {
         assert!(head.contains("referrer-policy: no-referrer"), "{target}");
     }
     let answer = exchange(served.address, &request("GET", "/readyz", "")).await;
-    assert!(answer.contains(r#""missing":["application"]"#) && answer.contains("no window yet"), "{answer}");
+    assert!(
+        answer.contains(r#""missing":["application"]"#) && answer.contains("no window yet"),
+        "{answer}"
+    );
     let page = exchange(served.address, &request("GET", "/", "")).await;
-    assert!(page.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{page}");
+    assert!(
+        page.contains("content-security-policy: default-src 'none'; script-src 'self'"),
+        "{page}"
+    );
 }
 
 #[tokio::test]
 async fn only_get_and_head_are_answered() {
     let served = serve(Behaviour::Echo, |_| {}).await;
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "BREW"] {
-        let answer = exchange(served.address, &request(method, "/", "Content-Length: 0\r\n")).await;
+        let answer = exchange(
+            served.address,
+            &request(method, "/", "Content-Length: 0\r\n"),
+        )
+        .await;
         assert_eq!(status(&answer), 405, "{method}: {answer}");
         assert!(answer.contains("allow: GET, HEAD"));
     }
-    let head = exchange(served.address, &request("HEAD", "/app.js", "Accept-Encoding: gzip\r\n")).await;
+    let head = exchange(
+        served.address,
+        &request("HEAD", "/app.js", "Accept-Encoding: gzip\r\n"),
+    )
+    .await;
     assert_eq!(status(&head), 200);
-    assert!(head.ends_with("\r\n\r\n") && head.contains("content-encoding: gzip"), "{head}");
+    assert!(
+        head.ends_with("\r\n\r\n") && head.contains("content-encoding: gzip"),
+        "{head}"
+    );
     // A body of two gigabytes that is announced is not waited for.
-    let answer = exchange(served.address, &request("POST", "/", "Content-Length: 2147483648\r\n")).await;
+    let answer = exchange(
+        served.address,
+        &request("POST", "/", "Content-Length: 2147483648\r\n"),
+    )
+    .await;
     assert_eq!(status(&answer), 405);
 }
 
 #[tokio::test]
 async fn heads_have_limits() {
     let served = serve(Behaviour::Echo, |_| {}).await;
-    let many = |count: usize| (0..count).map(|n| format!("X-{n}: y\r\n")).collect::<String>();
+    let many = |count: usize| {
+        (0..count)
+            .map(|n| format!("X-{n}: y\r\n"))
+            .collect::<String>()
+    };
     // Host and Connection count too.
-    assert_eq!(status(&exchange(served.address, &request("GET", "/livez", &many(62))).await), 200);
-    assert_eq!(status(&exchange(served.address, &request("GET", "/livez", &many(63))).await), 431);
+    assert_eq!(
+        status(&exchange(served.address, &request("GET", "/livez", &many(62))).await),
+        200
+    );
+    assert_eq!(
+        status(&exchange(served.address, &request("GET", "/livez", &many(63))).await),
+        431
+    );
     let long = |bytes: usize| format!("X: {}\r\n", "y".repeat(bytes));
-    assert_eq!(status(&exchange(served.address, &request("GET", "/livez", &long(7000))).await), 200);
-    assert_eq!(status(&exchange(served.address, &request("GET", "/livez", &long(9000))).await), 431);
+    assert_eq!(
+        status(&exchange(served.address, &request("GET", "/livez", &long(7000))).await),
+        200
+    );
+    assert_eq!(
+        status(&exchange(served.address, &request("GET", "/livez", &long(9000))).await),
+        431
+    );
     let target = format!("/{}", "a".repeat(100_000));
-    assert!(matches!(status(&exchange(served.address, &request("GET", &target, "")).await), 0 | 414 | 431));
+    assert!(matches!(
+        status(&exchange(served.address, &request("GET", &target, "")).await),
+        0 | 414 | 431
+    ));
 }
 
 #[tokio::test]
@@ -292,9 +379,16 @@ async fn garbage_ends_one_connection_only() {
         &[0xff; 20_000],
     ] {
         let answer = exchange(served.address, garbage).await;
-        assert!(matches!(status(&answer), 0 | 400 | 431 | 505), "{:?}: {answer}", String::from_utf8_lossy(garbage));
+        assert!(
+            matches!(status(&answer), 0 | 400 | 431 | 505),
+            "{:?}: {answer}",
+            String::from_utf8_lossy(garbage)
+        );
     }
-    assert_eq!(status(&exchange(served.address, &request("GET", "/livez", "")).await), 200);
+    assert_eq!(
+        status(&exchange(served.address, &request("GET", "/livez", "")).await),
+        200
+    );
 }
 
 #[tokio::test]
@@ -303,7 +397,10 @@ async fn a_head_that_drips_is_cut() {
     let start = Instant::now();
     let (mut reader, mut writer) = connect(served.address).await.into_split();
     let drip = tokio::spawn(async move {
-        for byte in b"GET / HTTP/1.1\r\nHost: desk\r\nX: ".iter().chain(std::iter::repeat(&b'y')) {
+        for byte in b"GET / HTTP/1.1\r\nHost: desk\r\nX: "
+            .iter()
+            .chain(std::iter::repeat(&b'y'))
+        {
             if writer.write_all(&[*byte]).await.is_err() {
                 return;
             }
@@ -311,7 +408,9 @@ async fn a_head_that_drips_is_cut() {
         }
     });
     let mut answer = Vec::new();
-    let _ = timeout(Duration::from_secs(14), reader.read_to_end(&mut answer)).await.expect("the drip goes on");
+    let _ = timeout(Duration::from_secs(14), reader.read_to_end(&mut answer))
+        .await
+        .expect("the drip goes on");
     let took = start.elapsed();
     assert!(took > Duration::from_secs(8), "{took:?}");
     drip.abort();
@@ -335,10 +434,15 @@ async fn websockets_open_for_their_own_page() {
         ("Origin: http://desk:5800.evil.org\r\n", 403),
         ("Origin: https://portal.example.org.evil.org\r\n", 403),
         ("Origin: http://portal.example.org\r\n", 403),
-        ("Origin: http://desk:5800\r\nOrigin: http://evil.org\r\n", 403),
+        (
+            "Origin: http://desk:5800\r\nOrigin: http://evil.org\r\n",
+            403,
+        ),
         ("Sec-WebSocket-Version: 8\r\n", 101), // The first of the two counts.
     ] {
-        let status = websocket(served.address, headers).await.map_or_else(|code| code, |_| 101);
+        let status = websocket(served.address, headers)
+            .await
+            .map_or_else(|code| code, |_| 101);
         assert_eq!(status, expected, "{headers}");
     }
     // `/` is as good as `/websockify`; HEAD, POST and other versions are not.
@@ -346,11 +450,23 @@ async fn websockets_open_for_their_own_page() {
     for (method, target, extra, expected) in [
         ("HEAD", "/", upgrade.as_str(), 400),
         ("POST", "/", upgrade.as_str(), 405),
-        ("GET", "/", "Upgrade: websocket\r\nSec-WebSocket-Version: 12\r\n", 426),
-        ("GET", "/", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n", 400),
+        (
+            "GET",
+            "/",
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 12\r\n",
+            426,
+        ),
+        (
+            "GET",
+            "/",
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n",
+            400,
+        ),
         ("GET", "/app.js", upgrade.as_str(), 200),
     ] {
-        let head = format!("{method} {target} HTTP/1.1\r\nHost: desk\r\nConnection: upgrade, close\r\n{extra}\r\n");
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: desk\r\nConnection: upgrade, close\r\n{extra}\r\n"
+        );
         let answer = exchange(served.address, head.as_bytes()).await;
         assert_eq!(status(&answer), expected, "{method} {target}: {answer}");
     }
@@ -358,7 +474,10 @@ async fn websockets_open_for_their_own_page() {
     let head = format!("GET / HTTP/1.1\r\nHost: desk\r\nConnection: Upgrade\r\n{upgrade}\r\n");
     socket.write_all(head.as_bytes()).await.unwrap();
     let mut answer = [0; 12];
-    timeout(SOON, socket.read_exact(&mut answer)).await.unwrap().unwrap();
+    timeout(SOON, socket.read_exact(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 101");
 }
 
@@ -376,11 +495,17 @@ async fn messages_come_back_however_they_are_cut() {
         tokio::task::yield_now().await;
     }
     assert_eq!(receive(&mut socket).await.unwrap(), (0x8a, b"?".to_vec()));
-    assert_eq!(receive(&mut socket).await.unwrap(), (0x82, b"one two three".to_vec()));
+    assert_eq!(
+        receive(&mut socket).await.unwrap(),
+        (0x82, b"one two three".to_vec())
+    );
     // An empty message is nothing.
     socket.write_all(&frame(0x82, b"")).await.unwrap();
     socket.write_all(&frame(0x82, b"after")).await.unwrap();
-    assert_eq!(receive(&mut socket).await.unwrap(), (0x82, b"after".to_vec()));
+    assert_eq!(
+        receive(&mut socket).await.unwrap(),
+        (0x82, b"after".to_vec())
+    );
     // The largest message that is taken.
     let large = vec![7; 1024 * 1024];
     let (mut reader, mut writer) = socket.into_split();
@@ -389,7 +514,10 @@ async fn messages_come_back_however_they_are_cut() {
     let mut total = 0;
     while total < large.len() {
         let mut head = [0; 2];
-        timeout(SOON, reader.read_exact(&mut head)).await.unwrap().unwrap();
+        timeout(SOON, reader.read_exact(&mut head))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(head[0], 0x82);
         let length = match head[1] {
             126 => usize::from(reader.read_u16().await.unwrap()),
@@ -397,7 +525,10 @@ async fn messages_come_back_however_they_are_cut() {
             short => usize::from(short),
         };
         let mut part = vec![0; length];
-        timeout(SOON, reader.read_exact(&mut part)).await.unwrap().unwrap();
+        timeout(SOON, reader.read_exact(&mut part))
+            .await
+            .unwrap()
+            .unwrap();
         total += length;
     }
     assert_eq!(total, large.len());
@@ -409,13 +540,22 @@ async fn both_sides_close_with_a_reason() {
     let served = serve(Behaviour::Echo, |_| {}).await;
     let mut socket = websocket(served.address, "").await.unwrap();
     socket.write_all(&frame(0x82, b"bye")).await.unwrap();
-    assert_eq!(close_frame(&mut socket).await, (1001, "the application has ended, code 3".into()));
-    socket.write_all(&frame(0x88, &1001u16.to_be_bytes())).await.unwrap();
+    assert_eq!(
+        close_frame(&mut socket).await,
+        (1001, "the application has ended, code 3".into())
+    );
+    socket
+        .write_all(&frame(0x88, &1001u16.to_be_bytes()))
+        .await
+        .unwrap();
     assert_eq!(receive(&mut socket).await, None);
 
     let served = serve(Behaviour::Echo, |_| {}).await;
     let mut socket = websocket(served.address, "").await.unwrap();
-    socket.write_all(&frame(0x88, &1000u16.to_be_bytes())).await.unwrap();
+    socket
+        .write_all(&frame(0x88, &1000u16.to_be_bytes()))
+        .await
+        .unwrap();
     assert_eq!(close_frame(&mut socket).await.0, 1000);
     assert!(timeout(SOON, served.ended).await.unwrap().unwrap().is_ok());
 }
@@ -423,7 +563,11 @@ async fn both_sides_close_with_a_reason() {
 #[tokio::test]
 async fn broken_rules_end_the_websocket() {
     let huge = |length: u64| [&[0x82, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat();
-    let unfinished = [frame(0x02, &vec![0; 600 * 1024]), frame(0x00, &vec![0; 600 * 1024])].concat();
+    let unfinished = [
+        frame(0x02, &vec![0; 600 * 1024]),
+        frame(0x00, &vec![0; 600 * 1024]),
+    ]
+    .concat();
     for (name, bytes, code) in [
         ("text", frame(0x81, b"hello"), 1003),
         ("unmasked", vec![0x82, 0x01, 0x00], 1002),
@@ -444,11 +588,19 @@ async fn broken_rules_end_the_websocket() {
             writer
         });
         let ended = timeout(SOON, served.ended).await.unwrap().unwrap();
-        assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::InvalidData, "{name}");
+        assert_eq!(
+            ended.unwrap_err().kind(),
+            std::io::ErrorKind::InvalidData,
+            "{name}"
+        );
         let mut socket = reader.reunite(sending.await.unwrap()).unwrap();
         // Bytes that the server did not read any more may reset the connection before the frame is seen.
         if let Some((first, payload)) = receive(&mut socket).await {
-            assert_eq!((first, u16::from_be_bytes([payload[0], payload[1]])), (0x88, code), "{name}");
+            assert_eq!(
+                (first, u16::from_be_bytes([payload[0], payload[1]])),
+                (0x88, code),
+                "{name}"
+            );
         }
     }
 }
@@ -476,7 +628,12 @@ async fn a_slow_reader_makes_the_writer_wait() {
     loop {
         match receive(&mut socket).await.unwrap() {
             (0x82, payload) => {
-                assert!(payload.iter().enumerate().all(|(at, byte)| *byte == (total + at) as u8));
+                assert!(
+                    payload
+                        .iter()
+                        .enumerate()
+                        .all(|(at, byte)| *byte == (total + at) as u8)
+                );
                 total += payload.len();
             }
             (0x88, payload) => {
@@ -491,7 +648,10 @@ async fn a_slow_reader_makes_the_writer_wait() {
 
 #[tokio::test]
 async fn silent_peers_are_pinged_and_then_dropped() {
-    let served = serve(Behaviour::Echo, |site| site.heartbeat = Duration::from_millis(300)).await;
+    let served = serve(Behaviour::Echo, |site| {
+        site.heartbeat = Duration::from_millis(300)
+    })
+    .await;
     let mut socket = websocket(served.address, "").await.unwrap();
     let start = Instant::now();
     // Answered pings keep it open for as long as one likes.
