@@ -45,7 +45,8 @@ pub(crate) enum Choice {
 impl Spares {
     /// Forgets the keycodes whose symbol somebody else changed.
     pub(crate) fn reconcile(&mut self, map: &Keymap) {
-        self.lent.retain(|lent| map.carries(lent.keycode, lent.keysym));
+        self.lent
+            .retain(|lent| map.carries(lent.keycode, lent.keysym));
     }
 
     /// A keycode was pressed or released: it rests from now on.
@@ -59,11 +60,19 @@ impl Spares {
     pub(crate) fn choose(&self, map: &Keymap, busy: impl Fn(u8) -> bool, now: Instant) -> Choice {
         let free = |code: &u8| !busy(*code) && !self.is_lent(*code);
         // Keys that some keyboard has come last: pressed by scan code, they should not type a stranger's symbol.
-        let fresh = map.unused().filter(free).min_by_key(|&code| scancode::is_physical(code));
+        let fresh = map
+            .unused()
+            .filter(free)
+            .min_by_key(|&code| scancode::is_physical(code));
         if let Some(keycode) = fresh {
             return Choice::Take(keycode);
         }
-        match self.lent.iter().filter(|lent| !busy(lent.keycode)).min_by_key(|lent| lent.used) {
+        match self
+            .lent
+            .iter()
+            .filter(|lent| !busy(lent.keycode))
+            .min_by_key(|lent| lent.used)
+        {
             Some(lent) if lent.used + REST <= now => Choice::Take(lent.keycode),
             Some(lent) => Choice::Wait(lent.used + REST),
             None => Choice::None,
@@ -73,7 +82,11 @@ impl Spares {
     /// Records that a keycode has a symbol now.
     pub(crate) fn lend(&mut self, keycode: u8, keysym: u32, now: Instant) {
         self.lent.retain(|lent| lent.keycode != keycode);
-        self.lent.push(Lent { keycode, keysym: canonical(keysym), used: now });
+        self.lent.push(Lent {
+            keycode,
+            keysym: canonical(keysym),
+            used: now,
+        });
     }
 
     /// Every keycode that is lent.
@@ -105,17 +118,28 @@ mod tests {
             now += Duration::from_millis(1);
         }
         assert!(taken.len() > 10);
-        assert_eq!(spares.choose(&map, |_| false, now), Choice::Wait(start + REST));
-        assert_eq!(spares.choose(&map, |code| code == taken[0], now), Choice::Wait(start + Duration::from_millis(1) + REST));
+        assert_eq!(
+            spares.choose(&map, |_| false, now),
+            Choice::Wait(start + REST)
+        );
+        assert_eq!(
+            spares.choose(&map, |code| code == taken[0], now),
+            Choice::Wait(start + Duration::from_millis(1) + REST)
+        );
         assert_eq!(spares.choose(&map, |_| true, now), Choice::None);
         spares.touch(taken[0], now);
-        assert_eq!(spares.choose(&map, |_| false, start + REST + Duration::from_millis(1)), Choice::Take(taken[1]));
+        assert_eq!(
+            spares.choose(&map, |_| false, start + REST + Duration::from_millis(1)),
+            Choice::Take(taken[1])
+        );
     }
 
     #[test]
     fn codes_of_real_keys_come_last() {
         let map = samples::us();
-        assert!(matches!(Spares::default().choose(&map, |_| false, Instant::now()), Choice::Take(code) if !scancode::is_physical(code)));
+        assert!(
+            matches!(Spares::default().choose(&map, |_| false, Instant::now()), Choice::Take(code) if !scancode::is_physical(code))
+        );
     }
 
     #[test]
