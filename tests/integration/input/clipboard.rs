@@ -1,0 +1,1 @@
+//! Selections, both ways.

@@ -1,0 +1,1 @@
+//! Which key events applications see.

@@ -1,0 +1,1 @@
+//! Random input of several clients.
