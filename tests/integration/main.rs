@@ -3,5 +3,6 @@
 //! One binary, so that the library is linked once; each module is an area.
 
 mod desktop;
+mod input;
 mod layering;
 mod support;
