@@ -3,6 +3,8 @@
 //! One binary, so that the library is linked once; each module is an area.
 
 mod desktop;
+mod http;
 mod input;
 mod layering;
+mod readme;
 mod support;
