@@ -5,6 +5,7 @@
 mod desktop;
 mod encode;
 mod http;
+mod input;
 mod layering;
 mod readme;
 mod rfb_client;
