@@ -43,7 +43,7 @@ answers() { curl --silent --fail --output /dev/null --max-time 2 "$1"; }
 only_loopback() {
     local open
     open=$(ss --no-header --listening --tcp --numeric "( sport = :$web or sport = :$rfb )" | awk '{print $4}')
-    [[ -n $open && -z $(grep --invert-match --extended-regexp '^(127\.0\.0\.1|\[::1\]):' <<<"$open") ]]
+    [[ -n $open ]] && ! grep --quiet --invert-match --extended-regexp '^(127\.0\.0\.1|\[::1\]):' <<<"$open"
 }
 is_over() { ! kill -0 -- "-$group" 2>/dev/null; }
 shows_address() { grep --quiet --fixed-strings "http://127.0.0.1:$web/" "$work/log"; }
