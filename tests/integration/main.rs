@@ -2,4 +2,6 @@
 //!
 //! One binary, so that the library is linked once; each module is an area.
 
+mod desktop;
 mod layering;
+mod support;
