@@ -110,7 +110,7 @@ export class Session extends EventTarget {
 
     /** Milliseconds from input to the next picture, the median of the last ones; null if there were none. */
     get reaction() {
-        const sorted = this.#reactions.toSorted((a, b) => a - b);
+        const sorted = [...this.#reactions].sort((a, b) => a - b);
         return sorted.length > 0 ? sorted[sorted.length >> 1] : null;
     }
 
