@@ -2,5 +2,7 @@
 //!
 //! One binary, so that the library is linked once; each module is an area.
 
-mod layering;
+mod desktop;
 mod http;
+mod layering;
+mod support;
