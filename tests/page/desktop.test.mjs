@@ -1,7 +1,7 @@
 // The page in Chromium, on a desktop that the real program runs.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { after, before, describe } from 'node:test';
 import { openBrowser } from './support/browser.mjs';
@@ -52,8 +52,11 @@ describe('a desktop with a terminal', () => {
     });
 
     after(async () => {
+        const complaints = browser?.complaints ?? [];
         await browser?.close();
         await desk?.stop();
+        await rm(typed, { force: true });
+        assert.deepEqual(complaints, []);
     });
 
     test('shows the screen, and hides the password', async () => {
@@ -67,7 +70,6 @@ describe('a desktop with a terminal', () => {
         const page = await openPage(browser, desk);
         await page.mouse.click(300, 200);
         await page.keyboard.type('Hello, World! {[~|@]}\n', { delay: 10 });
-        await page.keyboard.insertText('x');
         await until('the line in the file', async () => (await readFile(typed, 'utf8')).includes('Hello, World! {[~|@]}\n'));
     });
 
@@ -132,6 +134,43 @@ describe('a desktop with a terminal', () => {
         assert.notEqual(title.trim(), '');
         await page.waitForFunction(() => document.getElementById('overlay').hidden, null, { timeout: 15000 });
         assert.notEqual(await desk.server(), killed);
+    });
+
+    test('a scaled picture leaves the screen as it is', async () => {
+        const size = async () => /current \d+ x \d+/.exec(await desk.on('xrandr', []))[0];
+        const page = await openPage(browser, desk);
+        const before = await size();
+        await openPanel(page, 'settings');
+        await page.selectOption('#s-resize', 'scale');
+        await page.setViewportSize({ width: 500, height: 350 });
+        await until('a picture of half the size', () => page.evaluate(() => {
+            const canvas = document.querySelector('#screen canvas');
+            return canvas.width === 1000 && Math.round(canvas.getBoundingClientRect().width) === 500;
+        }));
+        assert.equal(await size(), before);
+        await page.selectOption('#s-resize', 'remote');
+        await page.setViewportSize({ width: 1000, height: 700 });
+    });
+
+    test('the keyboard of a phone types', async () => {
+        const phone = await openBrowser({ viewport: { width: 400, height: 700 }, hasTouch: true, isMobile: true });
+        try {
+            const page = await openPage(phone, desk);
+            await page.tap('#handle');
+            await page.tap('#b-keyboard');
+            assert.equal(await page.getAttribute('#b-keyboard', 'aria-pressed'), 'true');
+            await page.keyboard.insertText('phone teh');
+            await page.evaluate(() => {
+                // A correction, as keyboards of phones make them: the end of the text is another.
+                const field = document.getElementById('typing');
+                field.value = field.value.replace(/teh$/, 'the');
+                field.dispatchEvent(new InputEvent('input'));
+            });
+            await page.keyboard.press('Enter');
+            await until('the line in the file', async () => (await readFile(typed, 'utf8')).includes('phone the\n'));
+        } finally {
+            await phone.close();
+        }
     });
 
     test('figures are shown', async () => {
