@@ -45,6 +45,8 @@ pub(crate) trait KeyServer {
     fn observe(&mut self) -> Result<State, Self::Error>;
     /// The map at the last `observe`.
     fn keymap(&self) -> &Keymap;
+    /// When the map changed last, if it did.
+    fn map_changed(&self) -> Option<Instant>;
     /// Presses or releases a key.
     fn key(&mut self, keycode: u8, down: bool) -> Result<(), Self::Error>;
     /// Puts a layout in force.
@@ -88,7 +90,8 @@ impl Keyboard {
         self.spares.reconcile(server.keymap());
         let mut decision = self.decide(server.keymap(), &state, &name);
         if let Decision::Lend = decision {
-            match self.spares.choose(server.keymap(), |code| state.is_down(code) || self.held.holds(code), now) {
+            let busy = |code| state.is_down(code) || self.held.holds(code);
+            match self.spares.choose(server.keymap(), server.map_changed(), busy, now) {
                 Choice::Wait(until) => return Ok(Outcome::Wait(until)),
                 Choice::None => {
                     debug!(keysym = name.keysym, "no spare key for a symbol that the layout lacks");
@@ -96,7 +99,7 @@ impl Keyboard {
                 }
                 Choice::Take(keycode) => {
                     self.spares.lend(keycode, name.keysym, now);
-                    server.lend(keycode, canonical(name.keysym), &self.spares.keycodes())?;
+                    server.lend(keycode, keysym::plainest(name.keysym), &self.spares.keycodes())?;
                     state = server.observe()?;
                     decision = self.decide(server.keymap(), &state, &name);
                 }

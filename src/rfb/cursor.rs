@@ -2,6 +2,7 @@
 
 use super::encodings::{CursorForm, number};
 use super::server;
+use crate::encode::Encoding;
 use crate::pixel::{PixelFormat, Rect};
 use crate::screen::CursorImage;
 
@@ -34,7 +35,7 @@ pub fn write(
         CursorForm::WithAlpha => {
             server::rect(out, header, number::CURSOR_WITH_ALPHA);
             // The pixels may be in any encoding of the client's; so few are best as they are.
-            out.extend(number::RAW.to_be_bytes());
+            out.extend(Encoding::Raw.number().to_be_bytes());
             for [r, g, b, a] in pixels(image) {
                 out.extend([premultiply(r, a), premultiply(g, a), premultiply(b, a), a]);
             }

@@ -3,20 +3,10 @@
 
 use crate::encode::Encoding;
 
-/// Numbers of encodings and pseudo-encodings.
+/// Numbers of pseudo-encodings, and of CopyRect; those of pictures are [`Encoding`]'s.
 pub mod number {
-    /// Pixels as they are.
-    pub const RAW: i32 = 0;
     /// A copy of what the client has elsewhere.
     pub const COPY_RECT: i32 = 1;
-    /// Tiles of 16 × 16.
-    pub const HEXTILE: i32 = 5;
-    /// Raw pixels through zlib.
-    pub const ZLIB: i32 = 6;
-    /// Fill, palette, zlib, JPEG.
-    pub const TIGHT: i32 = 7;
-    /// Tiles of 64 × 64 through zlib.
-    pub const ZRLE: i32 = 16;
     /// JPEG quality 0 to 9.
     pub const QUALITY: std::ops::RangeInclusive<i32> = -32..=-23;
     /// Compression level 0 to 9.
@@ -175,7 +165,7 @@ impl ClientCapabilities {
         Self {
             encoding: list
                 .iter()
-                .find_map(|n| encoding(*n))
+                .find_map(|n| Encoding::from_number(*n))
                 .unwrap_or(Encoding::Raw),
             copy_rect: has(number::COPY_RECT),
             quality: level(number::QUALITY),
@@ -200,18 +190,6 @@ impl ClientCapabilities {
 /// The first of several forms whose number was listed.
 fn first<T: Copy>(forms: &[(i32, T)], has: impl Fn(i32) -> bool) -> Option<T> {
     forms.iter().find(|(n, _)| has(*n)).map(|(_, form)| *form)
-}
-
-/// The encoding of pictures behind a number, if it is one that is served by preference.
-fn encoding(n: i32) -> Option<Encoding> {
-    Some(match n {
-        number::RAW => Encoding::Raw,
-        number::HEXTILE => Encoding::Hextile,
-        number::ZLIB => Encoding::Zlib,
-        number::TIGHT => Encoding::Tight,
-        number::ZRLE => Encoding::Zrle,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

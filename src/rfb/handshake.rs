@@ -295,3 +295,6 @@ fn write_reason(reason: &str, out: &mut Vec<u8>) {
     out.extend((reason.len() as u32).to_be_bytes());
     out.extend(reason.as_bytes());
 }
+
+#[cfg(test)]
+mod tests;

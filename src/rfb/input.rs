@@ -119,7 +119,7 @@ mod tests {
         #[test]
         fn what_goes_in_comes_out(pieces in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..5000), 0usize..6000), 0..20)) {
             let mut buffer = InputBuffer::new();
-            let mut model = std::collections::VecDeque::new();
+            let mut model = std::collections::VecDeque::<u8>::new();
             for (bytes, count) in pieces {
                 let taken = buffer.push(&bytes);
                 prop_assert_eq!(taken, bytes.len().min(InputBuffer::LIMIT - model.len()));

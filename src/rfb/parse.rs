@@ -430,3 +430,6 @@ fn rect_at(b: &[u8], i: usize) -> Rect {
         u16_at(b, i + 6),
     )
 }
+
+#[cfg(test)]
+mod tests;

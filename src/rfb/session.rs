@@ -422,7 +422,7 @@ impl Session {
         self.next_job(now)
     }
 
-    /// A job was encoded: `encoded` is what the encoder said of both regions together.
+    /// A job was encoded; `encoded` is what [`Job::encode`] returned.
     pub fn finish(&mut self, job: Job, encoded: Encoded, now: Instant) {
         self.now = now;
         self.job_is_out = false;
@@ -439,7 +439,7 @@ impl Session {
         self.apply_deferred();
     }
 
-    /// A job could not be encoded (its frame is gone, or has another size): all of it is due again.
+    /// A job was not encoded (the frame has another size): all of it is due again.
     pub fn give_back(&mut self, job: Job) {
         self.job_is_out = false;
         self.restore(&job.damage, job.beside, job.requested);

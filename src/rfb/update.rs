@@ -6,13 +6,12 @@ use super::cursor;
 use super::encodings::ClientCapabilities;
 use super::flow::MAX_WINDOW;
 use super::server;
-use crate::encode::{Encoding, Params};
-use crate::pixel::{PixelFormat, Point, Rect, Region};
+use crate::encode::{Encoded, Encoder, Encoding, Params};
+use crate::pixel::{Frame, PixelFormat, Point, Rect, Region};
 use crate::screen::{CursorImage, Leds};
 
-/// An update to be encoded: first [`Job::damage`] with [`Job::params`], then [`Job::refresh`] with
-/// [`Job::refresh_params`], both appended to [`Job::bytes`]. Then it goes back to the session by `finish`, or, when it
-/// cannot be encoded (the frame has another size by now), by `give_back`.
+/// An update to be encoded by [`Job::encode`]. Then it goes back to the session by `finish`, or, when it could not be
+/// encoded, by `give_back`. May be sent to another thread meanwhile.
 #[derive(Debug)]
 pub struct Job {
     /// What changed.
@@ -36,12 +35,25 @@ pub struct Job {
 }
 
 impl Job {
-    /// As [`Job::params`], without loss.
-    pub fn refresh_params(&self) -> Params {
-        Params {
-            quality: None,
-            ..self.params.clone()
+    /// Encodes it from a frame that is not older than the damage. `None`, and nothing done, when the frame has another
+    /// size than the client was told. After `Some` the job must go to `finish`: what was encoded has to be sent, for the
+    /// client's deflate streams depend on it.
+    pub fn encode(&mut self, encoder: &mut Encoder, frame: &Frame) -> Option<Encoded> {
+        if (frame.width(), frame.height()) != (self.width, self.height) {
+            return None;
         }
+        let mut encoded = encoder.encode(frame, &self.damage, &self.params, &mut self.bytes);
+        if !self.refresh.is_empty() {
+            let params = Params {
+                quality: None,
+                ..self.params
+            };
+            let again = encoder.encode(frame, &self.refresh, &params, &mut self.bytes);
+            encoded.rects += again.rects;
+            encoded.lossy.union(&again.lossy);
+            encoded.stats += again.stats;
+        }
+        Some(encoded)
     }
 }
 

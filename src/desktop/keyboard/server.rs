@@ -4,6 +4,7 @@
 //! before it is known after it. All other events wait in `events` for the thread's loop.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use tracing::{debug, warn};
 use x11rb::connection::{Connection, RequestConnection};
@@ -26,6 +27,7 @@ pub(crate) struct XServer {
     has_xkb: bool,
     map: Keymap,
     stale: bool,
+    changed: Option<Instant>,
     events: VecDeque<Event>,
     lent_property: xproto::Atom,
 }
@@ -44,7 +46,7 @@ impl XServer {
         }
         let lent_property = conn.intern_atom(false, b"_DESKINIT_LENT_KEYCODES")?.reply()?.atom;
         let map = fetch::keymap(&conn, has_xkb)?;
-        Ok(XServer { conn, root, has_xkb, map, stale: false, events: VecDeque::new(), lent_property })
+        Ok(XServer { conn, root, has_xkb, map, stale: false, changed: None, events: VecDeque::new(), lent_property })
     }
 
     /// The connection, for everything but keys.
@@ -107,6 +109,7 @@ impl KeyServer for XServer {
         self.collect_events()?;
         if self.stale {
             self.stale = false;
+            self.changed = Some(Instant::now());
             self.map = fetch::keymap(&self.conn, self.has_xkb)?;
         }
         Ok(state)
@@ -114,6 +117,10 @@ impl KeyServer for XServer {
 
     fn keymap(&self) -> &Keymap {
         &self.map
+    }
+
+    fn map_changed(&self) -> Option<Instant> {
+        self.changed
     }
 
     fn key(&mut self, keycode: u8, down: bool) -> Result<(), ReplyError> {
