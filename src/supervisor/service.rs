@@ -371,19 +371,23 @@ impl Service {
 
     /// Lets time pass: verdicts, ends of back-offs, lost patience.
     pub fn tick(&mut self, now: Instant) {
-        match self.state {
-            State::Held { exit, until, was_ready } if now >= until => self.judge(exit, was_ready, now),
-            State::Backoff { until } if now >= until => self.enter(State::Waiting, now),
-            State::Starting => {
-                if let Patience::Kill(limit) = self.spec.patience
-                    && now >= self.since + limit
-                {
-                    self.overdue = true;
-                    // It had its time: no second grace.
-                    self.tell(now, true, now);
-                }
-            }
-            _ => {}
+        if let State::Held { exit, until, was_ready } = self.state
+            && now >= until
+        {
+            self.judge(exit, was_ready, now);
+        }
+        // A verdict may be a back-off of no length.
+        if let State::Backoff { until } = self.state
+            && now >= until
+        {
+            self.enter(State::Waiting, now);
+        }
+        if let (State::Starting, Patience::Kill(limit)) = (self.state, self.spec.patience)
+            && now >= self.since + limit
+        {
+            self.overdue = true;
+            // It had its time: no second grace.
+            self.tell(now, true, now);
         }
     }
 
