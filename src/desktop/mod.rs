@@ -5,6 +5,7 @@
 //!   X server ◄───────►│ damage → grab → diff → publish              │──► Screen (frames)
 //!     ▲               │ cursor, windows, window manager, resize     │──► Sink   (events)
 //!     │               └─────────────────────────────────────────────┘
+//!     ├── input thread: keys, pointer, clipboard, bell, LEDs         ──► Sink   (events)
 //!     └── one more connection that only asks whether the server answers
 //! ```
 //!
@@ -12,10 +13,16 @@
 //! connect by themselves, and again when the server comes back; nothing here panics because of a server.
 
 mod capture;
+mod clipboard;
 pub mod connect;
 mod cursor;
 mod diff;
 mod grab;
+pub mod input;
+mod keyboard;
+mod keymap;
+mod leds;
+mod pointer;
 mod probe;
 mod reconnect;
 mod resize;
@@ -31,14 +38,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-pub use types::{
-    DesktopEvent, DesktopStatus, Input, InputEvent, Options, ResizeError, Sink,
-};
+pub use types::{DesktopEvent, DesktopStatus, Input, InputEvent, Options, ResizeError, Sink};
 
 use crate::pixel::Point;
 use crate::screen::Screen;
 use capture::Capture;
 use connect::Connector;
+use input::InputThread;
 use probe::Probe;
 use shared::{Resize, Shared};
 
@@ -52,19 +58,20 @@ struct Inner {
     shared: Arc<Shared>,
     connector: Connector,
     probe: Probe,
+    input: InputThread,
     capture: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Desktop {
     /// Starts its threads. They connect to the X server, and again whenever it went. Fails for a name that is no display,
     /// and when the system has no thread or descriptor left.
-    pub fn start(
-        options: Options,
-        screen: Arc<Screen>,
-        sink: Arc<dyn Sink>,
-    ) -> io::Result<Self> {
+    pub fn start(options: Options, screen: Arc<Screen>, sink: Arc<dyn Sink>) -> io::Result<Self> {
         let connector = Connector::new(&options.display, options.xauthority.clone())
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+        // Its own connector: the others are severed before keys are released.
+        let input_connector = Connector::new(&options.display, options.xauthority.clone())
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+        let input = InputThread::start(input_connector, options.clone(), Arc::clone(&sink))?;
         let bounds = screen.latest().1.bounds();
         let status = DesktopStatus {
             problem: Some("not connected to the X server yet".to_owned()),
@@ -89,6 +96,7 @@ impl Desktop {
                 shared,
                 connector,
                 probe: Probe::default(),
+                input,
                 capture: Mutex::new(Some(thread)),
             }),
         })
@@ -107,6 +115,12 @@ impl Desktop {
                 .shared
                 .set_injected(Point { x, y }, Instant::now());
         }
+        self.inner.input.send(input);
+    }
+
+    /// A client copied this text: it becomes the content of the X clipboard, before any later [`Desktop::input`].
+    pub fn set_clipboard(&self, text: Arc<str>) {
+        self.inner.input.set_clipboard(text);
     }
 
     /// Gives the screen another size. `reply` is called once, from another thread as a rule; after `Ok` the new size has
@@ -143,6 +157,7 @@ impl Desktop {
 impl Inner {
     fn stop(&self) {
         self.shared.stop();
+        self.input.stop();
         // A thread that waits for a server that hangs is freed by this.
         self.connector.sever();
         let thread = self

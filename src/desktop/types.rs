@@ -26,6 +26,8 @@ pub struct Options {
     pub raw_keyboard: bool,
     /// Clipboard between clients and the X selections.
     pub clipboard: bool,
+    /// Text that is merely selected with the mouse (PRIMARY) goes to clients too.
+    pub send_primary: bool,
 }
 
 impl Default for Options {
@@ -38,6 +40,7 @@ impl Default for Options {
             min_interval: Duration::from_micros(16_667),
             raw_keyboard: false,
             clipboard: true,
+            send_primary: true,
         }
     }
 }
@@ -161,6 +164,8 @@ pub enum InputEvent {
         /// Bit 0 is button 1, bit 8 button 9.
         buttons: u16,
     },
+    /// The client no longer has the keyboard's attention: release what it holds.
+    ReleaseAll,
     /// The client is gone: release what it holds.
     Gone,
 }

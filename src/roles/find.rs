@@ -18,8 +18,14 @@ pub(super) enum NotFound {
 impl fmt::Display for NotFound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::None => f.write_str("no deskinit runs here (no run directory in /tmp; --run-dir names one elsewhere)"),
-            Self::Several(names) => write!(f, "several run here: {}; choose one with --run-dir", names.join(", ")),
+            Self::None => f.write_str(
+                "no deskinit runs here (no run directory in /tmp; --run-dir names one elsewhere)",
+            ),
+            Self::Several(names) => write!(
+                f,
+                "several run here: {}; choose one with --run-dir",
+                names.join(", ")
+            ),
         }
     }
 }
@@ -27,14 +33,19 @@ impl fmt::Display for NotFound {
 /// The directory that was named, that of `RUN_DIR`, that of `DISPLAY`, or the only one there is.
 pub(super) fn run_dir(named: Option<PathBuf>) -> Result<PathBuf, NotFound> {
     let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let given = named.or_else(|| variable("RUN_DIR").map(PathBuf::from)).or_else(|| {
-        variable("ABCDESKTOP_RUN_DIR").map(PathBuf::from)
-    });
+    let given = named
+        .or_else(|| variable("RUN_DIR").map(PathBuf::from))
+        .or_else(|| variable("ABCDESKTOP_RUN_DIR").map(PathBuf::from));
     if let Some(path) = given {
         return Ok(path);
     }
-    let display = env::var("DISPLAY").ok().and_then(|name| DisplayName::parse(&name));
-    if let Some(path) = display.map(|display| rundir::default_path(display.number)).filter(|path| path.is_dir()) {
+    let display = env::var("DISPLAY")
+        .ok()
+        .and_then(|name| DisplayName::parse(&name));
+    if let Some(path) = display
+        .map(|display| rundir::default_path(display.number))
+        .filter(|path| path.is_dir())
+    {
         return Ok(path);
     }
     let mut all: Vec<String> = fs::read_dir("/tmp")
@@ -68,7 +79,13 @@ mod tests {
     #[test]
     fn only_run_directories_are_taken_for_such() {
         assert!(is_ours(".deskinit-0-7"));
-        for name in [".deskinit-0-", ".deskinit-x-1", ".deskinit-1", "deskinit-0-7", ".deskinit-0-7-8"] {
+        for name in [
+            ".deskinit-0-",
+            ".deskinit-x-1",
+            ".deskinit-1",
+            "deskinit-0-7",
+            ".deskinit-0-7-8",
+        ] {
             assert!(!is_ours(name), "{name}");
         }
     }

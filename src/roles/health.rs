@@ -28,7 +28,9 @@ pub struct Args {
 
 /// Answers on standard output.
 pub fn run(args: Args) -> ExitCode {
-    let verdict = find::run_dir(args.run_dir).map_err(|error| error.to_string()).and_then(|dir| check(&dir));
+    let verdict = find::run_dir(args.run_dir)
+        .map_err(|error| error.to_string())
+        .and_then(|dir| check(&dir));
     match verdict {
         Ok(()) => {
             let _ = writeln!(io::stdout(), "ready");
@@ -44,11 +46,18 @@ pub fn run(args: Args) -> ExitCode {
 fn check(dir: &Path) -> Result<(), String> {
     match ask(dir) {
         Ok((200, _)) => Ok(()),
-        Ok((code, body)) => Err(missing(&body).unwrap_or_else(|| format!("not ready (status {code})"))),
+        Ok((code, body)) => {
+            Err(missing(&body).unwrap_or_else(|| format!("not ready (status {code})")))
+        }
         Err(error) => Err(match link::status(dir, PATIENCE) {
-            Ok(status) if status.phase == Phase::Stopping => format!("not ready: stopping: {}", status.message),
+            Ok(status) if status.phase == Phase::Stopping => {
+                format!("not ready: stopping: {}", status.message)
+            }
             Ok(status) if !status.message.is_empty() => format!("not ready: {}", status.message),
-            _ => format!("not ready: nobody answers at {}: {error}", dir.join(SERVE_SOCKET).display()),
+            _ => format!(
+                "not ready: nobody answers at {}: {error}",
+                dir.join(SERVE_SOCKET).display()
+            ),
         }),
     }
 }
@@ -81,7 +90,13 @@ fn ask(dir: &Path) -> io::Result<(u16, Vec<u8>)> {
 fn split(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
     let at = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(answer.get(..at)?).ok()?;
-    let code = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.get(..3)?.parse().ok()?;
+    let code = head
+        .strip_prefix("HTTP/1.")?
+        .split(' ')
+        .nth(1)?
+        .get(..3)?
+        .parse()
+        .ok()?;
     Some((code, answer.get(at + 4..)?.to_vec()))
 }
 
@@ -109,7 +124,13 @@ fn missing(body: &[u8]) -> Option<String> {
         .parts
         .iter()
         .filter(|part| !part.ok)
-        .map(|part| if part.detail.is_empty() { part.name.clone() } else { format!("{} ({})", part.name, part.detail) })
+        .map(|part| {
+            if part.detail.is_empty() {
+                part.name.clone()
+            } else {
+                format!("{} ({})", part.name, part.detail)
+            }
+        })
         .collect();
     (!parts.is_empty()).then(|| format!("not ready: {}", parts.join(", ")))
 }
@@ -120,7 +141,8 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     fn answered_with(name: &str, answer: &'static str) -> Result<(), String> {
-        let dir = std::env::temp_dir().join(format!("deskinit-health-{name}-{}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("deskinit-health-{name}-{}", std::process::id()));
         std::fs::create_dir(&dir).unwrap();
         let listener = UnixListener::bind(dir.join(SERVE_SOCKET)).unwrap();
         let server = std::thread::spawn(move || {
@@ -138,19 +160,32 @@ mod tests {
 
     #[test]
     fn says_what_is_missing() {
-        assert_eq!(answered_with("good", "HTTP/1.1 200 OK\r\n\r\n{\"ready\":true,\"parts\":[]}"), Ok(()));
+        assert_eq!(
+            answered_with(
+                "good",
+                "HTTP/1.1 200 OK\r\n\r\n{\"ready\":true,\"parts\":[]}"
+            ),
+            Ok(())
+        );
         let verdict = answered_with(
             "bad",
             "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"ready\":false,\"parts\":[{\"name\":\"x\",\"ok\":true},\
              {\"name\":\"wm\",\"ok\":false,\"detail\":\"none runs\"},{\"name\":\"app\",\"ok\":false,\"detail\":\"\"}]}",
         );
         assert_eq!(verdict, Err("not ready: wm (none runs), app".to_owned()));
-        assert_eq!(answered_with("odd", "HTTP/1.1 500 Oops\r\n\r\n"), Err("not ready (status 500)".to_owned()));
+        assert_eq!(
+            answered_with("odd", "HTTP/1.1 500 Oops\r\n\r\n"),
+            Err("not ready (status 500)".to_owned())
+        );
         assert!(answered_with("junk", "hello").is_err());
     }
 
     #[test]
     fn nobody_there_is_not_ready() {
-        assert!(check(Path::new("/nonexistent")).unwrap_err().starts_with("not ready: nobody answers"));
+        assert!(
+            check(Path::new("/nonexistent"))
+                .unwrap_err()
+                .starts_with("not ready: nobody answers")
+        );
     }
 }

@@ -20,10 +20,12 @@ pub struct Args {
 
 /// Prints the status; exit 1 when nobody answers.
 pub fn run(args: Args) -> ExitCode {
-    let status = find::run_dir(args.run_dir).map_err(|error| error.to_string()).and_then(|dir| {
-        link::status(&dir, Duration::from_secs(3))
-            .map_err(|error| format!("nobody answers in {}: {error}", dir.display()))
-    });
+    let status = find::run_dir(args.run_dir)
+        .map_err(|error| error.to_string())
+        .and_then(|dir| {
+            link::status(&dir, Duration::from_secs(3))
+                .map_err(|error| format!("nobody answers in {}: {error}", dir.display()))
+        });
     let status = match status {
         Ok(status) => status,
         Err(why) => {
@@ -32,7 +34,9 @@ pub fn run(args: Args) -> ExitCode {
         }
     };
     let text = if args.json {
-        serde_json::to_string_pretty(&status).map(|text| text + "\n").unwrap_or_default()
+        serde_json::to_string_pretty(&status)
+            .map(|text| text + "\n")
+            .unwrap_or_default()
     } else {
         table(&status)
     };
@@ -59,9 +63,15 @@ fn table(status: &Status) -> String {
     if !status.message.is_empty() {
         let _ = writeln!(text, "{}", status.message);
     }
-    let _ = writeln!(text, "\n{:<10} {:<9} {:>7} {:>9} {:>8}  LAST EXIT", "SERVICE", "STATE", "PID", "RESTARTS", "SINCE");
+    let _ = writeln!(
+        text,
+        "\n{:<10} {:<9} {:>7} {:>9} {:>8}  LAST EXIT",
+        "SERVICE", "STATE", "PID", "RESTARTS", "SINCE"
+    );
     for service in &status.services {
-        let pid = service.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let pid = service
+            .pid
+            .map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         let _ = writeln!(
             text,
             "{:<10} {:<9} {:>7} {:>9} {:>8}  {}",
@@ -95,7 +105,9 @@ mod tests {
 
     #[test]
     fn durations_are_short() {
-        let shown: Vec<String> = [0, 3_250, 245_000, 7_800_000, 284_400_000].map(duration).to_vec();
+        let shown: Vec<String> = [0, 3_250, 245_000, 7_800_000, 284_400_000]
+            .map(duration)
+            .to_vec();
         assert_eq!(shown, ["0.0s", "3.2s", "4m05s", "2h10m", "3d07h"]);
     }
 
@@ -123,7 +135,12 @@ mod tests {
             }],
         };
         let text = table(&status);
-        assert!(text.starts_with("starting for 1m01s on display :7 (pid 1), viewers: 2, windows: 1\nthe window manager"));
-        assert!(text.contains("\nwm         backoff         -         3     0.4s  code 1\n"), "{text}");
+        assert!(text.starts_with(
+            "starting for 1m01s on display :7 (pid 1), viewers: 2, windows: 1\nthe window manager"
+        ));
+        assert!(
+            text.contains("\nwm         backoff         -         3     0.4s  code 1\n"),
+            "{text}"
+        );
     }
 }

@@ -49,7 +49,10 @@ impl Control {
         nix::sys::stat::umask(before);
         let listener = listener?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, clients: Vec::new() })
+        Ok(Self {
+            listener,
+            clients: Vec::new(),
+        })
     }
 
     /// Descriptors to wait for: the listener, then each client.
@@ -73,12 +76,18 @@ impl Control {
 
     /// Does anybody wait for a status?
     pub fn wants_status(&self) -> bool {
-        self.clients.iter().any(|client| client.due && client.output.is_empty())
+        self.clients
+            .iter()
+            .any(|client| client.due && client.output.is_empty())
     }
 
     /// Gives everybody who waits this status line (without its end).
     pub fn send(&mut self, line: &[u8]) {
-        for client in self.clients.iter_mut().filter(|client| client.due && client.output.is_empty()) {
+        for client in self
+            .clients
+            .iter_mut()
+            .filter(|client| client.due && client.output.is_empty())
+        {
             client.output.extend_from_slice(line);
             client.output.push(b'\n');
             client.due = false;
@@ -89,7 +98,10 @@ impl Control {
     /// Reads, writes and accepts whatever can be without waiting.
     pub fn turn(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
-            if self.clients.len() < CONNECTIONS && allowed(&stream) && stream.set_nonblocking(true).is_ok() {
+            if self.clients.len() < CONNECTIONS
+                && allowed(&stream)
+                && stream.set_nonblocking(true).is_ok()
+            {
                 self.clients.push(Client {
                     stream,
                     input: Vec::new(),
@@ -100,14 +112,16 @@ impl Control {
                 });
             }
         }
-        self.clients.retain_mut(|client| client.flush() && client.read());
+        self.clients
+            .retain_mut(|client| client.flush() && client.read());
     }
 }
 
 /// The mode of a socket is enough on Linux; the peer's identity is a second lock.
 fn allowed(stream: &UnixStream) -> bool {
     let me = nix::unistd::geteuid().as_raw();
-    getsockopt(stream, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == me || peer.uid() == 0)
+    getsockopt(stream, sockopt::PeerCredentials)
+        .is_ok_and(|peer| peer.uid() == me || peer.uid() == 0)
 }
 
 impl Client {
@@ -118,7 +132,8 @@ impl Client {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return false,
                 Ok(count) => {
-                    self.input.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                    self.input
+                        .extend_from_slice(buffer.get(..count).unwrap_or_default());
                     if !self.parse() {
                         return false;
                     }
@@ -166,14 +181,18 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn fixture(name: &str) -> (Control, std::path::PathBuf) {
-        let path = std::env::temp_dir().join(format!("deskinit-control-{name}-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("deskinit-control-{name}-{}", std::process::id()));
         (Control::bind(&path).unwrap(), path)
     }
 
     #[test]
     fn one_answer_for_a_question_and_many_for_a_watcher() {
         let (mut control, path) = fixture("ask");
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let mut asker = UnixStream::connect(&path).unwrap();
         let mut watcher = UnixStream::connect(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
@@ -206,7 +225,9 @@ mod tests {
         long.write_all(&[b'x'; REQUEST + 1]).unwrap();
         control.turn();
         assert_eq!(control.clients.len(), 0);
-        let _crowd: Vec<UnixStream> = (0..40).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        let _crowd: Vec<UnixStream> = (0..40)
+            .map(|_| UnixStream::connect(&path).unwrap())
+            .collect();
         std::fs::remove_file(&path).unwrap();
         control.turn();
         assert_eq!(control.clients.len(), CONNECTIONS);

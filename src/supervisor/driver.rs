@@ -10,7 +10,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::control::Control;
 use super::logs::Logs;
 use super::notify::{Notice, NotifySocket};
-use super::plan::{Action, Cause, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, NotStarted, Outcome, Plan, Policy};
+use super::plan::{
+    Action, Cause, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, NotStarted, Outcome, Plan, Policy,
+};
 use super::reaper::Children;
 use super::report::{self, Facts};
 use super::service::{Exit, Id, Push, Spec};
@@ -18,7 +20,8 @@ use super::strays::Strays;
 use crate::sys::output;
 use crate::sys::process::{Command, SpawnError, SpawnErrorKind};
 use crate::sys::signals::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signals,
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+    Signals,
 };
 
 /// How a service says that it is ready.
@@ -93,7 +96,12 @@ struct Ready {
 
 impl Driver {
     /// Takes the services in the order in which they are started. `display` is only told to others.
-    pub fn new(services: Vec<(Spec, Launch)>, policy: Policy, channels: Channels, display: String) -> Self {
+    pub fn new(
+        services: Vec<(Spec, Launch)>,
+        policy: Policy,
+        channels: Channels,
+        display: String,
+    ) -> Self {
         let now = Instant::now();
         let (specs, launches) = services.into_iter().unzip();
         Self {
@@ -158,7 +166,9 @@ impl Driver {
             if ready.control {
                 self.channels.control.turn();
             }
-            self.channels.logs.drain(|index| ready.logs.get(index).copied().unwrap_or(false));
+            self.channels
+                .logs
+                .drain(|index| ready.logs.get(index).copied().unwrap_or(false));
         }
     }
 
@@ -172,7 +182,9 @@ impl Driver {
             }
             Action::Push(id, Push::Kill) => {
                 let title = self.title(id);
-                self.channels.logs.say(&format!("{title} does not end in time, killing it"));
+                self.channels
+                    .logs
+                    .say(&format!("{title} does not end in time, killing it"));
                 self.children.signal_group(id, SIGKILL);
             }
             Action::PushStrays(push) => {
@@ -185,7 +197,12 @@ impl Driver {
                             .and_then(|id| plan.service(id))
                             .is_some_and(|service| service.spec().application)
                 };
-                self.strays.push(signal, self.facts.pid, |pid| children.service(pid).is_some(), told);
+                self.strays.push(
+                    signal,
+                    self.facts.pid,
+                    |pid| children.service(pid).is_some(),
+                    told,
+                );
                 self.plan.strays(self.strays.len());
             }
         }
@@ -200,17 +217,26 @@ impl Driver {
                     SpawnErrorKind::NotExecutable => Some(EXIT_NOT_EXECUTABLE),
                     SpawnErrorKind::Temporary => None,
                 };
-                let program = self.launches.get(id.0).map(|launch| launch.command.program.to_string_lossy());
+                let program = self
+                    .launches
+                    .get(id.0)
+                    .map(|launch| launch.command.program.to_string_lossy());
                 let reason = format!("{}: {error}", program.unwrap_or_default());
                 let title = self.title(id);
-                self.channels.logs.say(&format!("{title} could not be started: {reason}"));
-                self.plan.not_started(id, &NotStarted { hopeless, reason }, now);
+                self.channels
+                    .logs
+                    .say(&format!("{title} could not be started: {reason}"));
+                self.plan
+                    .not_started(id, &NotStarted { hopeless, reason }, now);
             }
         }
     }
 
     fn spawn(&mut self, id: Id) -> Result<i32, SpawnError> {
-        let name = self.plan.service(id).map_or("", |service| service.spec().name);
+        let name = self
+            .plan
+            .service(id)
+            .map_or("", |service| service.spec().name);
         let Some(launch) = self.launches.get(id.0) else {
             return Err(std::io::Error::from(std::io::ErrorKind::NotFound).into());
         };
@@ -221,7 +247,9 @@ impl Driver {
         }
         let (ours, theirs) = output::pipe()?;
         let mut command = launch.command.clone();
-        command.args.extend(["-displayfd".into(), theirs.as_raw_fd().to_string().into()]);
+        command
+            .args
+            .extend(["-displayfd".into(), theirs.as_raw_fd().to_string().into()]);
         inherit.push(theirs.as_fd());
         let pid = self.children.spawn(id, &command, output, &inherit)?;
         self.displayfd = Some((id, ours));
@@ -234,18 +262,44 @@ impl Driver {
         fds.push(PollFd::new(channels.signals.as_fd(), PollFlags::POLLIN));
         fds.push(PollFd::new(channels.notify.as_fd(), PollFlags::POLLIN));
         let control_at = fds.len();
-        fds.extend(channels.control.fds().map(|(fd, events)| PollFd::new(fd, events)));
+        fds.extend(
+            channels
+                .control
+                .fds()
+                .map(|(fd, events)| PollFd::new(fd, events)),
+        );
         let logs_at = fds.len();
-        fds.extend(channels.logs.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        fds.extend(
+            channels
+                .logs
+                .fds()
+                .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
+        );
         let strays_at = fds.len();
-        fds.extend(self.strays.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        fds.extend(
+            self.strays
+                .fds()
+                .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
+        );
         let display_at = fds.len();
-        fds.extend(self.displayfd.iter().map(|(_, fd)| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        fds.extend(
+            self.displayfd
+                .iter()
+                .map(|(_, fd)| PollFd::new(fd.as_fd(), PollFlags::POLLIN)),
+        );
         let end = fds.len();
         // Only waited for; the log is flushed in every turn.
-        fds.extend(channels.logs.blocked().map(|fd| PollFd::new(fd, PollFlags::POLLOUT)));
+        fds.extend(
+            channels
+                .logs
+                .blocked()
+                .map(|fd| PollFd::new(fd, PollFlags::POLLOUT)),
+        );
 
-        let timeout = self.plan.deadline(now).map_or(PollTimeout::NONE, |at| timeout(at, now));
+        let timeout = self
+            .plan
+            .deadline(now)
+            .map_or(PollTimeout::NONE, |at| timeout(at, now));
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             // No memory for the kernel's own list: the turn is taken as if everything were ready, which costs a little
@@ -298,7 +352,10 @@ impl Driver {
 
     /// To the application; without one, those that end a program end everything.
     fn forward(&mut self, signal: i32, now: Instant) {
-        let application = self.plan.services().find(|(_, service)| service.spec().application && service.runs());
+        let application = self
+            .plan
+            .services()
+            .find(|(_, service)| service.spec().application && service.runs());
         match application {
             Some((id, _)) => self.children.signal(id, signal),
             None if matches!(signal, SIGHUP | SIGQUIT) => self.request_stop(signal, now),
@@ -326,10 +383,15 @@ impl Driver {
             }
             _ => {}
         }
-        let final_word = self.plan.service(id).is_some_and(|service| service.spec().vital && !service.spec().restart);
+        let final_word = self
+            .plan
+            .service(id)
+            .is_some_and(|service| service.spec().vital && !service.spec().restart);
         if self.plan.stopping().is_none() && !final_word {
             let title = self.title(id);
-            self.channels.logs.say(&format!("{title} has ended, {exit}"));
+            self.channels
+                .logs
+                .say(&format!("{title} has ended, {exit}"));
         }
         self.news = true;
     }
@@ -337,7 +399,10 @@ impl Driver {
     fn take_notices(&mut self, now: Instant) {
         while let Some((pid, notices)) = self.channels.notify.receive() {
             // Only the reporter itself is heard, not whoever else finds the socket.
-            let Some(id) = self.children.service(pid).filter(|id| self.readiness(*id) == Some(Readiness::Notify))
+            let Some(id) = self
+                .children
+                .service(pid)
+                .filter(|id| self.readiness(*id) == Some(Readiness::Notify))
             else {
                 continue;
             };
@@ -404,7 +469,8 @@ impl Driver {
 
     fn count_strays(&mut self) {
         let children = &self.children;
-        self.strays.refresh(self.facts.pid, |pid| children.service(pid).is_some());
+        self.strays
+            .refresh(self.facts.pid, |pid| children.service(pid).is_some());
         self.plan.strays(self.strays.len());
     }
 
@@ -425,8 +491,12 @@ impl Driver {
     fn say_when_complete(&mut self, now: Instant) {
         if !self.complete && self.plan.stopping().is_none() && self.plan.waits_for().is_none() {
             self.complete = true;
-            let time = now.saturating_duration_since(self.facts.started).as_millis();
-            self.channels.logs.say(&format!("everything is ready after {time} ms"));
+            let time = now
+                .saturating_duration_since(self.facts.started)
+                .as_millis();
+            self.channels
+                .logs
+                .say(&format!("everything is ready after {time} ms"));
         }
     }
 
@@ -434,13 +504,20 @@ impl Driver {
         self.channels.logs.drain_all();
         if let Some(Cause::Failure { id, .. }) = self.plan.stopping() {
             let tail = self.channels.logs.tail(*id);
-            let last: Vec<&str> = tail.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+            let last: Vec<&str> = tail
+                .iter()
+                .map(|line| line.trim())
+                .filter(|line| !line.is_empty())
+                .collect();
             let from = last.len().saturating_sub(4);
             if let Some(words) = last.get(from..).filter(|words| !words.is_empty()) {
-                outcome.reason = format!("{}; its last words: {}", outcome.reason, words.join(" / "));
+                outcome.reason =
+                    format!("{}; its last words: {}", outcome.reason, words.join(" / "));
             }
         }
-        self.channels.logs.say(&format!("{}; exit code {}", outcome.reason, outcome.code));
+        self.channels
+            .logs
+            .say(&format!("{}; exit code {}", outcome.reason, outcome.code));
         self.channels.logs.finish(200);
         outcome
     }
@@ -450,7 +527,9 @@ impl Driver {
     }
 
     fn title(&self, id: Id) -> &'static str {
-        self.plan.service(id).map_or("", |service| service.spec().title)
+        self.plan
+            .service(id)
+            .map_or("", |service| service.spec().title)
     }
 }
 

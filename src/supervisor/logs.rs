@@ -86,7 +86,12 @@ impl Logs {
         if self.sources.len() >= SOURCES {
             self.sources.remove(0);
         }
-        self.sources.push(Source { id, name, fd: ours, partial: Vec::new() });
+        self.sources.push(Source {
+            id,
+            name,
+            fd: ours,
+            partial: Vec::new(),
+        });
         self.tails.remove(&id);
         Ok(theirs)
     }
@@ -104,7 +109,10 @@ impl Logs {
 
     /// Standard output, while something waits for it.
     pub fn blocked(&self) -> Option<BorrowedFd<'_>> {
-        self.out.as_ref().filter(|_| !self.queue.is_empty()).map(AsFd::as_fd)
+        self.out
+            .as_ref()
+            .filter(|_| !self.queue.is_empty())
+            .map(AsFd::as_fd)
     }
 
     /// Takes what there is from the pipes for which `readable` holds, and forgets those that are at their end.
@@ -165,7 +173,11 @@ impl Logs {
         loop {
             self.flush();
             let left = end.saturating_duration_since(std::time::Instant::now());
-            let Some(out) = self.out.as_ref().filter(|_| !self.queue.is_empty() && !left.is_zero()) else {
+            let Some(out) = self
+                .out
+                .as_ref()
+                .filter(|_| !self.queue.is_empty() && !left.is_zero())
+            else {
                 return;
             };
             out.room(u16::try_from(left.as_millis()).unwrap_or(u16::MAX));
@@ -227,7 +239,9 @@ impl Logs {
     }
 
     fn enqueue(&mut self, name: &str, line: &[u8], limit: usize) {
-        if self.dropped > 0 && name != OWN_NAME || self.queue.len() + line.len() + name.len() + 128 > limit {
+        if self.dropped > 0 && name != OWN_NAME
+            || self.queue.len() + line.len() + name.len() + 128 > limit
+        {
             // While a gap is open, what follows belongs into it: order is kept, and the count is told at its end.
             self.dropped += 1;
             self.dropped_total += 1;
@@ -241,7 +255,9 @@ impl Logs {
                 self.queue.extend(line);
             }
             // A service that writes JSON itself is not wrapped again.
-            Form::Json if line.first() == Some(&b'{') && line.last() == Some(&b'}') => self.queue.extend(line),
+            Form::Json if line.first() == Some(&b'{') && line.last() == Some(&b'}') => {
+                self.queue.extend(line)
+            }
             Form::Json => {
                 let object = serde_json::json!({
                     "time": SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64()),
@@ -295,7 +311,10 @@ mod tests {
         logs.drain_all();
         assert_eq!(logs.fds().count(), 0, "a closed pipe is forgotten");
         assert_eq!(logs.tail(Id(3)), ["one", "two", "", "last"]);
-        assert_eq!(read_all(logs, reader), "[app] one\n[app] two\n[app] \n[run] hello\n[app] last\n");
+        assert_eq!(
+            read_all(logs, reader),
+            "[app] one\n[app] two\n[app] \n[run] hello\n[app] last\n"
+        );
     }
 
     #[test]
@@ -333,10 +352,19 @@ mod tests {
         }
         let dropped = logs.dropped();
         text.push_str(&read_all(logs, reader));
-        let delivered = text.lines().filter(|line| line.starts_with("[app] ")).count();
+        let delivered = text
+            .lines()
+            .filter(|line| line.starts_with("[app] "))
+            .count();
         let told: u64 = text
             .lines()
-            .filter_map(|line| line.strip_prefix("[run] ")?.split(' ').next()?.parse::<u64>().ok())
+            .filter_map(|line| {
+                line.strip_prefix("[run] ")?
+                    .split(' ')
+                    .next()?
+                    .parse::<u64>()
+                    .ok()
+            })
             .sum();
         assert_eq!(told, dropped);
         assert_eq!(delivered as u64 + dropped, total);
@@ -346,10 +374,14 @@ mod tests {
     fn json_lines_parse_whatever_is_in_them() {
         let (mut logs, reader) = logs(Form::Json);
         let mut app = File::from(logs.pipe(Id(0), "app").unwrap());
-        app.write_all(b"a \"quote\" and \xff\n{\"own\":1}\n").unwrap();
+        app.write_all(b"a \"quote\" and \xff\n{\"own\":1}\n")
+            .unwrap();
         logs.drain_all();
         let text = read_all(logs, reader);
-        let values: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let values: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         assert_eq!(values[0]["message"], "a \"quote\" and \u{fffd}");
         assert_eq!(values[0]["service"], "app");
         assert_eq!(values[1]["own"], 1);

@@ -8,7 +8,9 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use nix::cmsg_space;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt, sockopt,
+};
 
 /// A datagram longer than this is ignored.
 const LONGEST: usize = 4096;
@@ -36,12 +38,21 @@ pub enum Notice {
 
 /// All notices of one datagram, in their order.
 pub fn parse(datagram: &[u8]) -> Vec<Notice> {
-    String::from_utf8_lossy(datagram).lines().filter_map(line).collect()
+    String::from_utf8_lossy(datagram)
+        .lines()
+        .filter_map(line)
+        .collect()
 }
 
 fn line(line: &str) -> Option<Notice> {
     let (name, value) = line.split_once('=')?;
-    let text = |value: &str| value.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
+    let text = |value: &str| {
+        value
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect::<String>()
+    };
     Some(match (name, value) {
         ("READY", "1") => Notice::Ready,
         ("STOPPING", "1") => Notice::Stopping,
@@ -80,7 +91,13 @@ impl NotifySocket {
         let mut slices = [IoSliceMut::new(&mut buffer)];
         let mut space = cmsg_space!(UnixCredentials);
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        let message = recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut slices, Some(&mut space), flags).ok()?;
+        let message = recvmsg::<UnixAddr>(
+            self.socket.as_raw_fd(),
+            &mut slices,
+            Some(&mut space),
+            flags,
+        )
+        .ok()?;
         let pid = message.cmsgs().ok().and_then(|mut all| {
             all.find_map(|one| match one {
                 ControlMessageOwned::ScmCredentials(sender) => Some(sender.pid()),
@@ -89,7 +106,11 @@ impl NotifySocket {
         });
         let whole = !message.flags.contains(MsgFlags::MSG_TRUNC);
         let length = message.bytes;
-        let notices = if whole { parse(buffer.get(..length).unwrap_or_default()) } else { Vec::new() };
+        let notices = if whole {
+            parse(buffer.get(..length).unwrap_or_default())
+        } else {
+            Vec::new()
+        };
         Some((pid.unwrap_or(0), notices))
     }
 }
@@ -119,7 +140,10 @@ mod tests {
                 Notice::Viewers(0),
             ]
         );
-        assert_eq!(parse(b"WM=a\x1b[31mb\xff"), [Notice::WindowManager(Some("a[31mb\u{fffd}".to_owned()))]);
+        assert_eq!(
+            parse(b"WM=a\x1b[31mb\xff"),
+            [Notice::WindowManager(Some("a[31mb\u{fffd}".to_owned()))]
+        );
     }
 
     #[test]
@@ -131,7 +155,10 @@ mod tests {
         client.send_to(&[b'x'; LONGEST + 1], &path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let me = nix::unistd::getpid().as_raw();
-        assert_eq!(socket.receive(), Some((me, vec![Notice::Ready, Notice::Viewers(2)])));
+        assert_eq!(
+            socket.receive(),
+            Some((me, vec![Notice::Ready, Notice::Viewers(2)]))
+        );
         assert_eq!(socket.receive(), Some((me, Vec::new())));
         assert_eq!(socket.receive(), None);
     }

@@ -128,13 +128,26 @@ pub struct Plan {
 impl Plan {
     /// A plan of these services, in the order in which they are started.
     pub fn new(specs: Vec<Spec>, policy: Policy, now: Instant) -> Self {
-        let services = specs.into_iter().map(|spec| Service::new(spec, now)).collect();
-        Self { services, policy, viewers: 0, lonely_since: now, strays: 0, stop: None }
+        let services = specs
+            .into_iter()
+            .map(|spec| Service::new(spec, now))
+            .collect();
+        Self {
+            services,
+            policy,
+            viewers: 0,
+            lonely_since: now,
+            strays: 0,
+            stop: None,
+        }
     }
 
     /// Every service with its id, in the order in which they are started.
     pub fn services(&self) -> impl DoubleEndedIterator<Item = (Id, &Service)> {
-        self.services.iter().enumerate().map(|(index, service)| (Id(index), service))
+        self.services
+            .iter()
+            .enumerate()
+            .map(|(index, service)| (Id(index), service))
     }
 
     /// One service.
@@ -166,15 +179,32 @@ impl Plan {
         };
         service.not_started(why.hopeless.is_some(), now);
         if service.state() == State::Failed && service.spec().vital {
-            let code = if service.spec().application { why.hopeless } else { None };
-            let reason = format!("{} could not be started: {}", service.spec().title, why.reason);
-            self.begin_stop(Cause::Failure { id, code: code.unwrap_or(EXIT_UNAVAILABLE), reason }, now);
+            let code = if service.spec().application {
+                why.hopeless
+            } else {
+                None
+            };
+            let reason = format!(
+                "{} could not be started: {}",
+                service.spec().title,
+                why.reason
+            );
+            self.begin_stop(
+                Cause::Failure {
+                    id,
+                    code: code.unwrap_or(EXIT_UNAVAILABLE),
+                    reason,
+                },
+                now,
+            );
         }
     }
 
     /// A service is ready; true when that is news.
     pub fn ready(&mut self, id: Id, now: Instant) -> bool {
-        self.services.get_mut(id.0).is_some_and(|service| service.ready(now))
+        self.services
+            .get_mut(id.0)
+            .is_some_and(|service| service.ready(now))
     }
 
     /// The process of a service has ended.
@@ -217,15 +247,26 @@ impl Plan {
     pub fn request_stop(&mut self, signal: i32, now: Instant) {
         match &mut self.stop {
             None => {
-                let ended = self.services.iter().find_map(|service| match service.state() {
-                    State::Held { exit, .. } if service.spec().vital && !service.spec().restart => Some(exit),
-                    _ => None,
-                });
+                let ended = self
+                    .services
+                    .iter()
+                    .find_map(|service| match service.state() {
+                        State::Held { exit, .. }
+                            if service.spec().vital && !service.spec().restart =>
+                        {
+                            Some(exit)
+                        }
+                        _ => None,
+                    });
                 self.begin_stop(ended.map_or(Cause::Signal(signal), Cause::Application), now);
             }
             Some(stop) => {
                 stop.requests += 1;
-                let left = if stop.requests > 2 { Duration::ZERO } else { HURRY };
+                let left = if stop.requests > 2 {
+                    Duration::ZERO
+                } else {
+                    HURRY
+                };
                 stop.since = now;
                 stop.deadline = stop.deadline.min(now + left);
             }
@@ -245,7 +286,11 @@ impl Plan {
         }
         for index in 0..self.services.len() {
             let id = Id(index);
-            if let Some(push) = self.services.get_mut(index).and_then(|service| service.push(now)) {
+            if let Some(push) = self
+                .services
+                .get_mut(index)
+                .and_then(|service| service.push(now))
+            {
                 return Some(Action::Push(id, push));
             }
             if self.may_start(id, now) {
@@ -257,9 +302,16 @@ impl Plan {
 
     /// When [`Plan::next`] will have something new if nothing happens before.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
-        let services = self.services.iter().filter_map(|service| service.deadline(now));
+        let services = self
+            .services
+            .iter()
+            .filter_map(|service| service.deadline(now));
         let own = match &self.stop {
-            None => self.policy.max_disconnection.filter(|_| self.viewers == 0).map(|limit| self.lonely_since + limit),
+            None => self
+                .policy
+                .max_disconnection
+                .filter(|_| self.viewers == 0)
+                .map(|limit| self.lonely_since + limit),
             Some(stop) if stop.strays == Strays::Asked && self.strays > 0 => Some(share(stop, 3)),
             Some(stop) if now < stop.deadline => Some(stop.deadline).filter(|_| !self.all_gone()),
             Some(stop) => Some(stop.end()).filter(|_| !self.all_gone()),
@@ -273,7 +325,10 @@ impl Plan {
         if !self.all_gone() && now < stop.end() {
             return None;
         }
-        Some(Outcome { code: self.exit_code(), reason: self.reason()? })
+        Some(Outcome {
+            code: self.exit_code(),
+            reason: self.reason()?,
+        })
     }
 
     /// The exit code that is coming; 0 while nothing has been decided.
@@ -289,7 +344,9 @@ impl Plan {
     /// One line that says why everything stops.
     pub fn reason(&self) -> Option<String> {
         Some(match self.stopping()? {
-            Cause::Application(Exit::Code(code)) => format!("the application has ended, code {code}"),
+            Cause::Application(Exit::Code(code)) => {
+                format!("the application has ended, code {code}")
+            }
             Cause::Application(exit) => format!("the application was ended by {exit}"),
             Cause::Signal(signal) => match signal_name(*signal) {
                 Some(name) => format!("stopped by {name}"),
@@ -302,7 +359,9 @@ impl Plan {
 
     /// The first service that keeps the whole from being complete.
     pub fn waits_for(&self) -> Option<&Service> {
-        self.services.iter().find(|service| service.state() != State::Ready)
+        self.services
+            .iter()
+            .find(|service| service.state() != State::Ready)
     }
 
     fn may_start(&self, id: Id, now: Instant) -> bool {
@@ -311,14 +370,24 @@ impl Plan {
         };
         service.state() == State::Waiting
             && service.spec().after.iter().all(|after| match *after {
-                After::Ready(other) => self.services.get(other.0).is_some_and(|s| s.lets_others_go_on(now)),
+                After::Ready(other) => self
+                    .services
+                    .get(other.0)
+                    .is_some_and(|s| s.lets_others_go_on(now)),
                 After::Once(other) => self.services.get(other.0).is_some_and(Service::ever_ready),
             })
     }
 
     fn has_footing(&self, id: Id) -> bool {
-        let base = self.services.get(id.0).and_then(|service| service.spec().bound_to);
-        base.is_none_or(|base| self.services.get(base.0).is_some_and(|service| service.state() == State::Ready))
+        let base = self
+            .services
+            .get(id.0)
+            .and_then(|service| service.spec().bound_to);
+        base.is_none_or(|base| {
+            self.services
+                .get(base.0)
+                .is_some_and(|service| service.state() == State::Ready)
+        })
     }
 
     fn look_for_an_end(&mut self, now: Instant) {
@@ -332,7 +401,11 @@ impl Plan {
                         None => String::new(),
                     };
                     let reason = format!("{} did not become ready, given up{last}", spec.title);
-                    Some(Cause::Failure { id, code: EXIT_UNAVAILABLE, reason })
+                    Some(Cause::Failure {
+                        id,
+                        code: EXIT_UNAVAILABLE,
+                        reason,
+                    })
                 }
                 _ => None,
             }
@@ -350,7 +423,15 @@ impl Plan {
     fn begin_stop(&mut self, cause: Cause, now: Instant) {
         if self.stop.is_none() {
             let deadline = now + self.policy.grace;
-            self.stop = Some(Stop { cause, since: now, deadline, requests: 1, strays: Strays::Unasked, swept: false, last_kill: None });
+            self.stop = Some(Stop {
+                cause,
+                since: now,
+                deadline,
+                requests: 1,
+                strays: Strays::Unasked,
+                swept: false,
+                last_kill: None,
+            });
         }
     }
 
@@ -386,7 +467,10 @@ impl Plan {
             }
             Strays::Asked | Strays::Killed => {}
         }
-        let busy = self.services.iter().any(|service| service.spec().application && service.runs());
+        let busy = self
+            .services
+            .iter()
+            .any(|service| service.spec().application && service.runs());
         if busy || (self.strays > 0 && strays == Strays::Asked) {
             return None;
         }

@@ -55,7 +55,11 @@ impl Children {
             reap::How::Signal(signal) => Exit::Signal(signal),
         };
         let id = self.by_pid.remove(&ended.pid).map(|(id, _)| id);
-        Some(Reaped { id, pid: ended.pid, exit })
+        Some(Reaped {
+            id,
+            pid: ended.pid,
+            exit,
+        })
     }
 
     /// The process id of a service's main process.
@@ -83,6 +87,9 @@ impl Children {
     }
 
     fn handle(&self, id: Id) -> Option<&Handle> {
-        self.by_pid.values().find(|(of, _)| *of == id).map(|(_, handle)| handle)
+        self.by_pid
+            .values()
+            .find(|(of, _)| *of == id)
+            .map(|(_, handle)| handle)
     }
 }

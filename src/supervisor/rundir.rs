@@ -23,7 +23,10 @@ pub struct RunDir {
 
 /// Where it lies unless told otherwise.
 pub fn default_path(display: u16) -> PathBuf {
-    PathBuf::from(format!("/tmp/.deskinit-{}-{display}", nix::unistd::geteuid()))
+    PathBuf::from(format!(
+        "/tmp/.deskinit-{}-{display}",
+        nix::unistd::geteuid()
+    ))
 }
 
 impl RunDir {
@@ -34,7 +37,9 @@ impl RunDir {
     /// long for sockets.
     pub fn open(path: &Path) -> io::Result<Self> {
         if path.as_os_str().len() > LONGEST_PATH {
-            return Err(io::Error::other(format!("the name is longer than {LONGEST_PATH} bytes, too long for sockets")));
+            return Err(io::Error::other(format!(
+                "the name is longer than {LONGEST_PATH} bytes, too long for sockets"
+            )));
         }
         let made = match fs::DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => true,
@@ -47,13 +52,21 @@ impl RunDir {
             return Err(io::Error::other("is there, but is no directory"));
         }
         if is.uid() != me {
-            return Err(io::Error::other(format!("belongs to user {}, not to us ({me})", is.uid())));
+            return Err(io::Error::other(format!(
+                "belongs to user {}, not to us ({me})",
+                is.uid()
+            )));
         }
         if is.permissions().mode() & 0o077 != 0 {
             let mode = is.permissions().mode() & 0o7777;
-            return Err(io::Error::other(format!("others may enter it (mode {mode:o}); it must be 700")));
+            return Err(io::Error::other(format!(
+                "others may enter it (mode {mode:o}); it must be 700"
+            )));
         }
-        let dir = Self { path: path.to_owned(), made };
+        let dir = Self {
+            path: path.to_owned(),
+            made,
+        };
         if UnixStream::connect(dir.control()).is_ok() {
             // Not ours to clean up when this value goes.
             std::mem::forget(dir);
@@ -94,7 +107,10 @@ impl Drop for RunDir {
     fn drop(&mut self) {
         self.clear();
         // A directory that somebody else made (a mounted volume) stays; so does one of which others have made use.
-        let usual = self.path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".deskinit-"));
+        let usual = self
+            .path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b".deskinit-"));
         if self.made || usual {
             let _ = fs::remove_dir(&self.path);
         }
@@ -113,11 +129,22 @@ mod tests {
     fn is_private_and_leaves_nothing() {
         let path = path("own");
         let dir = RunDir::open(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         fs::write(dir.xauthority(), "x").unwrap();
         let living = std::os::unix::net::UnixListener::bind(dir.control()).unwrap();
-        assert!(RunDir::open(&path).unwrap_err().to_string().contains("another run"));
-        assert!(dir.xauthority().exists(), "a living run's files are left alone");
+        assert!(
+            RunDir::open(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("another run")
+        );
+        assert!(
+            dir.xauthority().exists(),
+            "a living run's files are left alone"
+        );
         drop(living);
         drop(dir);
         assert!(!path.exists());

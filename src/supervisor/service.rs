@@ -58,9 +58,36 @@ impl fmt::Display for Exit {
 /// What people call a signal; `None` for the nameless ones (real-time signals).
 pub fn signal_name(number: i32) -> Option<&'static str> {
     const NAMES: [&str; 31] = [
-        "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1",
-        "SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP",
-        "SIGTTIN", "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR",
+        "SIGHUP",
+        "SIGINT",
+        "SIGQUIT",
+        "SIGILL",
+        "SIGTRAP",
+        "SIGABRT",
+        "SIGBUS",
+        "SIGFPE",
+        "SIGKILL",
+        "SIGUSR1",
+        "SIGSEGV",
+        "SIGUSR2",
+        "SIGPIPE",
+        "SIGALRM",
+        "SIGTERM",
+        "SIGSTKFLT",
+        "SIGCHLD",
+        "SIGCONT",
+        "SIGSTOP",
+        "SIGTSTP",
+        "SIGTTIN",
+        "SIGTTOU",
+        "SIGURG",
+        "SIGXCPU",
+        "SIGXFSZ",
+        "SIGVTALRM",
+        "SIGPROF",
+        "SIGWINCH",
+        "SIGIO",
+        "SIGPWR",
         "SIGSYS",
     ];
     let index = usize::try_from(number).ok()?.checked_sub(1)?;
@@ -98,7 +125,10 @@ pub struct GiveUp {
 
 impl GiveUp {
     /// Try for ever.
-    pub const NEVER: Self = Self { never_ready: None, ready_before: None };
+    pub const NEVER: Self = Self {
+        never_ready: None,
+        ready_before: None,
+    };
 }
 
 /// The rules of one service.
@@ -264,7 +294,10 @@ impl Service {
 
     /// Does a process of it exist?
     pub fn runs(&self) -> bool {
-        matches!(self.state, State::Starting | State::Ready | State::Stopping { .. })
+        matches!(
+            self.state,
+            State::Starting | State::Ready | State::Stopping { .. }
+        )
     }
 
     /// Will it never run again?
@@ -326,7 +359,8 @@ impl Service {
 
     /// Its process has ended. `footing`: is what it is bound to up (or is it bound to nothing)?
     pub fn exited(&mut self, exit: Exit, footing: bool, now: Instant) {
-        let healthy = self.state == State::Ready && now.saturating_duration_since(self.since) >= HEALTHY;
+        let healthy =
+            self.state == State::Ready && now.saturating_duration_since(self.since) >= HEALTHY;
         if healthy {
             self.attempts = 0;
         }
@@ -335,7 +369,14 @@ impl Service {
         match self.state {
             State::Starting | State::Ready if !footing => self.wait_again(now),
             State::Starting | State::Ready if self.spec.bound_to.is_some() => {
-                self.enter(State::Held { exit, until: now + HOLD, was_ready }, now);
+                self.enter(
+                    State::Held {
+                        exit,
+                        until: now + HOLD,
+                        was_ready,
+                    },
+                    now,
+                );
             }
             State::Starting | State::Ready => self.judge(exit, was_ready, now),
             State::Stopping { again: true, .. } if self.overdue => self.judge(exit, false, now),
@@ -362,7 +403,13 @@ impl Service {
     pub fn stop(&mut self, kill_at: Instant, now: Instant) {
         match self.state {
             State::Starting | State::Ready => self.tell(kill_at, false, now),
-            State::Stopping { sent, .. } => self.state = State::Stopping { kill_at, sent, again: false },
+            State::Stopping { sent, .. } => {
+                self.state = State::Stopping {
+                    kill_at,
+                    sent,
+                    again: false,
+                }
+            }
             State::Held { exit, .. } => self.enter(State::Ended(exit), now),
             State::Waiting | State::Backoff { .. } => self.enter(State::Stopped, now),
             State::Stopped | State::Ended(_) | State::Failed => {}
@@ -371,7 +418,11 @@ impl Service {
 
     /// Lets time pass: verdicts, ends of back-offs, lost patience.
     pub fn tick(&mut self, now: Instant) {
-        if let State::Held { exit, until, was_ready } = self.state
+        if let State::Held {
+            exit,
+            until,
+            was_ready,
+        } = self.state
             && now >= until
         {
             self.judge(exit, was_ready, now);
@@ -393,7 +444,12 @@ impl Service {
 
     /// The signal that is due now, once.
     pub fn push(&mut self, now: Instant) -> Option<Push> {
-        let State::Stopping { kill_at, sent, again } = self.state else {
+        let State::Stopping {
+            kill_at,
+            sent,
+            again,
+        } = self.state
+        else {
             return None;
         };
         let (sent, push) = match sent {
@@ -401,7 +457,11 @@ impl Service {
             Sent::Nothing => (Sent::Term, Push::Term),
             Sent::Term | Sent::Kill => return None,
         };
-        self.state = State::Stopping { kill_at, sent, again };
+        self.state = State::Stopping {
+            kill_at,
+            sent,
+            again,
+        };
         Some(push)
     }
 
@@ -409,7 +469,9 @@ impl Service {
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let own = match self.state {
             State::Held { until, .. } | State::Backoff { until } => Some(until),
-            State::Stopping { sent: Sent::Kill, .. } => None,
+            State::Stopping {
+                sent: Sent::Kill, ..
+            } => None,
             State::Stopping { kill_at, .. } => Some(kill_at),
             State::Starting => match self.spec.patience {
                 Patience::Kill(limit) => Some(self.since + limit),
@@ -437,7 +499,11 @@ impl Service {
 
     fn fail_or_retry(&mut self, now: Instant) {
         self.failed_starts += 1;
-        let limit = if self.ever_ready { self.spec.give_up.ready_before } else { self.spec.give_up.never_ready };
+        let limit = if self.ever_ready {
+            self.spec.give_up.ready_before
+        } else {
+            self.spec.give_up.never_ready
+        };
         if limit.is_some_and(|limit| self.failed_starts >= limit) {
             self.enter(State::Failed, now);
         } else {
@@ -459,7 +525,14 @@ impl Service {
     }
 
     fn tell(&mut self, kill_at: Instant, again: bool, now: Instant) {
-        self.enter(State::Stopping { kill_at, sent: Sent::Nothing, again }, now);
+        self.enter(
+            State::Stopping {
+                kill_at,
+                sent: Sent::Nothing,
+                again,
+            },
+            now,
+        );
     }
 
     fn enter(&mut self, state: State, now: Instant) {
@@ -472,115 +545,11 @@ impl Service {
 pub fn backoff(attempts: u32) -> Duration {
     match attempts {
         0 => Duration::ZERO,
-        n => FIRST_BACKOFF.saturating_mul(1_u32.checked_shl(n - 1).unwrap_or(u32::MAX)).min(LONGEST_BACKOFF),
+        n => FIRST_BACKOFF
+            .saturating_mul(1_u32.checked_shl(n - 1).unwrap_or(u32::MAX))
+            .min(LONGEST_BACKOFF),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spec() -> Spec {
-        Spec {
-            name: "test",
-            title: "the test",
-            after: Vec::new(),
-            bound_to: None,
-            restart: true,
-            vital: false,
-            application: false,
-            ready_at_once: false,
-            patience: Patience::Endless,
-            give_up: GiveUp::NEVER,
-        }
-    }
-
-    fn bring_up(service: &mut Service, now: Instant) {
-        service.started(now);
-        assert!(service.ready(now));
-    }
-
-    #[test]
-    fn back_off_grows_from_nothing_to_its_limit() {
-        let pauses: Vec<u128> = (0..9).map(|n| backoff(n).as_millis()).collect();
-        assert_eq!(pauses, [0, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
-        assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
-    }
-
-    #[test]
-    fn a_healthy_minute_is_forgiveness() {
-        let start = Instant::now();
-        let mut service = Service::new(spec(), start);
-        let mut now = start;
-        for _ in 0..4 {
-            bring_up(&mut service, now);
-            service.exited(Exit::Code(1), true, now);
-            now = service.deadline(now).unwrap();
-            service.tick(now);
-        }
-        assert_eq!(now - start, Duration::from_millis(3500));
-        bring_up(&mut service, now);
-        now += HEALTHY;
-        service.exited(Exit::Code(1), true, now);
-        assert_eq!(service.state(), State::Backoff { until: now });
-        assert_eq!(service.restarts(), 4);
-    }
-
-    #[test]
-    fn a_service_that_never_gets_ready_is_given_up() {
-        let now = Instant::now();
-        let give_up = GiveUp { never_ready: Some(3), ready_before: None };
-        let mut service = Service::new(Spec { give_up, patience: Patience::Kill(HEALTHY), ..spec() }, now);
-        let mut now = now;
-        for turn in 0..3 {
-            service.started(now);
-            now += HEALTHY;
-            service.tick(now);
-            assert_eq!(service.push(now), Some(Push::Kill));
-            assert_eq!(service.push(now), None);
-            service.exited(Exit::Signal(9), true, now);
-            if turn < 2 {
-                now = service.deadline(now).unwrap();
-                service.tick(now);
-            }
-        }
-        assert_eq!(service.state(), State::Failed);
-    }
-
-    #[test]
-    fn an_end_without_footing_is_not_judged() {
-        let now = Instant::now();
-        let mut service = Service::new(Spec { bound_to: Some(Id(0)), restart: false, ..spec() }, now);
-        bring_up(&mut service, now);
-        service.exited(Exit::Code(1), true, now);
-        assert!(matches!(service.state(), State::Held { .. }));
-        service.lost_footing(now);
-        assert_eq!(service.state(), State::Waiting);
-        bring_up(&mut service, now);
-        service.exited(Exit::Code(1), true, now);
-        service.tick(now + HOLD);
-        assert_eq!(service.state(), State::Ended(Exit::Code(1)));
-    }
-
-    #[test]
-    fn those_after_it_go_on_without_it_in_the_end() {
-        let now = Instant::now();
-        let limit = Duration::from_secs(3);
-        let mut service = Service::new(Spec { patience: Patience::GoOn(limit), ..spec() }, now);
-        assert!(!service.lets_others_go_on(now + limit), "it was never started");
-        service.started(now);
-        assert!(!service.lets_others_go_on(now));
-        assert_eq!(service.deadline(now), Some(now + limit));
-        service.exited(Exit::Code(1), true, now);
-        service.tick(now);
-        service.started(now + Duration::from_secs(1));
-        assert!(service.lets_others_go_on(now + limit), "restarts do not begin the time anew");
-    }
-
-    #[test]
-    fn exits_are_told_as_a_shell_does() {
-        assert_eq!(Exit::Code(3).status(), 3);
-        assert_eq!(Exit::Signal(9).status(), 137);
-        assert_eq!(Exit::Signal(15).to_string(), "signal 15 (SIGTERM)");
-    }
-}
+mod tests;

@@ -74,10 +74,16 @@ impl Strays {
         self.known.values().filter_map(Handle::fd)
     }
 
-    fn find(&mut self, ancestor: i32, service: &impl Fn(i32) -> bool, found: impl Fn(&Process, &Handle)) {
+    fn find(
+        &mut self,
+        ancestor: i32,
+        service: &impl Fn(i32) -> bool,
+        found: impl Fn(&Process, &Handle),
+    ) {
         let now = procfs::descendants(ancestor);
         let there = |pid: &i32| now.binary_search_by_key(pid, |process| process.pid).is_ok();
-        self.known.retain(|pid, handle| there(pid) && handle.signal(0).is_ok());
+        self.known
+            .retain(|pid, handle| there(pid) && handle.signal(0).is_ok());
         for process in &now {
             if self.known.len() >= AT_ONCE {
                 return;

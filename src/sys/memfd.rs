@@ -19,7 +19,10 @@ pub fn sealed(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(fd);
     file.write_all(content)?;
     let fd = OwnedFd::from(file);
-    let seals = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+    let seals = SealFlag::F_SEAL_SEAL
+        | SealFlag::F_SEAL_SHRINK
+        | SealFlag::F_SEAL_GROW
+        | SealFlag::F_SEAL_WRITE;
     fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(fd)
 }
@@ -35,7 +38,10 @@ mod tests {
         let fd = sealed("test", b"canary").unwrap();
         for _ in 0..2 {
             let mut text = String::new();
-            File::open(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap().read_to_string(&mut text).unwrap();
+            File::open(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+                .unwrap()
+                .read_to_string(&mut text)
+                .unwrap();
             assert_eq!(text, "canary");
         }
         assert!(File::from(fd).write_all(b"x").is_err());

@@ -45,18 +45,30 @@ impl Output {
         let file = File::from(fd.try_clone_to_owned()?);
         let what = file.metadata()?.file_type();
         if what.is_file() {
-            return Ok(Self { file, kind: Kind::Direct });
+            return Ok(Self {
+                file,
+                kind: Kind::Direct,
+            });
         }
         if what.is_socket() {
-            return Ok(Self { file, kind: Kind::Socket });
+            return Ok(Self {
+                file,
+                kind: Kind::Socket,
+            });
         }
         let again = OpenOptions::new()
             .write(true)
             .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
             .open(format!("/proc/self/fd/{}", fd.as_raw_fd()));
         Ok(match again {
-            Ok(file) => Self { file, kind: Kind::Direct },
-            Err(_) => Self { file, kind: Kind::Careful },
+            Ok(file) => Self {
+                file,
+                kind: Kind::Direct,
+            },
+            Err(_) => Self {
+                file,
+                kind: Kind::Careful,
+            },
         })
     }
 
@@ -68,7 +80,8 @@ impl Output {
         match self.kind {
             Kind::Direct => self.file.write(bytes),
             Kind::Socket => {
-                let flags = nix::sys::socket::MsgFlags::MSG_DONTWAIT | nix::sys::socket::MsgFlags::MSG_NOSIGNAL;
+                let flags = nix::sys::socket::MsgFlags::MSG_DONTWAIT
+                    | nix::sys::socket::MsgFlags::MSG_NOSIGNAL;
                 Ok(nix::sys::socket::send(self.file.as_raw_fd(), bytes, flags)?)
             }
             Kind::Careful => {
@@ -110,7 +123,10 @@ pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
 /// No descriptor is left.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-    nix::fcntl::fcntl(&ours, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+    nix::fcntl::fcntl(
+        &ours,
+        nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
+    )?;
     Ok((ours, theirs))
 }
 
@@ -135,16 +151,29 @@ mod tests {
         }
         assert!(written >= 4096 && !output.room(0));
         let flags = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_GETFL).unwrap();
-        assert_eq!(flags & libc::O_NONBLOCK, 0, "the shared description is as it was");
+        assert_eq!(
+            flags & libc::O_NONBLOCK,
+            0,
+            "the shared description is as it was"
+        );
         drop(reader);
-        assert_eq!(output.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(
+            output.write(b"x").unwrap_err().kind(),
+            io::ErrorKind::BrokenPipe
+        );
     }
 
     #[test]
     fn the_careful_way_does_not_block_either() {
         let (_reader, writer) = nix::unistd::pipe().unwrap();
-        let mut output = Output { file: File::from(writer), kind: Kind::Careful };
+        let mut output = Output {
+            file: File::from(writer),
+            kind: Kind::Careful,
+        };
         while output.write(&[b'x'; 5000]).is_ok() {}
-        assert_eq!(output.write(b"x").unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(
+            output.write(b"x").unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
     }
 }

@@ -17,7 +17,10 @@ pub struct Handle {
 impl Handle {
     /// A handle of a child of ours that has not been reaped yet.
     pub fn of_child(pid: i32) -> Self {
-        Self { pid, fd: open(pid).ok() }
+        Self {
+            pid,
+            fd: open(pid).ok(),
+        }
     }
 
     /// A handle of any process; the caller looks again, after this, whether it is the process that was meant.
@@ -25,7 +28,10 @@ impl Handle {
     /// # Errors
     /// The process is gone, or the kernel has no pidfds.
     pub fn of_any(pid: i32) -> io::Result<Self> {
-        Ok(Self { pid, fd: Some(open(pid)?) })
+        Ok(Self {
+            pid,
+            fd: Some(open(pid)?),
+        })
     }
 
     /// The process id.
@@ -77,7 +83,8 @@ impl Handle {
 
 /// Does a process of this id exist (in our pid namespace)? A process that we may not signal exists too.
 pub fn exists(pid: i32) -> bool {
-    pid > 0 && kill(pid, 0).map_or_else(|error| error.raw_os_error() == Some(libc::EPERM), |()| true)
+    pid > 0
+        && kill(pid, 0).map_or_else(|error| error.raw_os_error() == Some(libc::EPERM), |()| true)
 }
 
 fn open(pid: i32) -> io::Result<OwnedFd> {
@@ -97,7 +104,11 @@ fn kill(pid: i32, signal: i32) -> io::Result<()> {
 }
 
 fn checked(result: libc::c_long) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -106,13 +117,19 @@ mod tests {
 
     #[test]
     fn signals_reach_the_process_and_nobody_after_it() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let handle = Handle::of_child(pid);
         assert!(exists(pid));
         handle.signal(libc::SIGKILL).unwrap();
         child.wait().unwrap();
-        assert_eq!(handle.signal(0).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+        assert_eq!(
+            handle.signal(0).unwrap_err().raw_os_error(),
+            Some(libc::ESRCH)
+        );
         assert!(!exists(pid));
     }
 

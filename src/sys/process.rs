@@ -58,7 +58,13 @@ impl From<io::Error> for SpawnError {
         let kind = match source.raw_os_error() {
             Some(libc::ENOENT | libc::ENOTDIR) => SpawnErrorKind::NotFound,
             Some(
-                libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ETXTBSY | libc::EINTR | libc::EIO,
+                libc::EAGAIN
+                | libc::ENOMEM
+                | libc::EMFILE
+                | libc::ENFILE
+                | libc::ETXTBSY
+                | libc::EINTR
+                | libc::EIO,
             ) => SpawnErrorKind::Temporary,
             _ => SpawnErrorKind::NotExecutable,
         };
@@ -73,7 +79,11 @@ impl From<io::Error> for SpawnError {
 ///
 /// # Errors
 /// See [`SpawnErrorKind`].
-pub fn spawn(command: &Command, output: OwnedFd, inherit: &[BorrowedFd<'_>]) -> Result<Handle, SpawnError> {
+pub fn spawn(
+    command: &Command,
+    output: OwnedFd,
+    inherit: &[BorrowedFd<'_>],
+) -> Result<Handle, SpawnError> {
     let mut builder = process::Command::new(&command.program);
     builder
         .args(&command.args)

@@ -22,11 +22,18 @@ pub fn descendants(ancestor: i32) -> Vec<Process> {
         return Vec::new();
     };
     for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
             continue;
         };
         if let Some((process, alive)) = stat(pid) {
-            children.entry(process.parent).or_default().push((process, alive));
+            children
+                .entry(process.parent)
+                .or_default()
+                .push((process, alive));
         }
     }
     let mut found = Vec::new();
@@ -48,7 +55,9 @@ pub fn descendants(ancestor: i32) -> Vec<Process> {
 
 /// This process as it is now; `None` when it has ended.
 pub fn look(pid: i32) -> Option<Process> {
-    stat(pid).filter(|(_, alive)| *alive).map(|(process, _)| process)
+    stat(pid)
+        .filter(|(_, alive)| *alive)
+        .map(|(process, _)| process)
 }
 
 /// proc(5): `pid (name) state ppid pgrp …`; the name may hold anything, also parentheses and line ends.
@@ -60,7 +69,10 @@ fn stat(pid: i32) -> Option<(Process, bool)> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    Some((Process { pid, parent, group }, !matches!(state, "Z" | "X" | "x")))
+    Some((
+        Process { pid, parent, group },
+        !matches!(state, "Z" | "X" | "x"),
+    ))
 }
 
 #[cfg(test)]
@@ -69,7 +81,10 @@ mod tests {
 
     #[test]
     fn finds_children() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let me = nix::unistd::getpid().as_raw();
         assert!(descendants(me).iter().any(|process| process.pid == pid));

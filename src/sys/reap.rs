@@ -35,10 +35,16 @@ pub fn next() -> Option<Ended> {
         }
         if libc::WIFEXITED(status) {
             let code = u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX);
-            return Some(Ended { pid, how: How::Code(code) });
+            return Some(Ended {
+                pid,
+                how: How::Code(code),
+            });
         }
         if libc::WIFSIGNALED(status) {
-            return Some(Ended { pid, how: How::Signal(libc::WTERMSIG(status)) });
+            return Some(Ended {
+                pid,
+                how: How::Signal(libc::WTERMSIG(status)),
+            });
         }
         // Stopped and continued children are only reported when asked for, which we do not.
     }

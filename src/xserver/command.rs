@@ -29,7 +29,19 @@ pub fn arguments(screen: Screen, authority: &Path, more: &[String]) -> Vec<OsStr
     ]
     .map(OsString::from)
     .to_vec();
-    words.extend(["-noreset", "-nolisten", "tcp", "-nolisten", "local", "-s", "0", "-auth"].map(OsString::from));
+    words.extend(
+        [
+            "-noreset",
+            "-nolisten",
+            "tcp",
+            "-nolisten",
+            "local",
+            "-s",
+            "0",
+            "-auth",
+        ]
+        .map(OsString::from),
+    );
     words.push(authority.into());
     words.extend(more.iter().map(OsString::from));
     words
@@ -41,8 +53,16 @@ mod tests {
 
     #[test]
     fn says_all_that_matters() {
-        let screen = Screen { display: 7, size: (3840, 2160), depth: 24 };
-        let words = arguments(screen, Path::new("/r/Xauthority"), &["-dpi".to_owned(), "96".to_owned()]);
+        let screen = Screen {
+            display: 7,
+            size: (3840, 2160),
+            depth: 24,
+        };
+        let words = arguments(
+            screen,
+            Path::new("/r/Xauthority"),
+            &["-dpi".to_owned(), "96".to_owned()],
+        );
         let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
         assert_eq!(
             words.join(" "),

@@ -31,7 +31,11 @@ impl Cookie {
     /// # Errors
     /// The file exists or cannot be written.
     pub fn write(&self, path: &Path, display: u16) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
         file.write_all(&self.entry(display))
     }
 
@@ -64,11 +68,20 @@ mod tests {
         let path = std::env::temp_dir().join(format!("deskinit-cookie-{}", std::process::id()));
         let cookie = Cookie::random().unwrap();
         cookie.write(&path, 1).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(cookie.write(&path, 1).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            cookie.write(&path, 1).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/nonexistent/target", &path).unwrap();
-        assert!(cookie.write(&path, 1).is_err(), "a planted link is not followed");
+        assert!(
+            cookie.write(&path, 1).is_err(),
+            "a planted link is not followed"
+        );
         std::fs::remove_file(&path).unwrap();
     }
 }

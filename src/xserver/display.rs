@@ -58,10 +58,17 @@ impl fmt::Display for DisplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken { number, sign } => {
-                write!(f, "DISPLAY=:{number}: another X server has it ({sign}); choose another, or unset DISPLAY")
+                write!(
+                    f,
+                    "DISPLAY=:{number}: another X server has it ({sign}); choose another, or unset DISPLAY"
+                )
             }
             Self::Strange { path, what } => {
-                write!(f, "{}: is {what}, not what an X server leaves there; remove it", path.display())
+                write!(
+                    f,
+                    "{}: is {what}, not what an X server leaves there; remove it",
+                    path.display()
+                )
             }
             Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
             Self::NoneFree => write!(f, "no display number below {TRIED} is free"),
@@ -85,7 +92,13 @@ impl Display {
     /// # Errors
     /// See [`DisplayError`].
     pub fn claim(wanted: Option<u16>) -> Result<Self, DisplayError> {
-        Self::claim_in(Places { root: PathBuf::from("/tmp"), abstract_too: true }, wanted)
+        Self::claim_in(
+            Places {
+                root: PathBuf::from("/tmp"),
+                abstract_too: true,
+            },
+            wanted,
+        )
     }
 
     /// The number.
@@ -141,11 +154,20 @@ impl Places {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error),
         }
-        .map_err(|source| DisplayError::Io { path: path.clone(), source })?;
+        .map_err(|source| DisplayError::Io {
+            path: path.clone(),
+            source,
+        })?;
         match kind(&path)? {
             Some(Kind::Directory) => Ok(()),
-            Some(other) => Err(DisplayError::Strange { path, what: other.name() }),
-            None => Err(DisplayError::Io { path, source: io::ErrorKind::NotFound.into() }),
+            Some(other) => Err(DisplayError::Strange {
+                path,
+                what: other.name(),
+            }),
+            None => Err(DisplayError::Io {
+                path,
+                source: io::ErrorKind::NotFound.into(),
+            }),
         }
     }
 
@@ -155,7 +177,8 @@ impl Places {
                 Ok(()) => return Ok(number),
                 // Somebody else's, in whatever way: the next.
                 Err(DisplayError::Taken { .. } | DisplayError::Strange { .. }) => {}
-                Err(DisplayError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(DisplayError::Io { source, .. })
+                    if source.kind() == io::ErrorKind::PermissionDenied => {}
                 Err(error) => return Err(error),
             }
         }
@@ -167,7 +190,9 @@ impl Places {
         self.check_socket(number)?;
         self.take_lock(number)?;
         // Again, now that nobody who keeps to the lock can come between.
-        let cleared = self.check_socket(number).and_then(|()| self.remove_socket(number));
+        let cleared = self
+            .check_socket(number)
+            .and_then(|()| self.remove_socket(number));
         if cleared.is_err() {
             let _ = fs::remove_file(self.lock(number));
         }
@@ -176,7 +201,10 @@ impl Places {
 
     fn take_lock(&self, number: u16) -> Result<(), DisplayError> {
         let path = self.lock(number);
-        let error = |source| DisplayError::Io { path: path.clone(), source };
+        let error = |source| DisplayError::Io {
+            path: path.clone(),
+            source,
+        };
         let me = std::process::id();
         let draft = self.root.join(format!(".tX{number}-lock-{me}"));
         for _ in 0..3 {
@@ -192,11 +220,16 @@ impl Places {
             let _ = fs::remove_file(&draft);
             match made {
                 Ok(()) => return Ok(()),
-                Err(source) if source.kind() == io::ErrorKind::AlreadyExists => self.remove_dead_lock(number)?,
+                Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                    self.remove_dead_lock(number)?
+                }
                 Err(source) => return Err(error(source)),
             }
         }
-        Err(DisplayError::Taken { number, sign: format!("{} comes back", path.display()) })
+        Err(DisplayError::Taken {
+            number,
+            sign: format!("{} comes back", path.display()),
+        })
     }
 
     fn remove_dead_lock(&self, number: u16) -> Result<(), DisplayError> {
@@ -204,9 +237,17 @@ impl Places {
         match kind(&path)? {
             None => return Ok(()),
             Some(Kind::File) => {}
-            Some(other) => return Err(DisplayError::Strange { path, what: other.name() }),
+            Some(other) => {
+                return Err(DisplayError::Strange {
+                    path,
+                    what: other.name(),
+                });
+            }
         }
-        let error = |source| DisplayError::Io { path: path.clone(), source };
+        let error = |source| DisplayError::Io {
+            path: path.clone(),
+            source,
+        };
         let mut file = OpenOptions::new()
             .read(true)
             .custom_flags(libc_flags())
@@ -216,9 +257,10 @@ impl Places {
         // Our own process id in it is of an earlier life: a container keeps its /tmp when it is started again.
         let me = i32::try_from(std::process::id()).ok();
         match owner {
-            Some(pid) if Some(pid) != me && pidfd::exists(pid) => {
-                Err(DisplayError::Taken { number, sign: format!("{} names the living process {pid}", path.display()) })
-            }
+            Some(pid) if Some(pid) != me && pidfd::exists(pid) => Err(DisplayError::Taken {
+                number,
+                sign: format!("{} names the living process {pid}", path.display()),
+            }),
             // Still the file that was read?
             _ if same(&file, &path) => fs::remove_file(&path).map_err(error),
             _ => Ok(()),
@@ -236,13 +278,21 @@ impl Places {
                     return taken(format!("{} is answered", path.display()));
                 }
             }
-            Some(other) => return Err(DisplayError::Strange { path, what: other.name() }),
+            Some(other) => {
+                return Err(DisplayError::Strange {
+                    path,
+                    what: other.name(),
+                });
+            }
         }
         if self.abstract_too
             && let Ok(address) = SocketAddr::from_abstract_name(path.as_os_str().as_encoded_bytes())
             && lives(&address)
         {
-            return taken(format!("the abstract socket @{} is answered", path.display()));
+            return taken(format!(
+                "the abstract socket @{} is answered",
+                path.display()
+            ));
         }
         Ok(())
     }
@@ -250,7 +300,9 @@ impl Places {
     fn remove_socket(&self, number: u16) -> Result<(), DisplayError> {
         let path = self.socket(number);
         match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DisplayError::Io { path, source }),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(DisplayError::Io { path, source })
+            }
             _ => Ok(()),
         }
     }
@@ -260,7 +312,10 @@ impl Places {
 fn lives(address: &SocketAddr) -> bool {
     match UnixStream::connect_addr(address) {
         Ok(_) => true,
-        Err(error) => !matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound),
+        Err(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
+        ),
     }
 }
 
@@ -268,7 +323,12 @@ fn lives(address: &SocketAddr) -> bool {
 fn owner(file: &mut File) -> Option<i32> {
     let mut text = [0; 32];
     let count = file.read(&mut text).ok()?;
-    std::str::from_utf8(text.get(..count)?).ok()?.trim().parse().ok().filter(|pid| *pid > 0)
+    std::str::from_utf8(text.get(..count)?)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+        .filter(|pid| *pid > 0)
 }
 
 fn same(file: &File, path: &Path) -> bool {
@@ -308,7 +368,12 @@ fn kind(path: &Path) -> Result<Option<Kind>, DisplayError> {
     let what = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(DisplayError::Io { path: path.to_owned(), source }),
+        Err(source) => {
+            return Err(DisplayError::Io {
+                path: path.to_owned(),
+                source,
+            });
+        }
     };
     Ok(Some(match () {
         () if what.is_symlink() => Kind::Link,
@@ -328,20 +393,28 @@ mod tests {
 
     impl Root {
         fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("deskinit-display-{name}-{}", std::process::id()));
+            let path = std::env::temp_dir()
+                .join(format!("deskinit-display-{name}-{}", std::process::id()));
             fs::create_dir(&path).unwrap();
             Self(path)
         }
 
         fn claim(&self, wanted: Option<u16>) -> Result<Display, DisplayError> {
-            Display::claim_in(Places { root: self.0.clone(), abstract_too: false }, wanted)
+            Display::claim_in(
+                Places {
+                    root: self.0.clone(),
+                    abstract_too: false,
+                },
+                wanted,
+            )
         }
 
         fn entries(&self) -> Vec<String> {
             let sockets = fs::read_dir(self.0.join(".X11-unix")).unwrap();
             let all = fs::read_dir(&self.0).unwrap().chain(sockets);
-            let mut names: Vec<String> =
-                all.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+            let mut names: Vec<String> = all
+                .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+                .collect();
             names.sort();
             names
         }
@@ -359,11 +432,17 @@ mod tests {
         let first = root.claim(None).unwrap();
         assert_eq!((first.number(), first.name()), (0, ":0".to_owned()));
         let lock = fs::read_to_string(root.0.join(".X0-lock")).unwrap();
-        assert_eq!((lock.len(), lock.trim().parse::<u32>().unwrap()), (11, std::process::id()));
+        assert_eq!(
+            (lock.len(), lock.trim().parse::<u32>().unwrap()),
+            (11, std::process::id())
+        );
         let _living = UnixListener::bind(root.0.join(".X11-unix/X1")).unwrap();
         drop(first);
         assert_eq!(root.entries(), [".X11-unix", "X1"]);
-        let mode = fs::metadata(root.0.join(".X11-unix")).unwrap().permissions().mode();
+        let mode = fs::metadata(root.0.join(".X11-unix"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o7777, 0o1777);
     }
 
@@ -372,7 +451,10 @@ mod tests {
         let root = Root::new("living");
         drop(root.claim(Some(4)).unwrap());
         let _listener = UnixListener::bind(root.0.join(".X11-unix/X4")).unwrap();
-        assert!(matches!(root.claim(Some(4)), Err(DisplayError::Taken { number: 4, .. })));
+        assert!(matches!(
+            root.claim(Some(4)),
+            Err(DisplayError::Taken { number: 4, .. })
+        ));
         assert_eq!(root.entries(), [".X11-unix", "X4"]);
         // Process 1 lives as long as the machine does.
         fs::write(root.0.join(".X5-lock"), "         1\n").unwrap();
@@ -386,7 +468,12 @@ mod tests {
         let root = Root::new("dead");
         drop(root.claim(Some(2)).unwrap());
         drop(UnixListener::bind(root.0.join(".X11-unix/X2")).unwrap());
-        for pid in ["4194305\n", &format!("{:>10}\n", std::process::id()), "", "rubbish"] {
+        for pid in [
+            "4194305\n",
+            &format!("{:>10}\n", std::process::id()),
+            "",
+            "rubbish",
+        ] {
             fs::write(root.0.join(".X2-lock"), pid).unwrap();
             assert_eq!(root.claim(Some(2)).unwrap().number(), 2, "{pid:?}");
             assert_eq!(root.entries(), [".X11-unix"]);
@@ -401,20 +488,32 @@ mod tests {
         fs::write(&target, "precious").unwrap();
         for path in [root.0.join(".X3-lock"), root.0.join(".X11-unix/X3")] {
             std::os::unix::fs::symlink(&target, &path).unwrap();
-            assert!(matches!(root.claim(Some(3)), Err(DisplayError::Strange { .. })));
+            assert!(matches!(
+                root.claim(Some(3)),
+                Err(DisplayError::Strange { .. })
+            ));
             fs::remove_file(&path).unwrap();
             fs::create_dir(&path).unwrap();
-            assert!(matches!(root.claim(Some(3)), Err(DisplayError::Strange { .. })));
+            assert!(matches!(
+                root.claim(Some(3)),
+                Err(DisplayError::Strange { .. })
+            ));
             fs::remove_dir(&path).unwrap();
             nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-            assert!(matches!(root.claim(Some(3)), Err(DisplayError::Strange { .. })));
+            assert!(matches!(
+                root.claim(Some(3)),
+                Err(DisplayError::Strange { .. })
+            ));
             fs::remove_file(&path).unwrap();
         }
         assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
         assert_eq!(root.entries(), [".X11-unix", "target"]);
         fs::remove_dir(root.0.join(".X11-unix")).unwrap();
         std::os::unix::fs::symlink("/", root.0.join(".X11-unix")).unwrap();
-        assert!(matches!(root.claim(Some(3)), Err(DisplayError::Strange { .. })));
+        assert!(matches!(
+            root.claim(Some(3)),
+            Err(DisplayError::Strange { .. })
+        ));
         fs::remove_file(root.0.join(".X11-unix")).unwrap();
         fs::create_dir(root.0.join(".X11-unix")).unwrap();
     }

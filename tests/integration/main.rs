@@ -2,4 +2,8 @@
 //!
 //! One binary, so that the library is linked once; each module is an area.
 
+mod desktop;
+mod http;
 mod layering;
+mod readme;
+mod support;

@@ -16,7 +16,9 @@ pub(super) struct Environment {
 impl Environment {
     /// Takes it from the process.
     pub(super) fn take() -> Self {
-        Self { all: std::env::vars_os().collect() }
+        Self {
+            all: std::env::vars_os().collect(),
+        }
     }
 
     /// Without secrets and without [`OURS`].
@@ -25,17 +27,29 @@ impl Environment {
     }
 
     /// What the display server gets: no setting but those in force.
-    pub(super) fn for_display_server(&self, settings: &[(String, String)]) -> Vec<(OsString, OsString)> {
+    pub(super) fn for_display_server(
+        &self,
+        settings: &[(String, String)],
+    ) -> Vec<(OsString, OsString)> {
         let mut env = self.without(config::all_names());
-        let given = settings.iter().filter(|(name, _)| !OURS.contains(&name.as_str()));
+        let given = settings
+            .iter()
+            .filter(|(name, _)| !OURS.contains(&name.as_str()));
         env.extend(given.map(|(name, value)| (OsString::from(name), OsString::from(value))));
         env
     }
 
     fn without(&self, names: Vec<String>) -> Vec<(OsString, OsString)> {
-        let hidden: BTreeSet<OsString> =
-            names.into_iter().map(OsString::from).chain(OURS.map(OsString::from)).collect();
-        self.all.iter().filter(|(name, _)| !hidden.contains(name)).cloned().collect()
+        let hidden: BTreeSet<OsString> = names
+            .into_iter()
+            .map(OsString::from)
+            .chain(OURS.map(OsString::from))
+            .collect();
+        self.all
+            .iter()
+            .filter(|(name, _)| !hidden.contains(name))
+            .cloned()
+            .collect()
     }
 }
 
@@ -54,13 +68,28 @@ mod tests {
             ("NOTIFY_SOCKET", "/systemd"),
             ("XDG_RUNTIME_DIR", "/run/user/0"),
         ];
-        let environment = Environment { all: all.map(|(name, value)| (name.into(), value.into())).to_vec() };
-        let names = |env: Vec<(OsString, OsString)>| -> Vec<String> {
-            assert!(env.iter().all(|(_, value)| !value.to_string_lossy().contains("canary")));
-            env.into_iter().map(|(name, _)| name.into_string().unwrap()).collect()
+        let environment = Environment {
+            all: all
+                .map(|(name, value)| (name.into(), value.into()))
+                .to_vec(),
         };
-        assert_eq!(names(environment.plain()), ["PATH", "X11_SIZE_WIDTH", "XDG_RUNTIME_DIR"]);
-        let settings = [("DISPLAY_WIDTH".to_owned(), "800".to_owned()), ("DISPLAY".to_owned(), ":1".to_owned())];
+        let names = |env: Vec<(OsString, OsString)>| -> Vec<String> {
+            assert!(
+                env.iter()
+                    .all(|(_, value)| !value.to_string_lossy().contains("canary"))
+            );
+            env.into_iter()
+                .map(|(name, _)| name.into_string().unwrap())
+                .collect()
+        };
+        assert_eq!(
+            names(environment.plain()),
+            ["PATH", "X11_SIZE_WIDTH", "XDG_RUNTIME_DIR"]
+        );
+        let settings = [
+            ("DISPLAY_WIDTH".to_owned(), "800".to_owned()),
+            ("DISPLAY".to_owned(), ":1".to_owned()),
+        ];
         assert_eq!(
             names(environment.for_display_server(&settings)),
             ["PATH", "XDG_RUNTIME_DIR", "DISPLAY_WIDTH"]

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use self::environment::Environment;
 use self::services::Place;
+use super::access;
 use crate::config::{self, Config, LogFormat, Mistake, Secret};
 use crate::supervisor::control::Control;
 use crate::supervisor::driver::{Channels, Driver, Greeting};
@@ -73,7 +74,10 @@ impl fmt::Display for SetupError {
 pub fn run(config: &Config, settings: &[(String, String)]) -> ExitCode {
     let outcome = prepare_and_run(config, settings).unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "deskinit: {error}");
-        Outcome { code: error.code(), reason: error.to_string() }
+        Outcome {
+            code: error.code(),
+            reason: error.to_string(),
+        }
     });
     tell_kubernetes(&outcome.reason);
     ExitCode::from(outcome.code)
@@ -85,8 +89,15 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
     if let Some(mistake) = config.missing_application() {
         return Err(SetupError::Mistake(mistake));
     }
-    if let Some(display) = config.display.as_ref().filter(|display| !display.host.is_empty()) {
-        let text = format!("DISPLAY={display}: run starts the X server itself; name a number as in :{}", display.number);
+    if let Some(display) = config
+        .display
+        .as_ref()
+        .filter(|display| !display.host.is_empty())
+    {
+        let text = format!(
+            "DISPLAY={display}: run starts the X server itself; name a number as in :{}",
+            display.number
+        );
         return Err(SetupError::Mistake(Mistake(text)));
     }
     let environment = Environment::take();
@@ -96,15 +107,21 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
     process::become_subreaper().map_err(|error| SetupError::System("subreaper", error))?;
 
     // Dropped in the reverse order at the end: sockets and files, the directory, the display number.
-    let display = Display::claim(config.display.as_ref().map(|name| name.number)).map_err(SetupError::Display)?;
-    let path = config.run_dir.clone().unwrap_or_else(|| rundir::default_path(display.number()));
+    let display = Display::claim(config.display.as_ref().map(|name| name.number))
+        .map_err(SetupError::Display)?;
+    let path = config
+        .run_dir
+        .clone()
+        .unwrap_or_else(|| rundir::default_path(display.number()));
     let in_dir = |error| SetupError::RunDir(path.clone(), error);
     let dir = RunDir::open(&path).map_err(in_dir)?;
     let cookie = Cookie::random().map_err(|error| SetupError::System("randomness", error))?;
-    cookie.write(&dir.xauthority(), display.number()).map_err(in_dir)?;
+    cookie
+        .write(&dir.xauthority(), display.number())
+        .map_err(in_dir)?;
 
     let token = if config.password.is_none() && !config.allow_no_auth {
-        Some(random_token().map_err(|error| SetupError::System("randomness", error))?)
+        Some(access::token().map_err(|error| SetupError::System("randomness", error))?)
     } else {
         None
     };
@@ -116,7 +133,8 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
         password: config.password.as_ref().or(token.as_ref()),
         environment: &environment,
     };
-    let services = services::all(&place).map_err(|error| SetupError::System("memory file", error))?;
+    let services =
+        services::all(&place).map_err(|error| SetupError::System("memory file", error))?;
     let form = match config.log_format {
         LogFormat::Text => Form::Text,
         LogFormat::Json => Form::Json,
@@ -127,9 +145,14 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
         control: Control::bind(&dir.control()).map_err(in_dir)?,
         logs: Logs::new(form, Output::stdout().ok()),
     };
-    let policy = Policy { grace: config.grace_period, max_disconnection: config.max_disconnection_time };
+    let policy = Policy {
+        grace: config.grace_period,
+        max_disconnection: config.max_disconnection_time,
+    };
     let greeting = greeting(config, token.as_ref());
-    let outcome = Driver::new(services, policy, channels, display.name()).greet(greeting).run();
+    let outcome = Driver::new(services, policy, channels, display.name())
+        .greet(greeting)
+        .run();
     Ok(outcome)
 }
 
@@ -141,7 +164,9 @@ fn random_token() -> io::Result<Secret> {
         let mut bytes = [0; 64];
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         // 62 does not divide 64: what lies beyond is thrown away, so that every character is as likely.
-        let characters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
+        let characters = bytes
+            .iter()
+            .filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
         token.extend(characters.map(|&byte| char::from(byte)));
     }
     token.truncate(32);
@@ -151,30 +176,25 @@ fn random_token() -> io::Result<Secret> {
 /// The one line that people look for: where to go, and with which password if they could not know it.
 fn greeting(config: &Config, token: Option<&Secret>) -> Greeting {
     let host = reachable(&config.bind);
-    let address = move |port: Option<u16>| port.filter(|port| *port != 0).map(|port| format!("{host}:{port}"));
-    let (web, vnc) = (address(config.web_port), address(config.vnc_port));
-    let login = match token {
-        Some(token) => format!("the password is {}", token.expose()),
-        None if config.allow_no_auth => "without a password".to_owned(),
-        None => "with the password that was given".to_owned(),
+    let address = move |port: Option<u16>| {
+        port.filter(|port| *port != 0)
+            .map(|port| format!("{host}:{port}"))
     };
+    let (web, vnc) = (address(config.web_port), address(config.vnc_port));
+    let (config, token) = (config.clone(), token.cloned());
     Box::new(move |said_web, said_vnc| {
-        let web = said_web.map(str::to_owned).or_else(|| web.clone());
-        let vnc = said_vnc.map(str::to_owned).or_else(|| vnc.clone());
-        let mut ways = Vec::new();
-        ways.extend(web.map(|address| format!("http://{address}/ in a browser")));
-        ways.extend(vnc.map(|address| format!("{address} in a VNC viewer")));
-        if ways.is_empty() {
-            return format!("viewers can connect; {login}");
-        }
-        format!("open {}; {login}", ways.join(" or "))
+        let web = said_web.or(web.as_deref());
+        let vnc = said_vnc.or(vnc.as_deref());
+        access::how(&config, token.as_ref(), web, vnc)
     })
 }
 
 /// A name for the address that listeners are bound to, that a person can use on this machine.
 fn reachable(bind: &[IpAddr]) -> String {
     match bind.first() {
-        Some(address) if address.is_unspecified() || address.is_loopback() => "127.0.0.1".to_owned(),
+        Some(address) if address.is_unspecified() || address.is_loopback() => {
+            "127.0.0.1".to_owned()
+        }
         Some(IpAddr::V6(address)) => format!("[{address}]"),
         Some(IpAddr::V4(address)) => address.to_string(),
         None => "127.0.0.1".to_owned(),
@@ -184,7 +204,11 @@ fn reachable(bind: &[IpAddr]) -> String {
 /// One line where Kubernetes looks for it; only if the file is there.
 fn tell_kubernetes(reason: &str) {
     let flags = (nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits();
-    let file = OpenOptions::new().write(true).truncate(true).custom_flags(flags).open(TERMINATION_LOG);
+    let file = OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .custom_flags(flags)
+        .open(TERMINATION_LOG);
     if let Ok(mut file) = file {
         let _ = writeln!(file, "{reason}");
     }
@@ -193,14 +217,6 @@ fn tell_kubernetes(reason: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tokens_are_long_and_differ() {
-        let (a, b) = (random_token().unwrap(), random_token().unwrap());
-        assert_eq!(a.expose().len(), 32);
-        assert!(a.expose().bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        assert_ne!(a.expose(), b.expose());
-    }
 
     #[test]
     fn addresses_can_be_opened() {

@@ -51,7 +51,12 @@ pub(super) struct Place<'a> {
 /// No descriptor is left for a secret.
 pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
     let mut services = vec![xserver(place), display(place)?, window_manager(place)];
-    if let Some((program, args)) = place.config.application.as_deref().and_then(<[String]>::split_first) {
+    if let Some((program, args)) = place
+        .config
+        .application
+        .as_deref()
+        .and_then(<[String]>::split_first)
+    {
         services.push(application(place, program, args));
     }
     Ok(services)
@@ -59,7 +64,11 @@ pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
 
 fn xserver(place: &Place<'_>) -> (Spec, Launch) {
     let config = place.config;
-    let screen = Screen { display: place.display.number(), size: config.max_size, depth: config.depth };
+    let screen = Screen {
+        display: place.display.number(),
+        size: config.max_size,
+        depth: config.depth,
+    };
     let spec = Spec {
         name: "xserver",
         title: "the X server",
@@ -70,14 +79,24 @@ fn xserver(place: &Place<'_>) -> (Spec, Launch) {
         application: false,
         ready_at_once: false,
         patience: Patience::Kill(XSERVER_START),
-        give_up: GiveUp { never_ready: Some(4), ready_before: Some(6) },
+        give_up: GiveUp {
+            never_ready: Some(4),
+            ready_before: Some(6),
+        },
     };
     let command = Command {
         program: OsString::from(&config.xserver),
         args: command::arguments(screen, &place.dir.xauthority(), &config.xserver_args),
         env: place.environment.plain(),
     };
-    (spec, Launch { command, inherit: Vec::new(), readiness: Readiness::Displayfd })
+    (
+        spec,
+        Launch {
+            command,
+            inherit: Vec::new(),
+            readiness: Readiness::Displayfd,
+        },
+    )
 }
 
 fn display(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
@@ -93,7 +112,10 @@ fn display(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
         ready_at_once: false,
         patience: Patience::Kill(DISPLAY_START),
         // Once it has worked, the application is worth more than the picture of it.
-        give_up: GiveUp { never_ready: Some(5), ready_before: None },
+        give_up: GiveUp {
+            never_ready: Some(5),
+            ready_before: None,
+        },
     };
     let mut env = place.environment.for_display_server(place.settings);
     let mut set = |name: &str, value: OsString| env.push((OsString::from(name), value));
@@ -102,7 +124,13 @@ fn display(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
     set("RUN_DIR", place.dir.path().into());
     set("NOTIFY_SOCKET", place.dir.notify().into());
     let mut inherit: Vec<OwnedFd> = Vec::new();
-    let secrets = [("VNC_PASSWORD_FILE", place.password), ("VNC_VIEW_ONLY_PASSWORD_FILE", place.config.view_only_password.as_ref())];
+    let secrets = [
+        ("VNC_PASSWORD_FILE", place.password),
+        (
+            "VNC_VIEW_ONLY_PASSWORD_FILE",
+            place.config.view_only_password.as_ref(),
+        ),
+    ];
     for (name, secret) in secrets {
         if let Some(secret) = secret {
             let fd = memfd::sealed("secret", secret.expose().as_bytes())?;
@@ -110,8 +138,19 @@ fn display(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
             inherit.push(fd);
         }
     }
-    let command = Command { program: own_program().into(), args: vec!["serve".into()], env };
-    Ok((spec, Launch { command, inherit, readiness: Readiness::Notify }))
+    let command = Command {
+        program: own_program().into(),
+        args: vec!["serve".into()],
+        env,
+    };
+    Ok((
+        spec,
+        Launch {
+            command,
+            inherit,
+            readiness: Readiness::Notify,
+        },
+    ))
 }
 
 fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
@@ -131,7 +170,11 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
         Some((program, args)) => (program.as_str(), args),
         None => ("openbox", [].as_slice()),
     };
-    let launch = Launch { command: client(place, program, args), inherit: Vec::new(), readiness: Readiness::WindowManager };
+    let launch = Launch {
+        command: client(place, program, args),
+        inherit: Vec::new(),
+        readiness: Readiness::WindowManager,
+    };
     (spec, launch)
 }
 
@@ -148,10 +191,24 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
         application: true,
         ready_at_once: config.app_headless,
         patience: Patience::Endless,
-        give_up: GiveUp { never_ready: (!config.keep_app_running).then_some(5), ready_before: None },
+        give_up: GiveUp {
+            never_ready: (!config.keep_app_running).then_some(5),
+            ready_before: None,
+        },
     };
-    let readiness = if config.app_headless { Readiness::Silent } else { Readiness::Windows };
-    (spec, Launch { command: client(place, program, args), inherit: Vec::new(), readiness })
+    let readiness = if config.app_headless {
+        Readiness::Silent
+    } else {
+        Readiness::Windows
+    };
+    (
+        spec,
+        Launch {
+            command: client(place, program, args),
+            inherit: Vec::new(),
+            readiness,
+        },
+    )
 }
 
 /// A program that finds the display by its environment.
@@ -159,7 +216,11 @@ fn client(place: &Place<'_>, program: &str, args: &[String]) -> Command {
     let mut env = place.environment.plain();
     env.push(("DISPLAY".into(), place.display.name().into()));
     env.push(("XAUTHORITY".into(), place.dir.xauthority().into()));
-    Command { program: program.into(), args: args.iter().map(OsString::from).collect(), env }
+    Command {
+        program: program.into(),
+        args: args.iter().map(OsString::from).collect(),
+        env,
+    }
 }
 
 /// This very program. By its path, so that it goes by its name in lists of processes, unless another file has taken

@@ -26,10 +26,20 @@ fn specs(keep_app: bool) -> Vec<Spec> {
         give_up: GiveUp::NEVER,
     };
     let patience = Patience::Kill(Duration::from_secs(15));
-    let give_up = GiveUp { never_ready: Some(3), ready_before: Some(6) };
+    let give_up = GiveUp {
+        never_ready: Some(3),
+        ready_before: Some(6),
+    };
     vec![
-        Spec { patience, give_up, ..base("xserver", "the X server") },
-        Spec { after: vec![After::Once(X)], ..base("display", "the display server") },
+        Spec {
+            patience,
+            give_up,
+            ..base("xserver", "the X server")
+        },
+        Spec {
+            after: vec![After::Once(X)],
+            ..base("display", "the display server")
+        },
         Spec {
             after: vec![After::Ready(X), After::Once(DISPLAY)],
             bound_to: Some(X),
@@ -65,7 +75,10 @@ struct World {
 impl World {
     fn new(keep_app: bool, max_disconnection: Option<Duration>) -> Self {
         let now = Instant::now();
-        let policy = Policy { grace: GRACE, max_disconnection };
+        let policy = Policy {
+            grace: GRACE,
+            max_disconnection,
+        };
         let mut world = Self {
             plan: Plan::new(specs(keep_app), policy, now),
             now,
@@ -132,7 +145,10 @@ impl World {
     fn obey(&mut self, action: Action) {
         match action {
             Action::Start(id) => {
-                assert!(self.plan.stopping().is_none(), "nothing is started during a stop");
+                assert!(
+                    self.plan.stopping().is_none(),
+                    "nothing is started during a stop"
+                );
                 assert!(!self.running.contains_key(&id), "it runs already");
                 match id {
                     DISPLAY => assert!(self.plan.service(X).unwrap().ever_ready()),
@@ -148,13 +164,22 @@ impl World {
                 }
             }
             Action::Push(id, push) => {
-                let before = self.running.get_mut(&id).expect("only living processes are signalled");
-                assert!(*before != Some(Push::Kill) && *before != Some(push), "no signal twice");
+                let before = self
+                    .running
+                    .get_mut(&id)
+                    .expect("only living processes are signalled");
+                assert!(
+                    *before != Some(Push::Kill) && *before != Some(push),
+                    "no signal twice"
+                );
                 *before = Some(push);
                 self.pushes.push((id, push));
                 let sinks = id == WM && !self.running.contains_key(&X);
                 if self.plan.stopping().is_some() && push == Push::Term && id != APP && !sinks {
-                    let above = self.running.iter().filter(|(other, told)| **other > id && told.is_none());
+                    let above = self
+                        .running
+                        .iter()
+                        .filter(|(other, told)| **other > id && told.is_none());
                     assert_eq!(above.count(), 0, "last started, first stopped");
                 }
             }
@@ -171,11 +196,19 @@ impl World {
 
     fn verify(&self) {
         for (id, service) in self.plan.services() {
-            assert_eq!(service.runs(), self.running.contains_key(&id), "{}", service.spec().name);
+            assert_eq!(
+                service.runs(),
+                self.running.contains_key(&id),
+                "{}",
+                service.spec().name
+            );
             if service.state() == State::Ready {
                 assert!(self.ready.contains(&id));
             }
-            let afloat = service.spec().bound_to.is_none_or(|base| self.running.contains_key(&base));
+            let afloat = service
+                .spec()
+                .bound_to
+                .is_none_or(|base| self.running.contains_key(&base));
             assert!(
                 afloat || !matches!(service.state(), State::Starting | State::Ready),
                 "{} goes on without its footing",
@@ -185,10 +218,16 @@ impl World {
         if let Some(deadline) = self.plan.deadline(self.now)
             && self.plan.outcome(self.now).is_none()
         {
-            assert!(deadline > self.now, "a deadline that has passed would make the loop spin");
+            assert!(
+                deadline > self.now,
+                "a deadline that has passed would make the loop spin"
+            );
         }
         if self.plan.outcome(self.now).is_some() {
-            assert!(self.running.values().all(|push| *push == Some(Push::Kill)), "who is left is hopeless");
+            assert!(
+                self.running.values().all(|push| *push == Some(Push::Kill)),
+                "who is left is hopeless"
+            );
         }
     }
 
@@ -198,14 +237,20 @@ impl World {
             if let Some(outcome) = self.plan.outcome(self.now) {
                 return outcome;
             }
-            let told: Vec<(Id, Push)> =
-                self.running.iter().filter_map(|(id, push)| push.map(|push| (*id, push))).collect();
+            let told: Vec<(Id, Push)> = self
+                .running
+                .iter()
+                .filter_map(|(id, push)| push.map(|push| (*id, push)))
+                .collect();
             if told.is_empty() && self.strays == 0 {
                 let deadline = self.plan.deadline(self.now).expect("something to wait for");
                 self.advance(deadline - self.now);
             }
             for (id, push) in told {
-                self.exit(id, Exit::Signal(if push == Push::Kill { SIGKILL } else { SIGTERM }));
+                self.exit(
+                    id,
+                    Exit::Signal(if push == Push::Kill { SIGKILL } else { SIGTERM }),
+                );
             }
             self.set_strays(0);
         }
@@ -234,10 +279,20 @@ fn an_application_does_not_wait_for_ever_for_its_window_manager() {
     assert_eq!(world.starts.last(), Some(&APP));
 
     let mut world = World::new(false, None);
-    world.obstacles.insert(WM, NotStarted { hopeless: Some(127), reason: "not found".to_owned() });
+    world.obstacles.insert(
+        WM,
+        NotStarted {
+            hopeless: Some(127),
+            reason: "not found".to_owned(),
+        },
+    );
     world.make_ready(X);
     world.make_ready(DISPLAY);
-    assert_eq!(world.starts.last(), Some(&APP), "one that is not there is not waited for at all");
+    assert_eq!(
+        world.starts.last(),
+        Some(&APP),
+        "one that is not there is not waited for at all"
+    );
 }
 
 #[test]
@@ -245,7 +300,10 @@ fn the_end_of_the_application_is_the_end() {
     for exit in [Exit::Code(0), Exit::Code(3), Exit::Signal(11)] {
         let mut world = World::up(false);
         world.exit(APP, exit);
-        assert!(world.plan.stopping().is_none(), "its verdict waits for the X server");
+        assert!(
+            world.plan.stopping().is_none(),
+            "its verdict waits for the X server"
+        );
         world.advance(HOLD);
         let outcome = world.run_down();
         assert_eq!(outcome.code, exit.status());
@@ -269,7 +327,11 @@ fn an_application_that_dies_of_its_x_server_comes_back() {
         assert!(world.plan.stopping().is_none());
         world.make_ready(X);
         world.make_ready(WM);
-        assert_eq!(world.starts, [X, DISPLAY, WM, APP, X, WM, APP], "the display server lives on");
+        assert_eq!(
+            world.starts,
+            [X, DISPLAY, WM, APP, X, WM, APP],
+            "the display server lives on"
+        );
         assert_eq!(world.plan.service(WM).unwrap().restarts(), 1);
     }
 }
@@ -321,8 +383,12 @@ fn who_does_not_obey_is_killed_within_the_grace_period() {
     while world.plan.outcome(world.now).is_none() {
         let deadline = world.plan.deadline(world.now).unwrap();
         world.advance(deadline - world.now);
-        let killed: Vec<Id> =
-            world.running.iter().filter(|(_, push)| **push == Some(Push::Kill)).map(|(id, _)| *id).collect();
+        let killed: Vec<Id> = world
+            .running
+            .iter()
+            .filter(|(_, push)| **push == Some(Push::Kill))
+            .map(|(id, _)| *id)
+            .collect();
         for id in killed {
             world.exit(id, Exit::Signal(9));
         }
@@ -343,7 +409,10 @@ fn asking_again_shortens() {
     world.plan.request_stop(SIGTERM, world.now);
     world.settle();
     let kills = [APP, WM, DISPLAY, X].map(|id| (id, Push::Kill));
-    assert_eq!(world.pushes, [&[(APP, Push::Term)], kills.as_slice()].concat());
+    assert_eq!(
+        world.pushes,
+        [&[(APP, Push::Term)], kills.as_slice()].concat()
+    );
 }
 
 #[test]
@@ -358,7 +427,10 @@ fn nobody_is_there_for_too_long() {
     assert!(world.plan.stopping().is_none());
     world.advance(Duration::from_millis(1));
     let outcome = world.run_down();
-    assert_eq!((outcome.code, outcome.reason.as_str()), (0, "no viewer for 60 s"));
+    assert_eq!(
+        (outcome.code, outcome.reason.as_str()),
+        (0, "no viewer for 60 s")
+    );
 }
 
 #[test]
@@ -370,18 +442,30 @@ fn an_x_server_that_never_gets_ready_is_the_end() {
     }
     let outcome = world.run_down();
     assert_eq!(outcome.code, EXIT_UNAVAILABLE);
-    assert!(outcome.reason.contains("the X server did not become ready") && outcome.reason.contains("code 1"));
+    assert!(
+        outcome.reason.contains("the X server did not become ready")
+            && outcome.reason.contains("code 1")
+    );
 }
 
 #[test]
 fn a_command_that_is_not_there_is_127() {
     let mut world = World::new(true, None);
-    world.obstacles.insert(APP, NotStarted { hopeless: Some(127), reason: "nope: not found".to_owned() });
+    world.obstacles.insert(
+        APP,
+        NotStarted {
+            hopeless: Some(127),
+            reason: "nope: not found".to_owned(),
+        },
+    );
     for id in [X, DISPLAY, WM] {
         world.make_ready(id);
     }
     let outcome = world.run_down();
-    assert_eq!((outcome.code, outcome.reason.as_str()), (127, "the application could not be started: nope: not found"));
+    assert_eq!(
+        (outcome.code, outcome.reason.as_str()),
+        (127, "the application could not be started: nope: not found")
+    );
 }
 
 #[derive(Clone, Debug)]
@@ -397,7 +481,10 @@ enum Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let exit = prop_oneof![(0..=255_u8).prop_map(Exit::Code), (1..32).prop_map(Exit::Signal)];
+    let exit = prop_oneof![
+        (0..=255_u8).prop_map(Exit::Code),
+        (1..32).prop_map(Exit::Signal)
+    ];
     prop_oneof![
         6 => (0..6000_u64).prop_map(Event::Pass),
         2 => (30_000..90_000_u64).prop_map(Event::Pass),
