@@ -1,7 +1,9 @@
 //! Who manages the windows, and how many there are (EWMH 1.5, "Root Window Properties").
 //!
 //! The property `_NET_SUPPORTING_WM_CHECK` outlives a window manager that was killed; the window it names does not. So a
-//! manager runs when that window exists and carries the same property.
+//! manager runs when that window exists and carries the same property. It is ready when it has written its list of
+//! windows too: openbox announces itself long before it looks after anybody, and a program that maps a window in between
+//! waits five seconds for an answer.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ x11rb::atom_manager! {
     /// The atoms of this file.
     pub(super) Atoms: AtomsCookie {
         _NET_SUPPORTING_WM_CHECK,
+        _NET_SUPPORTED,
         _NET_CLIENT_LIST,
         _NET_WM_NAME,
         UTF8_STRING,
@@ -99,7 +102,7 @@ impl Windows {
         Ok(())
     }
 
-    /// The name of the window manager that runs.
+    /// The name of the window manager that runs and is ready.
     fn manager(&self, link: &Link) -> Result<Option<String>, ConnectionError> {
         let atoms = &self.atoms;
         let check = |window| -> Result<Option<Window>, ConnectionError> {
@@ -110,6 +113,13 @@ impl Windows {
             return Ok(None);
         };
         if check(window)? != Some(window) {
+            return Ok(None);
+        }
+        let supported = self.property(link, self.root, atoms._NET_SUPPORTED, LIMIT)?;
+        let mut supported = supported.iter().filter_map(|p| p.value32()).flatten();
+        let lists = supported.any(|atom| atom == atoms._NET_CLIENT_LIST);
+        let list = self.property(link, self.root, atoms._NET_CLIENT_LIST, 0)?;
+        if lists && list.is_none() {
             return Ok(None);
         }
         let mut name = String::new();

@@ -14,6 +14,11 @@ pub(crate) fn canonical(keysym: u32) -> u32 {
     }
 }
 
+/// The number that most applications know: Latin-1 as itself, all others as the client says.
+pub(crate) fn plainest(keysym: u32) -> u32 {
+    Some(canonical(keysym)).filter(|&code| code < 0x100).unwrap_or(keysym)
+}
+
 /// The character that a key types; `None` for functions, the keypad and dead keys.
 pub(crate) fn character(keysym: u32) -> Option<char> {
     if (0xfd00..=0xffff).contains(&keysym) {

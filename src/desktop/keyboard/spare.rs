@@ -7,7 +7,10 @@
 //!
 //! An application translates a key event with the map it asks for when it gets to the event, so a keycode must keep its
 //! symbol for some time after its last use. X tells nobody when an application has caught up; `REST` is far above what a
-//! busy one needs, and with all spare keys at rest the next new symbol waits instead.
+//! busy one needs, and when none has rested the next new symbol waits instead.
+//!
+//! Changes of the map keep a distance too: Xlib forgets a change that it reads while it asks for the one before, and the
+//! application would not know the symbol until the map changes again.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +19,10 @@ use super::scancode;
 use crate::desktop::keymap::Keymap;
 
 /// How long a keycode keeps its symbol after its last use.
-pub(crate) const REST: Duration = Duration::from_millis(400);
+const REST: Duration = Duration::from_millis(400);
+
+/// The shortest time between two changes of the map, whoever makes them.
+const DISTANCE: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug)]
 struct Lent {
@@ -45,8 +51,7 @@ pub(crate) enum Choice {
 impl Spares {
     /// Forgets the keycodes whose symbol somebody else changed.
     pub(crate) fn reconcile(&mut self, map: &Keymap) {
-        self.lent
-            .retain(|lent| map.carries(lent.keycode, lent.keysym));
+        self.lent.retain(|lent| map.carries(lent.keycode, lent.keysym));
     }
 
     /// A keycode was pressed or released: it rests from now on.
@@ -56,23 +61,18 @@ impl Spares {
         }
     }
 
-    /// Finds a keycode for a new symbol. `busy` tells which ones are pressed.
-    pub(crate) fn choose(&self, map: &Keymap, busy: impl Fn(u8) -> bool, now: Instant) -> Choice {
+    /// Finds a keycode for a new symbol. `changed` is when the map changed last, `busy` tells which keys are pressed.
+    pub(crate) fn choose(&self, map: &Keymap, changed: Option<Instant>, busy: impl Fn(u8) -> bool, now: Instant) -> Choice {
+        if let Some(settled) = changed.map(|at| at + DISTANCE).filter(|&at| at > now) {
+            return Choice::Wait(settled);
+        }
         let free = |code: &u8| !busy(*code) && !self.is_lent(*code);
         // Keys that some keyboard has come last: pressed by scan code, they should not type a stranger's symbol.
-        let fresh = map
-            .unused()
-            .filter(free)
-            .min_by_key(|&code| scancode::is_physical(code));
+        let fresh = map.unused().filter(free).min_by_key(|&code| scancode::is_physical(code));
         if let Some(keycode) = fresh {
             return Choice::Take(keycode);
         }
-        match self
-            .lent
-            .iter()
-            .filter(|lent| !busy(lent.keycode))
-            .min_by_key(|lent| lent.used)
-        {
+        match self.lent.iter().filter(|lent| !busy(lent.keycode)).min_by_key(|lent| lent.used) {
             Some(lent) if lent.used + REST <= now => Choice::Take(lent.keycode),
             Some(lent) => Choice::Wait(lent.used + REST),
             None => Choice::None,
@@ -82,11 +82,7 @@ impl Spares {
     /// Records that a keycode has a symbol now.
     pub(crate) fn lend(&mut self, keycode: u8, keysym: u32, now: Instant) {
         self.lent.retain(|lent| lent.keycode != keycode);
-        self.lent.push(Lent {
-            keycode,
-            keysym: canonical(keysym),
-            used: now,
-        });
+        self.lent.push(Lent { keycode, keysym: canonical(keysym), used: now });
     }
 
     /// Every keycode that is lent.
@@ -111,35 +107,25 @@ mod tests {
         let start = Instant::now();
         let mut now = start;
         let mut taken = Vec::new();
-        while let Choice::Take(code) = spares.choose(&map, |_| false, now) {
+        while let Choice::Take(code) = spares.choose(&map, None, |_| false, now) {
             assert!(!taken.contains(&code));
             spares.lend(code, 0x0100_4f60 + u32::from(code), now);
             taken.push(code);
             now += Duration::from_millis(1);
         }
         assert!(taken.len() > 10);
-        assert_eq!(
-            spares.choose(&map, |_| false, now),
-            Choice::Wait(start + REST)
-        );
-        assert_eq!(
-            spares.choose(&map, |code| code == taken[0], now),
-            Choice::Wait(start + Duration::from_millis(1) + REST)
-        );
-        assert_eq!(spares.choose(&map, |_| true, now), Choice::None);
+        assert_eq!(spares.choose(&map, None, |_| false, now), Choice::Wait(start + REST));
+        assert_eq!(spares.choose(&map, None, |code| code == taken[0], now), Choice::Wait(start + Duration::from_millis(1) + REST));
+        assert_eq!(spares.choose(&map, None, |_| true, now), Choice::None);
+        assert_eq!(spares.choose(&map, Some(now), |_| false, now), Choice::Wait(now + DISTANCE));
         spares.touch(taken[0], now);
-        assert_eq!(
-            spares.choose(&map, |_| false, start + REST + Duration::from_millis(1)),
-            Choice::Take(taken[1])
-        );
+        assert_eq!(spares.choose(&map, None, |_| false, start + REST + Duration::from_millis(1)), Choice::Take(taken[1]));
     }
 
     #[test]
     fn codes_of_real_keys_come_last() {
         let map = samples::us();
-        assert!(
-            matches!(Spares::default().choose(&map, |_| false, Instant::now()), Choice::Take(code) if !scancode::is_physical(code))
-        );
+        assert!(matches!(Spares::default().choose(&map, None, |_| false, Instant::now()), Choice::Take(code) if !scancode::is_physical(code)));
     }
 
     #[test]

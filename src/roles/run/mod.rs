@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use self::environment::Environment;
 use self::services::Place;
+use super::access;
 use crate::config::{self, Config, LogFormat, Mistake, Secret};
 use crate::supervisor::control::Control;
 use crate::supervisor::driver::{Channels, Driver, Greeting};
@@ -120,7 +121,7 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
         .map_err(in_dir)?;
 
     let token = if config.password.is_none() && !config.allow_no_auth {
-        Some(random_token().map_err(|error| SetupError::System("randomness", error))?)
+        Some(access::token().map_err(|error| SetupError::System("randomness", error))?)
     } else {
         None
     };
@@ -155,23 +156,6 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
     Ok(outcome)
 }
 
-/// 32 letters and digits: 190 bits.
-fn random_token() -> io::Result<Secret> {
-    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut token = String::with_capacity(32);
-    while token.len() < 32 {
-        let mut bytes = [0; 64];
-        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-        // 62 does not divide 64: what lies beyond is thrown away, so that every character is as likely.
-        let characters = bytes
-            .iter()
-            .filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
-        token.extend(characters.map(|&byte| char::from(byte)));
-    }
-    token.truncate(32);
-    Secret::new(token).map_err(|_| io::Error::other("an empty token"))
-}
-
 /// The one line that people look for: where to go, and with which password if they could not know it.
 fn greeting(config: &Config, token: Option<&Secret>) -> Greeting {
     let host = reachable(&config.bind);
@@ -180,21 +164,11 @@ fn greeting(config: &Config, token: Option<&Secret>) -> Greeting {
             .map(|port| format!("{host}:{port}"))
     };
     let (web, vnc) = (address(config.web_port), address(config.vnc_port));
-    let login = match token {
-        Some(token) => format!("the password is {}", token.expose()),
-        None if config.allow_no_auth => "without a password".to_owned(),
-        None => "with the password that was given".to_owned(),
-    };
+    let (config, token) = (config.clone(), token.cloned());
     Box::new(move |said_web, said_vnc| {
-        let web = said_web.map(str::to_owned).or_else(|| web.clone());
-        let vnc = said_vnc.map(str::to_owned).or_else(|| vnc.clone());
-        let mut ways = Vec::new();
-        ways.extend(web.map(|address| format!("http://{address}/ in a browser")));
-        ways.extend(vnc.map(|address| format!("{address} in a VNC viewer")));
-        if ways.is_empty() {
-            return format!("viewers can connect; {login}");
-        }
-        format!("open {}; {login}", ways.join(" or "))
+        let web = said_web.or(web.as_deref());
+        let vnc = said_vnc.or(vnc.as_deref());
+        access::how(&config, token.as_ref(), web, vnc)
     })
 }
 
@@ -226,14 +200,6 @@ fn tell_kubernetes(reason: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tokens_are_long_and_differ() {
-        let (a, b) = (random_token().unwrap(), random_token().unwrap());
-        assert_eq!(a.expose().len(), 32);
-        assert!(a.expose().bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        assert_ne!(a.expose(), b.expose());
-    }
 
     #[test]
     fn addresses_can_be_opened() {

@@ -14,6 +14,8 @@ import { Session } from './session.js';
 
 const GROWTH = 1.6;
 const SLOWEST = 15000;
+const QUICK = 300;
+const QUICK_LOOKS = 8;
 const HEALTH_TIME = 3000;
 const HINT_EVERY = 3000;
 const HINT_EVERY_WHEN_READY = 15000;
@@ -173,6 +175,10 @@ export class Connection extends EventTarget {
         if (turn !== this.#turn) {
             return;
         }
+        if (health && !health.ready && health.message) {
+            // Should it go away next, this is why.
+            this.#last = { ...this.#last, reason: String(health.message) };
+        }
         const again = this.#settings.get('reconnect');
         const why = explain(this.#last, health, reachable);
         const label = again ? 'Connect now' : 'Connect';
@@ -184,20 +190,25 @@ export class Connection extends EventTarget {
             this.#connect();
             return;
         }
-        const pause = Math.min(SLOWEST, this.#settings.get('reconnect_delay') * GROWTH ** this.#attempt);
+        let pause = Math.min(SLOWEST, this.#settings.get('reconnect_delay') * GROWTH ** this.#attempt);
+        if (!reachable && this.#attempt < QUICK_LOOKS) {
+            // A server that is started again is back within a second; a look that finds nothing costs nothing.
+            pause = Math.min(pause, QUICK);
+        }
         this.#attempt += 1;
-        this.#count(performance.now() + pause, why.detail, () => (reachable ? this.#connect() : this.#wait(false)));
+        this.#count(performance.now() + pause, () => (reachable ? this.#connect() : this.#wait(false)));
     }
 
     /** Shows the time that is left, and then does what was waited for. */
-    #count(until, detail, then) {
+    #count(until, then) {
         const left = until - performance.now();
         if (left <= 0) {
             then();
             return;
         }
-        overlay.detail(`${detail} Next attempt in ${Math.ceil(left / 1000)} s.`.trim());
-        this.#timer = setTimeout(() => this.#count(until, detail, then), Math.min(left, 1000));
+        // A fraction of a second is not worth a line that comes and goes.
+        overlay.next(left < 500 ? '' : `Next attempt in ${Math.ceil(left / 1000)}\u00a0s`);
+        this.#timer = setTimeout(() => this.#count(until, then), Math.min(left, 1000));
     }
 
     /** Ends a pause, if there is one. */
