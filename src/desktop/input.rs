@@ -256,7 +256,8 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(worker: &'a mut Worker, conn: Link, screen: usize) -> Result<Session<'a>, End> {
         let now = Instant::now();
-        let link = XServer::new(conn, screen)?;
+        let mut link = XServer::new(conn, screen)?;
+        Keyboard::release_strays(&mut link)?;
         let mut keyboard = Keyboard::new(worker.options.raw_keyboard);
         keyboard.inherit(link.keymap(), &link.lent_before()?, now);
         let lamps = if link.has_xkb() { Some(Lamps::new(link.conn())?) } else { None };
@@ -271,6 +272,7 @@ impl<'a> Session<'a> {
         info!(display = worker.options.display, "input is connected");
         let pointer = Pointer::default();
         let mut session = Session { worker, link, keyboard, pointer, clipboard, lamps, leds: None, rung: None, blocked: None };
+        session.point(Pointer::release_strays())?;
         session.tell_leds()?;
         Ok(session)
     }

@@ -143,6 +143,12 @@ impl Keyboard {
         self.spares.keycodes()
     }
 
+    /// Releases what an earlier process left pressed when it was killed; keys of real keyboards stay as they are.
+    pub(crate) fn release_strays<S: KeyServer>(server: &mut S) -> Result<(), S::Error> {
+        let state = server.observe()?;
+        (0..=u8::MAX).filter(|&code| state.is_down(code)).try_for_each(|code| server.key(code, false))
+    }
+
     /// Takes over the keycodes that an earlier process had lent to symbols on this server.
     pub(crate) fn inherit(&mut self, map: &Keymap, keycodes: &[u8], now: Instant) {
         for &keycode in keycodes {
@@ -227,7 +233,8 @@ impl Keyboard {
         for &code in stroke.press.iter().rev() {
             server.key(code, false)?;
         }
-        for &code in &stroke.release {
+        // Only what a client holds: anything else that was down would be down for ever.
+        for &code in stroke.release.iter().filter(|&&code| self.held.holds(code)) {
             server.key(code, true)?;
         }
         Ok(())

@@ -281,6 +281,21 @@ fn it_is_back_when_the_server_is() {
 }
 
 #[test]
+fn what_a_killed_process_left_pressed_goes_up() {
+    use x11rb::protocol::xproto::{BUTTON_PRESS_EVENT, KEY_PRESS_EVENT};
+    use x11rb::protocol::xtest::ConnectionExt as _;
+    let server = XServer::start();
+    let (link, root) = server.connect();
+    for (kind, code) in [(KEY_PRESS_EVENT, 50), (KEY_PRESS_EVENT, 38), (BUTTON_PRESS_EVENT, 1), (BUTTON_PRESS_EVENT, 8)] {
+        link.xtest_fake_input(kind, code, 0, 0, 0, 0, 0).unwrap();
+    }
+    sync(&link);
+    let desk = Desk::on(server, |_| {});
+    desk.all_up();
+    eventually("the buttons are up", SOON, || (u16::from(link.query_pointer(root).unwrap().reply().unwrap().mask) == 0).then_some(()));
+}
+
+#[test]
 fn a_server_that_hangs_delays_nobody() {
     let desk = Desk::new("us");
     let desk = Arc::new(Mutex::new(desk));
