@@ -32,15 +32,30 @@ const INPUTS: [&str; 10] = [
 ];
 /// Licences of what is embedded: a heading, and where the text is.
 const LICENCES: [(&str, &str); 6] = [
-    ("deskinit (either licence, at your choice): MIT", "LICENSE-MIT"),
-    ("deskinit (either licence, at your choice): Apache 2.0", "LICENSE-APACHE"),
+    (
+        "deskinit (either licence, at your choice): MIT",
+        "LICENSE-MIT",
+    ),
+    (
+        "deskinit (either licence, at your choice): Apache 2.0",
+        "LICENSE-APACHE",
+    ),
     (
         "noVNC core 1.7.0; its source code: https://github.com/novnc/noVNC/tree/v1.7.0",
         "src/http/page/node_modules/@novnc/novnc/LICENSE.txt",
     ),
-    ("noVNC: authors", "src/http/page/node_modules/@novnc/novnc/AUTHORS"),
-    ("noVNC: Mozilla Public License 2.0", "src/http/page/node_modules/@novnc/novnc/docs/LICENSE.MPL-2.0"),
-    ("pako (part of noVNC): MIT", "src/http/page/node_modules/@novnc/novnc/vendor/pako/LICENSE"),
+    (
+        "noVNC: authors",
+        "src/http/page/node_modules/@novnc/novnc/AUTHORS",
+    ),
+    (
+        "noVNC: Mozilla Public License 2.0",
+        "src/http/page/node_modules/@novnc/novnc/docs/LICENSE.MPL-2.0",
+    ),
+    (
+        "pako (part of noVNC): MIT",
+        "src/http/page/node_modules/@novnc/novnc/vendor/pako/LICENSE",
+    ),
 ];
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -63,13 +78,32 @@ fn build() -> Result<()> {
     install()?;
     let page = Path::new(PAGE);
     let files = [
-        ("/", "text/html; charset=utf-8", fs::read(page.join("index.html"))?),
-        ("/app.js", "text/javascript; charset=utf-8", bundle("app/main.js", &out.join("app.js"))?),
-        ("/style.css", "text/css; charset=utf-8", bundle("style/main.css", &out.join("style.css"))?),
-        ("/favicon.svg", "image/svg+xml", fs::read(page.join("favicon.svg"))?),
+        (
+            "/",
+            "text/html; charset=utf-8",
+            fs::read(page.join("index.html"))?,
+        ),
+        (
+            "/app.js",
+            "text/javascript; charset=utf-8",
+            bundle("app/main.js", &out.join("app.js"))?,
+        ),
+        (
+            "/style.css",
+            "text/css; charset=utf-8",
+            bundle("style/main.css", &out.join("style.css"))?,
+        ),
+        (
+            "/favicon.svg",
+            "image/svg+xml",
+            fs::read(page.join("favicon.svg"))?,
+        ),
         ("/licences.txt", "text/plain; charset=utf-8", licences()?),
     ];
-    let mut table = format!("/// Every file of the page.\npub static FILES: [Asset; {}] = [\n", files.len());
+    let mut table = format!(
+        "/// Every file of the page.\npub static FILES: [Asset; {}] = [\n",
+        files.len()
+    );
     for (index, (path, content_type, plain)) in files.iter().enumerate() {
         let stored = out.join(format!("asset-{index}"));
         fs::write(&stored, plain)?;
@@ -128,7 +162,13 @@ fn bundle(entry: &str, out: &Path) -> Result<Vec<u8>> {
     let output = Command::new(Path::new("node_modules/.bin/esbuild"))
         .current_dir(PAGE)
         .arg(entry)
-        .args(["--bundle", "--minify", "--format=esm", "--charset=utf8", "--log-level=warning"])
+        .args([
+            "--bundle",
+            "--minify",
+            "--format=esm",
+            "--charset=utf8",
+            "--log-level=warning",
+        ])
         // noVNC asks for its H.264 decoder by a top-level await.
         .arg("--target=es2022")
         .arg("--legal-comments=none")
@@ -138,7 +178,9 @@ fn bundle(entry: &str, out: &Path) -> Result<Vec<u8>> {
         ])
         .arg(format!("--outfile={}", out.display()))
         .output()
-        .map_err(|error| format!("esbuild does not run: {error}. Remove {MODULES} and build again"))?;
+        .map_err(|error| {
+            format!("esbuild does not run: {error}. Remove {MODULES} and build again")
+        })?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
@@ -149,7 +191,12 @@ fn licences() -> Result<Vec<u8>> {
     let mut text = String::from("The web page and the program that serves it contain:\n");
     for (heading, path) in LICENCES {
         let body = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
-        write!(text, "\n{line}\n{heading}\n{line}\n\n{}\n", body.trim_end(), line = "=".repeat(80))?;
+        write!(
+            text,
+            "\n{line}\n{heading}\n{line}\n\n{}\n",
+            body.trim_end(),
+            line = "=".repeat(80)
+        )?;
     }
     Ok(text.into_bytes())
 }

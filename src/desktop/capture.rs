@@ -192,7 +192,9 @@ impl<'a> Session<'a> {
             let _ = session.resize(wanted)?;
         }
         session.follow_size()?;
-        session.windows.refresh(&session.link, &session.capture.shared, Instant::now())?;
+        session
+            .windows
+            .refresh(&session.link, &session.capture.shared, Instant::now())?;
         session.capture.shared.change(|status| {
             status.connected = true;
             status.capturing = true;
@@ -232,7 +234,11 @@ impl<'a> Session<'a> {
                 self.on_event(&event);
                 continue;
             }
-            let deadlines = [grab_at, self.windows.deadline(now), self.pointer_deadline(now)];
+            let deadlines = [
+                grab_at,
+                self.windows.deadline(now),
+                self.pointer_deadline(now),
+            ];
             self.wait(deadlines.into_iter().flatten().min())?;
         }
     }
@@ -283,46 +289,42 @@ impl<'a> Session<'a> {
     }
 
     fn grab(&mut self, now: Instant) -> Result<(), Problem> {
-        let shared = &self.capture.shared;
+        let (shared, screen) = (&self.capture.shared, &self.capture.screen);
         let stale = self.grabber.is_stale();
-        let screen = &self.capture.screen;
-        match self
-            .grabber
-            .grab(&self.link, screen, || shared.take_demand())
-        {
-            Ok(done) => {
-                let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
-                shared.count(|s| {
-                    if done.pixels == 0 {
-                        return;
-                    }
-                    s.shared_memory = done.shared_memory;
-                    s.grabs += 1;
-                    s.frames += u64::from(done.generation.is_some());
-                    s.grabbed_pixels += done.pixels;
-                    s.changed_pixels += done.changed;
-                    (s.last_grab_us, s.last_diff_us) = (micros(done.grab), micros(done.diff));
-                    s.grab_us += s.last_grab_us;
-                    s.diff_us += s.last_diff_us;
-                });
-                match done.generation {
-                    Some(generation) => {
-                        self.awaited = false;
-                        self.served = Some(now);
-                        shared.sink.frame(generation);
-                    }
-                    None if stale => shared.sink.frame(screen.latest().0),
-                    None => {}
-                }
-                self.pointer.seen(done.pointer, shared, now);
-                Ok(())
-            }
+        let done = match self.grabber.grab(&self.link, screen) {
+            Ok(done) => done,
             Err(TransferError::Again) => {
                 self.size_dirty = true;
-                Ok(())
+                return Ok(());
             }
-            Err(TransferError::Lost(e)) => Err(e.into()),
+            Err(TransferError::Lost(e)) => return Err(e.into()),
+        };
+        if done.pixels > 0 {
+            let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+            let shared_memory = self.grabber.is_shared();
+            let changed = done.picture.as_ref().map(|(_, damage)| damage.area());
+            shared.count(|s| {
+                s.shared_memory = shared_memory;
+                s.grabs += 1;
+                s.frames += u64::from(changed.is_some());
+                s.grabbed_pixels += done.pixels;
+                s.changed_pixels += changed.unwrap_or(0);
+                (s.last_grab_us, s.last_diff_us) = (micros(done.grab), micros(done.diff));
+                s.grab_us += s.last_grab_us;
+                s.diff_us += s.last_diff_us;
+            });
         }
+        if let Some((draft, damage)) = done.picture {
+            // Before the publication: who asks after it wants the next one.
+            shared.take_demand();
+            self.awaited = false;
+            self.served = Some(now);
+            shared.sink.frame(screen.publish(draft, damage, Vec::new()));
+        } else if stale {
+            shared.sink.frame(screen.latest().0);
+        }
+        self.pointer.seen(done.pointer, shared, now);
+        Ok(())
     }
 
     /// Takes over a size that the screen has got, with its picture.
@@ -357,6 +359,7 @@ impl<'a> Session<'a> {
     fn report_size(&self, size: (u16, u16), new: bool) {
         self.capture.shared.change(|status| {
             (status.width, status.height) = size;
+            status.shared_memory = self.grabber.is_shared();
             status.resizes += u64::from(new);
         });
     }

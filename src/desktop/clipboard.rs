@@ -21,7 +21,8 @@ use x11rb::errors::{ReplyError, ReplyOrIdError};
 use x11rb::protocol::Event;
 use x11rb::protocol::xfixes::{self, ConnectionExt as _, SelectionEventMask};
 use x11rb::protocol::xproto::{
-    Atom, ConnectionExt as _, CreateWindowAux, EventMask, Property, PropertyNotifyEvent, Timestamp, Window, WindowClass,
+    Atom, ConnectionExt as _, CreateWindowAux, EventMask, Property, PropertyNotifyEvent, Timestamp,
+    Window, WindowClass,
 };
 
 use super::connect::Link;
@@ -70,23 +71,49 @@ pub(crate) struct Clipboard {
 
 impl Clipboard {
     /// Watches CLIPBOARD, and PRIMARY if `primary`.
-    pub(crate) fn new(conn: &Link, root: Window, primary: bool, now: Instant) -> Result<Clipboard, ReplyOrIdError> {
+    pub(crate) fn new(
+        conn: &Link,
+        root: Window,
+        primary: bool,
+        now: Instant,
+    ) -> Result<Clipboard, ReplyOrIdError> {
         let atoms = Atoms::new(conn)?;
         let version = conn.xfixes_query_version(5, 0)?;
         // A late answer to an abandoned request must not be taken for the next one's: each request has its own property.
-        let properties = (0..8u8).map(|n| conn.intern_atom(false, format!("_DESKINIT_SELECTION_{n}").as_bytes())).collect::<Result<Vec<_>, _>>()?;
-        let properties = properties.into_iter().map(|cookie| cookie.reply().map(|r| r.atom)).collect::<Result<Vec<_>, _>>()?;
+        let properties = (0..8u8)
+            .map(|n| conn.intern_atom(false, format!("_DESKINIT_SELECTION_{n}").as_bytes()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let properties = properties
+            .into_iter()
+            .map(|cookie| cookie.reply().map(|r| r.atom))
+            .collect::<Result<Vec<_>, _>>()?;
         let atoms = atoms.reply()?;
         version.reply()?;
         let window = conn.generate_id()?;
-        let aux = CreateWindowAux::new().override_redirect(1).event_mask(EventMask::PROPERTY_CHANGE);
-        conn.create_window(0, window, root, -1, -1, 1, 1, 0, WindowClass::INPUT_ONLY, x11rb::COPY_FROM_PARENT, &aux)?;
+        let aux = CreateWindowAux::new()
+            .override_redirect(1)
+            .event_mask(EventMask::PROPERTY_CHANGE);
+        conn.create_window(
+            0,
+            window,
+            root,
+            -1,
+            -1,
+            1,
+            1,
+            0,
+            WindowClass::INPUT_ONLY,
+            x11rb::COPY_FROM_PARENT,
+            &aux,
+        )?;
         let mut watched = vec![Watched::new(atoms.CLIPBOARD, Duration::ZERO)];
         if primary {
             watched.push(Watched::new(atoms.PRIMARY, PRIMARY_REST));
         }
         // Our own ownership of PRIMARY is watched in any case: its time is asked for.
-        let mask = SelectionEventMask::SET_SELECTION_OWNER | SelectionEventMask::SELECTION_WINDOW_DESTROY | SelectionEventMask::SELECTION_CLIENT_CLOSE;
+        let mask = SelectionEventMask::SET_SELECTION_OWNER
+            | SelectionEventMask::SELECTION_WINDOW_DESTROY
+            | SelectionEventMask::SELECTION_CLIENT_CLOSE;
         for selection in [atoms.CLIPBOARD, atoms.PRIMARY] {
             conn.xfixes_select_selection_input(window, selection, mask)?;
         }
@@ -94,7 +121,16 @@ impl Clipboard {
         if let Some(clipboard) = watched.first_mut() {
             clipboard.due = Some((now, x11rb::CURRENT_TIME));
         }
-        Ok(Clipboard { window, atoms, watched, properties, fetches: 0, offer: Offer::default(), from_client: None, told: None })
+        Ok(Clipboard {
+            window,
+            atoms,
+            watched,
+            properties,
+            fetches: 0,
+            offer: Offer::default(),
+            from_client: None,
+            told: None,
+        })
     }
 
     /// A client's text becomes the text of both selections.
@@ -116,13 +152,24 @@ impl Clipboard {
     }
 
     /// Takes an event if it is about selections. Returns a text that clients should get.
-    pub(crate) fn event(&mut self, conn: &Link, event: &Event, now: Instant) -> Result<Option<Arc<str>>, ReplyError> {
+    pub(crate) fn event(
+        &mut self,
+        conn: &Link,
+        event: &Event,
+        now: Instant,
+    ) -> Result<Option<Arc<str>>, ReplyError> {
         match event {
             Event::XfixesSelectionNotify(event) => self.owner_changed(event, now),
-            Event::SelectionRequest(request) => self.offer.request(conn, &self.atoms, request, now)?,
+            Event::SelectionRequest(request) => {
+                self.offer.request(conn, &self.atoms, request, now)?
+            }
             Event::SelectionClear(_) => {}
-            Event::PropertyNotify(event) if event.window == self.window => return self.own_property(conn, event, now),
-            Event::PropertyNotify(event) if event.state == Property::DELETE => self.offer.piece_taken(conn, event, now)?,
+            Event::PropertyNotify(event) if event.window == self.window => {
+                return self.own_property(conn, event, now);
+            }
+            Event::PropertyNotify(event) if event.state == Property::DELETE => {
+                self.offer.piece_taken(conn, event, now)?
+            }
             Event::SelectionNotify(event) => {
                 for watched in &mut self.watched {
                     if let Some(fetch) = watched.fetch.take() {
@@ -143,15 +190,31 @@ impl Clipboard {
     pub(crate) fn tick(&mut self, conn: &Link, now: Instant) -> Result<(), ReplyError> {
         self.offer.expire(conn, now)?;
         for watched in &mut self.watched {
-            if watched.fetch.as_ref().is_some_and(|fetch| fetch.deadline() <= now) {
+            if watched
+                .fetch
+                .as_ref()
+                .is_some_and(|fetch| fetch.deadline() <= now)
+            {
                 debug!("the owner of a selection does not answer");
                 watched.fetch = None;
             }
             if let Some((_, time)) = watched.due.take_if(|(at, _)| *at <= now) {
-                let property = self.properties.get(self.fetches % self.properties.len()).copied().unwrap_or(self.atoms.CLIPBOARD);
+                let property = self
+                    .properties
+                    .get(self.fetches % self.properties.len())
+                    .copied()
+                    .unwrap_or(self.atoms.CLIPBOARD);
                 self.fetches += 1;
                 watched.started = Some(now);
-                watched.fetch = Some(Fetch::start(conn, &self.atoms, self.window, watched.selection, property, time, now)?);
+                watched.fetch = Some(Fetch::start(
+                    conn,
+                    &self.atoms,
+                    self.window,
+                    watched.selection,
+                    property,
+                    time,
+                    now,
+                )?);
             }
         }
         Ok(())
@@ -160,17 +223,25 @@ impl Clipboard {
     /// When `tick` must be called at the latest.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let due = self.watched.iter().filter_map(|w| w.due.map(|(at, _)| at));
-        let fetches = self.watched.iter().filter_map(|w| w.fetch.as_ref().map(Fetch::deadline));
+        let fetches = self
+            .watched
+            .iter()
+            .filter_map(|w| w.fetch.as_ref().map(Fetch::deadline));
         due.chain(fetches).chain(self.offer.deadline()).min()
     }
 
     fn owner_changed(&mut self, event: &xfixes::SelectionNotifyEvent, now: Instant) {
         if event.owner == self.window {
-            self.offer.owned_since(event.selection, event.selection_timestamp);
+            self.offer
+                .owned_since(event.selection, event.selection_timestamp);
             return;
         }
         self.offer.lost(event.selection);
-        if let Some(watched) = self.watched.iter_mut().find(|w| w.selection == event.selection) {
+        if let Some(watched) = self
+            .watched
+            .iter_mut()
+            .find(|w| w.selection == event.selection)
+        {
             watched.fetch = None;
             watched.due = None;
             if event.owner != x11rb::NONE {
@@ -180,12 +251,20 @@ impl Clipboard {
         }
     }
 
-    fn own_property(&mut self, conn: &Link, event: &PropertyNotifyEvent, now: Instant) -> Result<Option<Arc<str>>, ReplyError> {
+    fn own_property(
+        &mut self,
+        conn: &Link,
+        event: &PropertyNotifyEvent,
+        now: Instant,
+    ) -> Result<Option<Arc<str>>, ReplyError> {
         if event.state != Property::NEW_VALUE {
             return Ok(None);
         }
         for watched in &mut self.watched {
-            if let Some(fetch) = watched.fetch.take_if(|fetch| fetch.property() == event.atom) {
+            if let Some(fetch) = watched
+                .fetch
+                .take_if(|fetch| fetch.property() == event.atom)
+            {
                 match fetch.piece(conn, &self.atoms, self.window, now)? {
                     fetch::Step::Going(fetch) => watched.fetch = Some(fetch),
                     fetch::Step::Done(text) => return Ok(self.filter(text, now)),
@@ -204,7 +283,11 @@ impl Clipboard {
         if text.is_empty() || self.from_client.as_deref() == Some(&*text) {
             return None;
         }
-        if self.told.as_ref().is_some_and(|(told, at)| **told == *text && *at + TWIN > now) {
+        if self
+            .told
+            .as_ref()
+            .is_some_and(|(told, at)| **told == *text && *at + TWIN > now)
+        {
             return None;
         }
         self.from_client = None;
@@ -216,6 +299,12 @@ impl Clipboard {
 
 impl Watched {
     fn new(selection: Atom, rest: Duration) -> Watched {
-        Watched { selection, rest, due: None, started: None, fetch: None }
+        Watched {
+            selection,
+            rest,
+            due: None,
+            started: None,
+            fetch: None,
+        }
     }
 }

@@ -112,8 +112,7 @@ impl Connector {
         };
         self.lines().register(&line.stream)?;
         let screen = self.display.screen;
-        match RustConnection::connect_to_stream_with_auth_info(line, screen, auth_name, auth_data)
-        {
+        match RustConnection::connect_to_stream_with_auth_info(line, screen, auth_name, auth_data) {
             Ok(link) => {
                 link.stream().set_deadline(None);
                 Ok((link, screen))
@@ -123,9 +122,7 @@ impl Connector {
                 XConnectError::IoError(e) if e.kind() == io::ErrorKind::TimedOut => {
                     ConnectError::Silent(name())
                 }
-                XConnectError::SetupFailed(f) => {
-                    ConnectError::Refused(name(), reason(&f.reason))
-                }
+                XConnectError::SetupFailed(f) => ConnectError::Refused(name(), reason(&f.reason)),
                 XConnectError::SetupAuthenticate(a) => {
                     ConnectError::Refused(name(), reason(&a.reason))
                 }
@@ -152,8 +149,12 @@ impl Connector {
 
     /// The directory and the name of the socket, for a server on this machine.
     pub fn socket(&self) -> Option<(&'static Path, String)> {
-        self.is_local()
-            .then(|| (Path::new("/tmp/.X11-unix"), format!("X{}", self.display.number)))
+        self.is_local().then(|| {
+            (
+                Path::new("/tmp/.X11-unix"),
+                format!("X{}", self.display.number),
+            )
+        })
     }
 
     fn dial(&self, patience: Duration) -> io::Result<(DefaultStream, (Family, Vec<u8>))> {
@@ -187,7 +188,9 @@ impl Connector {
                 .map_err(|e| ConnectError::Xauthority(path.clone(), e))?,
             None => {
                 let home = || std::env::var_os("HOME").map(|h| Path::new(&h).join(".Xauthority"));
-                let path = std::env::var_os("XAUTHORITY").map(PathBuf::from).or_else(home);
+                let path = std::env::var_os("XAUTHORITY")
+                    .map(PathBuf::from)
+                    .or_else(home);
                 // A file that nobody asked for may well be missing: the server may let us in by our user id.
                 path.filter(|path| fs::exists(path).unwrap_or(false))
                     .and_then(|path| xauth::lookup(&path, family, address, number).ok())
@@ -390,7 +393,17 @@ mod tests {
         assert_eq!(Display::parse("10.0.0.1:2.0"), tcp("10.0.0.1", 2));
         assert_eq!(Display::parse("[::1]:2"), tcp("::1", 2));
         assert_eq!(Display::parse("tcp/box:2"), tcp("box", 2));
-        for wrong in ["", "7", ":", ":x", ":1.x", "host:65000", "foo/bar:1", ":99999", "tcp/:1"] {
+        for wrong in [
+            "",
+            "7",
+            ":",
+            ":x",
+            ":1.x",
+            "host:65000",
+            "foo/bar:1",
+            ":99999",
+            "tcp/:1",
+        ] {
             assert_eq!(Display::parse(wrong), None, "{wrong}");
         }
     }
@@ -405,8 +418,13 @@ mod tests {
     #[test]
     fn a_missing_cookie_file_is_named_only_when_asked_for() {
         let connector = Connector::new(":1", Some("/nonexistent/cookies".into())).expect("a name");
-        let error = connector.cookie(Family::LOCAL, b"host").expect_err("missing");
-        assert!(error.to_string().contains("/nonexistent/cookies"), "{error}");
+        let error = connector
+            .cookie(Family::LOCAL, b"host")
+            .expect_err("missing");
+        assert!(
+            error.to_string().contains("/nonexistent/cookies"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! From damage to a new generation.
+//! From damage to a new picture.
 //!
 //! ```text
 //!   DamageSubtract → FetchRegion ─► rectangles ─► GetImage ×n, one round trip ─► diff against the latest frame
 //!        │ (or everything, when stale)                                             │ nothing: done
-//!        └ from here on the server notes new damage                                └ draft, copy, publish
+//!        └ from here on the server notes new damage                                └ draft, copy
 //! ```
 //!
 //! Damage is subtracted before the pixels are read, so what is drawn meanwhile is read now or reported again, never
@@ -47,20 +47,16 @@ pub(super) struct Grabber {
 /// What a grab did.
 #[derive(Debug)]
 pub(super) struct Grab {
-    /// The new generation; `None` when nothing had changed.
-    pub(super) generation: Option<u64>,
+    /// The new picture and what changed in it, to be published; `None` when nothing had changed.
+    pub(super) picture: Option<(Draft, Region)>,
     /// Pixels that were read; 0 when there was no damage after all.
     pub(super) pixels: u64,
-    /// Pixels of the rectangles that were published.
-    pub(super) changed: u64,
     /// Time until the pixels were there.
     pub(super) grab: Duration,
     /// Time to compare and copy them.
     pub(super) diff: Duration,
     /// Where the pointer was.
     pub(super) pointer: Point,
-    /// Pixels came through shared memory.
-    pub(super) shared_memory: bool,
 }
 
 impl Grabber {
@@ -110,13 +106,13 @@ impl Grabber {
         self.stale
     }
 
-    /// Reads what was damaged and publishes what changed. `before_publishing` is called right before.
-    pub(super) fn grab(
-        &mut self,
-        link: &Link,
-        screen: &Screen,
-        before_publishing: impl FnOnce(),
-    ) -> Result<Grab, TransferError> {
+    /// True when pixels come through shared memory; known after the first grab.
+    pub(super) fn is_shared(&self) -> bool {
+        self.transfer.as_ref().is_some_and(Transfer::is_shared)
+    }
+
+    /// Reads what was damaged. What changed is in the answer's picture, and is lost if that is not published.
+    pub(super) fn grab(&mut self, link: &Link, screen: &Screen) -> Result<Grab, TransferError> {
         let start = Instant::now();
         let (_, latest) = screen.latest();
         let bounds = latest.bounds();
@@ -130,13 +126,11 @@ impl Grabber {
         self.damaged = false;
         let pointer = pointer.reply()?;
         let mut done = Grab {
-            generation: None,
+            picture: None,
             pixels: 0,
-            changed: 0,
             grab: Duration::ZERO,
             diff: Duration::ZERO,
             pointer: super::cursor::point(pointer.root_x, pointer.root_y),
-            shared_memory: false,
         };
         let mut transfer = self.transfer(link, bounds)?;
         let mut damage: Vec<Rect> = Vec::new();
@@ -175,7 +169,6 @@ impl Grabber {
             at = Instant::now();
             done.diff += at - fetched;
         };
-        done.shared_memory = transfer.is_shared();
         self.transfer = Some(transfer);
         if let Err(e) = outcome {
             // The damage is subtracted already: only everything is sure to hold it.
@@ -183,12 +176,7 @@ impl Grabber {
             return Err(e);
         }
         self.stale = false;
-        if let Some(draft) = draft {
-            let damage: Region = damage.into_iter().collect();
-            done.changed = damage.area();
-            before_publishing();
-            done.generation = Some(screen.publish(draft, damage, Vec::new()));
-        }
+        done.picture = draft.map(|draft| (draft, damage.into_iter().collect()));
         Ok(done)
     }
 

@@ -78,20 +78,34 @@ impl InputThread {
     ///
     /// # Errors
     /// When the system gives no thread or no event descriptor.
-    pub fn start(connect: Connector, options: Options, sink: Arc<dyn Sink>) -> io::Result<InputThread> {
+    pub fn start(
+        connect: Connector,
+        options: Options,
+        sink: Arc<dyn Sink>,
+    ) -> io::Result<InputThread> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             stop: AtomicBool::new(false),
         });
-        let worker = Worker { connect: connect.clone(), options, sink, shared: Arc::clone(&shared), owned: None };
+        let worker = Worker {
+            connect: connect.clone(),
+            options,
+            sink,
+            shared: Arc::clone(&shared),
+            owned: None,
+        };
         let (end, ended) = mpsc::channel();
         let run = move || {
             let _end: mpsc::Sender<()> = end;
             worker.run();
         };
         let thread = thread::Builder::new().name("input".into()).spawn(run)?;
-        Ok(InputThread { connect, shared, running: Mutex::new(Some(Running { thread, ended })) })
+        Ok(InputThread {
+            connect,
+            shared,
+            running: Mutex::new(Some(Running { thread, ended })),
+        })
     }
 
     /// Does this as soon as what was sent before is done. Never waits.
@@ -108,7 +122,9 @@ impl InputThread {
 
     /// Releases everything that is held and ends the thread, also when the X server hangs.
     pub fn stop(&self) {
-        let Some(Running { thread, ended }) = lock(&self.running).take() else { return };
+        let Some(Running { thread, ended }) = lock(&self.running).take() else {
+            return;
+        };
         self.shared.stop.store(true, Ordering::Release);
         self.shared.wake();
         // The last handle may be dropped by the thread itself, within a call of the sink.
@@ -158,7 +174,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn wait(fds: &mut [PollFd<'_>], longest: Option<Duration>) -> io::Result<()> {
     // Rounded up, or the last fraction of a millisecond would be spent spinning.
     let longest = longest.map(|d| d + Duration::from_micros(999));
-    let timeout = longest.map_or(PollTimeout::NONE, |d| PollTimeout::try_from(d).unwrap_or(PollTimeout::MAX));
+    let timeout = longest.map_or(PollTimeout::NONE, |d| {
+        PollTimeout::try_from(d).unwrap_or(PollTimeout::MAX)
+    });
     match poll(fds, timeout) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Err(error) => Err(error.into()),
@@ -260,10 +278,15 @@ impl<'a> Session<'a> {
         Keyboard::release_strays(&mut link)?;
         let mut keyboard = Keyboard::new(worker.options.raw_keyboard);
         keyboard.inherit(link.keymap(), &link.lent_before()?, now);
-        let lamps = if link.has_xkb() { Some(Lamps::new(link.conn())?) } else { None };
+        let lamps = if link.has_xkb() {
+            Some(Lamps::new(link.conn())?)
+        } else {
+            None
+        };
         let mut clipboard = None;
         if worker.options.clipboard {
-            let mut new = Clipboard::new(link.conn(), link.root(), worker.options.send_primary, now)?;
+            let mut new =
+                Clipboard::new(link.conn(), link.root(), worker.options.send_primary, now)?;
             if let Some(text) = &worker.owned {
                 new.own(link.conn(), Arc::clone(text))?;
             }
@@ -271,7 +294,17 @@ impl<'a> Session<'a> {
         }
         info!(display = worker.options.display, "input is connected");
         let pointer = Pointer::default();
-        let mut session = Session { worker, link, keyboard, pointer, clipboard, lamps, leds: None, rung: None, blocked: None };
+        let mut session = Session {
+            worker,
+            link,
+            keyboard,
+            pointer,
+            clipboard,
+            lamps,
+            leds: None,
+            rung: None,
+            blocked: None,
+        };
         session.point(Pointer::release_strays())?;
         session.tell_leds()?;
         Ok(session)
@@ -295,10 +328,20 @@ impl<'a> Session<'a> {
             if more || self.link.has_events() {
                 continue;
             }
-            let deadlines = [self.clipboard.as_ref().and_then(Clipboard::deadline), self.blocked.as_ref().map(|(_, until)| *until)];
-            let longest = deadlines.into_iter().flatten().min().map(|at| at.saturating_duration_since(now));
+            let deadlines = [
+                self.clipboard.as_ref().and_then(Clipboard::deadline),
+                self.blocked.as_ref().map(|(_, until)| *until),
+            ];
+            let longest = deadlines
+                .into_iter()
+                .flatten()
+                .min()
+                .map(|at| at.saturating_duration_since(now));
             let stream = self.link.conn().stream().as_fd();
-            let mut fds = [PollFd::new(stream, PollFlags::POLLIN), PollFd::new(self.worker.shared.wake.as_fd(), PollFlags::POLLIN)];
+            let mut fds = [
+                PollFd::new(stream, PollFlags::POLLIN),
+                PollFd::new(self.worker.shared.wake.as_fd(), PollFlags::POLLIN),
+            ];
             wait(&mut fds, longest)?;
         }
     }
@@ -318,7 +361,10 @@ impl<'a> Session<'a> {
                     let item = queue.pop();
                     drop(queue);
                     if dropped > 0 {
-                        warn!(dropped, "clients type faster than the X server takes it; keys were dropped");
+                        warn!(
+                            dropped,
+                            "clients type faster than the X server takes it; keys were dropped"
+                        );
                     }
                     let Some(item) = item else { return Ok(false) };
                     item
@@ -331,7 +377,9 @@ impl<'a> Session<'a> {
                     return Ok(false);
                 }
                 // A request was refused (a window that is gone, say): the next one need not be.
-                Err(ReplyError::X11Error(error)) => debug!(?error, "the X server refused a request"),
+                Err(ReplyError::X11Error(error)) => {
+                    debug!(?error, "the X server refused a request")
+                }
                 Err(ReplyError::ConnectionError(error)) => return Err(error.into()),
             }
         }
@@ -351,8 +399,15 @@ impl<'a> Session<'a> {
             }
         };
         match event {
-            InputEvent::Key { keysym, scancode, down } => {
-                let name = Name { keysym, scancode: scancode.filter(|&code| code != 0) };
+            InputEvent::Key {
+                keysym,
+                scancode,
+                down,
+            } => {
+                let name = Name {
+                    keysym,
+                    scancode: scancode.filter(|&code| code != 0),
+                };
                 if down {
                     return self.keyboard.down(&mut self.link, client, name, now);
                 }
@@ -377,10 +432,22 @@ impl<'a> Session<'a> {
             match action {
                 Action::Move(x, y) => {
                     let [x, y] = [x, y].map(|v| i16::try_from(v).unwrap_or(i16::MAX));
-                    conn.xtest_fake_input(xproto::MOTION_NOTIFY_EVENT, 0, x11rb::CURRENT_TIME, self.link.root(), x, y, 0)?;
+                    conn.xtest_fake_input(
+                        xproto::MOTION_NOTIFY_EVENT,
+                        0,
+                        x11rb::CURRENT_TIME,
+                        self.link.root(),
+                        x,
+                        y,
+                        0,
+                    )?;
                 }
                 Action::Button(button, down) => {
-                    let kind = if down { xproto::BUTTON_PRESS_EVENT } else { xproto::BUTTON_RELEASE_EVENT };
+                    let kind = if down {
+                        xproto::BUTTON_PRESS_EVENT
+                    } else {
+                        xproto::BUTTON_RELEASE_EVENT
+                    };
                     conn.xtest_fake_input(kind, button, x11rb::CURRENT_TIME, x11rb::NONE, 0, 0, 0)?;
                 }
             }
@@ -400,11 +467,15 @@ impl<'a> Session<'a> {
                 }
             }
             other => {
-                let Some(clipboard) = &mut self.clipboard else { return Ok(()) };
+                let Some(clipboard) = &mut self.clipboard else {
+                    return Ok(());
+                };
                 match clipboard.event(self.link.conn(), other, Instant::now()) {
                     Ok(Some(text)) => self.worker.sink.event(DesktopEvent::Clipboard(text)),
                     Ok(None) => {}
-                    Err(ReplyError::X11Error(error)) => debug!(?error, "the X server refused a request"),
+                    Err(ReplyError::X11Error(error)) => {
+                        debug!(?error, "the X server refused a request")
+                    }
                     Err(ReplyError::ConnectionError(error)) => return Err(error.into()),
                 }
             }
@@ -413,7 +484,9 @@ impl<'a> Session<'a> {
     }
 
     fn tell_leds(&mut self) -> Result<(), ReplyError> {
-        let Some(lamps) = &self.lamps else { return Ok(()) };
+        let Some(lamps) = &self.lamps else {
+            return Ok(());
+        };
         let leds = lamps.read(self.link.conn())?;
         if self.leds.replace(leds) != Some(leds) {
             self.worker.sink.event(DesktopEvent::Leds(leds));

@@ -34,13 +34,19 @@ impl KeyType {
     /// The level under these modifiers.
     fn level(&self, mods: u8) -> usize {
         let relevant = mods & self.mask;
-        self.entries.iter().find(|(mods, _)| *mods == relevant).map_or(0, |(_, level)| usize::from(*level))
+        self.entries
+            .iter()
+            .find(|(mods, _)| *mods == relevant)
+            .map_or(0, |(_, level)| usize::from(*level))
     }
 
     /// Every combination of the mask's modifiers that selects `level` and differs from `now` only in `changeable` ones.
     fn combinations(&self, level: usize, now: u8, changeable: u8) -> impl Iterator<Item = u8> {
         let (fixed, vary) = (now & self.mask & !changeable, self.mask & changeable);
-        (0..=u8::MAX).filter(move |subset| subset & !vary == 0).map(move |subset| fixed | subset).filter(move |&mods| self.level(mods) == level)
+        (0..=u8::MAX)
+            .filter(move |subset| subset & !vary == 0)
+            .map(move |subset| fixed | subset)
+            .filter(move |&mods| self.level(mods) == level)
     }
 }
 
@@ -90,14 +96,23 @@ impl Key {
             match self.out_of_range {
                 OutOfRange::Wrap => group % count,
                 OutOfRange::Clamp => count - 1,
-                OutOfRange::Redirect(to) => if to < count { to } else { 0 },
+                OutOfRange::Redirect(to) => {
+                    if to < count {
+                        to
+                    } else {
+                        0
+                    }
+                }
             }
         };
         self.groups.get(usize::from(index)).map(|g| (index, g))
     }
 
     fn symbols(&self) -> impl Iterator<Item = u32> {
-        self.groups.iter().flat_map(|g| g.levels.iter().map(|l| l.keysym)).filter(|&k| k != 0)
+        self.groups
+            .iter()
+            .flat_map(|g| g.levels.iter().map(|l| l.keysym))
+            .filter(|&k| k != 0)
     }
 }
 
@@ -126,7 +141,9 @@ impl State {
 
     /// Whether a key is down.
     pub(crate) fn is_down(&self, keycode: u8) -> bool {
-        self.down.get(usize::from(keycode / 8)).is_some_and(|byte| byte >> (keycode % 8) & 1 == 1)
+        self.down
+            .get(usize::from(keycode / 8))
+            .is_some_and(|byte| byte >> (keycode % 8) & 1 == 1)
     }
 }
 
@@ -146,7 +163,10 @@ pub(crate) struct Stroke {
 impl Stroke {
     /// The key alone.
     pub(crate) fn plain(keycode: u8) -> Stroke {
-        Stroke { keycode, ..Stroke::default() }
+        Stroke {
+            keycode,
+            ..Stroke::default()
+        }
     }
 }
 
@@ -168,7 +188,11 @@ impl Keymap {
     /// `keys[n]` is the key with keycode n.
     pub(crate) fn new(keys: Vec<Key>, min: u8, max: u8) -> Keymap {
         let (mut levels, mut alt, mut others) = (0, 0, CONTROL);
-        for level in keys.iter().flat_map(|key| &key.groups).flat_map(|g| &g.levels) {
+        for level in keys
+            .iter()
+            .flat_map(|key| &key.groups)
+            .flat_map(|g| &g.levels)
+        {
             match level.keysym {
                 key::ISO_Level3_Shift | key::ISO_Level5_Shift => levels |= level.sets,
                 key::Alt_L | key::Alt_R | key::Meta_L | key::Meta_R => alt |= level.sets,
@@ -177,7 +201,14 @@ impl Keymap {
             }
         }
         let commands = (alt | others) & !(SHIFT | LOCK | levels);
-        Keymap { keys, min, max, fakeable: (SHIFT | levels) & !(LOCK | commands), commands, alt }
+        Keymap {
+            keys,
+            min,
+            max,
+            fakeable: (SHIFT | levels) & !(LOCK | commands),
+            commands,
+            alt,
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = (u8, &Key)> {
@@ -185,7 +216,11 @@ impl Keymap {
     }
 
     fn key(&self, keycode: u8) -> Option<&Key> {
-        if keycode < self.min || keycode > self.max { None } else { self.keys.get(usize::from(keycode)) }
+        if keycode < self.min || keycode > self.max {
+            None
+        } else {
+            self.keys.get(usize::from(keycode))
+        }
     }
 
     /// Whether the X server accepts this keycode at all.
@@ -208,21 +243,28 @@ impl Keymap {
     pub(crate) fn symbol(&self, keycode: u8, mods: u8, group: u8) -> Option<u32> {
         let (_, group) = self.key(keycode)?.group(group)?;
         let keysym = group.levels.get(group.key_type.level(mods))?.keysym;
-        let unsure = mods & LOCK != 0 && group.key_type.mask & LOCK == 0 && upper(keysym) != canonical(keysym);
+        let unsure = mods & LOCK != 0
+            && group.key_type.mask & LOCK == 0
+            && upper(keysym) != canonical(keysym);
         (keysym != 0 && !unsure).then_some(keysym)
     }
 
     /// Whether the key has this symbol on any level of any layout.
     pub(crate) fn carries(&self, keycode: u8, keysym: u32) -> bool {
         let wanted = canonical(keysym);
-        self.key(keycode).is_some_and(|key| key.symbols().any(|k| canonical(k) == wanted))
+        self.key(keycode)
+            .is_some_and(|key| key.symbols().any(|k| canonical(k) == wanted))
     }
 
     /// Whether the key sets, locks or belongs to modifiers: it must never be pressed twice.
     pub(crate) fn is_modifier_key(&self, keycode: u8) -> bool {
         self.key(keycode).is_some_and(|key| {
             key.modmap != 0
-                || key.groups.iter().flat_map(|g| &g.levels).any(|l| l.sets != 0)
+                || key
+                    .groups
+                    .iter()
+                    .flat_map(|g| &g.levels)
+                    .any(|l| l.sets != 0)
                 || key.symbols().any(super::keyboard::keysym::is_modifier)
         })
     }
@@ -231,27 +273,41 @@ impl Keymap {
     pub(crate) fn only_symbol(&self, keycode: u8) -> Option<u32> {
         let key = self.key(keycode).filter(|key| key.modmap == 0)?;
         let first = key.symbols().next()?;
-        key.symbols().all(|k| canonical(k) == canonical(first) || canonical(k) == upper(first)).then_some(first)
+        key.symbols()
+            .all(|k| canonical(k) == canonical(first) || canonical(k) == upper(first))
+            .then_some(first)
     }
 
     /// Keycodes without any symbol.
     pub(crate) fn unused(&self) -> impl Iterator<Item = u8> {
-        self.all().filter(|(_, key)| key.modmap == 0 && key.symbols().next().is_none()).map(|(code, _)| code)
+        self.all()
+            .filter(|(_, key)| key.modmap == 0 && key.symbols().next().is_none())
+            .map(|(code, _)| code)
     }
 
     /// The key that has this symbol on its first level in the layout in force; `prefer` if that one does too.
     pub(crate) fn plain_key(&self, keysym: u32, state: &State, prefer: Option<u8>) -> Option<u8> {
         let wanted = canonical(keysym);
         let has = |key: &Key| {
-            key.group(state.group).and_then(|(_, g)| g.levels.first()).is_some_and(|l| canonical(l.keysym) == wanted)
+            key.group(state.group)
+                .and_then(|(_, g)| g.levels.first())
+                .is_some_and(|l| canonical(l.keysym) == wanted)
         };
         let found = |code: u8| self.key(code).is_some_and(has).then_some(code);
-        prefer.and_then(found).or_else(|| self.all().find(|(_, key)| has(key)).map(|(code, _)| code))
+        prefer
+            .and_then(found)
+            .or_else(|| self.all().find(|(_, key)| has(key)).map(|(code, _)| code))
     }
 
     /// The cheapest way to produce exactly `keysym` now: fewest modifiers and layouts to change, `prefer` if it is as
     /// good as another. `accept` compares a symbol of the map with the wanted one.
-    pub(crate) fn stroke(&self, state: &State, prefer: Option<u8>, touch_mods: bool, accept: impl Fn(u32) -> bool) -> Option<Stroke> {
+    pub(crate) fn stroke(
+        &self,
+        state: &State,
+        prefer: Option<u8>,
+        touch_mods: bool,
+        accept: impl Fn(u32) -> bool,
+    ) -> Option<Stroke> {
         let mut best: Option<((usize, bool, bool, usize), Stroke)> = None;
         for (keycode, key) in self.all() {
             let in_force = key.group(state.group).map(|(index, _)| index);
@@ -261,20 +317,48 @@ impl Keymap {
                 if switch.is_some() && state.group != state.locked_group {
                     continue;
                 }
-                for (number, _) in group.levels.iter().enumerate().filter(|(_, l)| l.keysym != 0 && accept(l.keysym)) {
-                    for mods in group.key_type.combinations(number, state.mods(), self.fakeable) {
-                        let Some((release, press)) = self.fakes(state, group.key_type.mask, mods) else { continue };
+                for (number, _) in group
+                    .levels
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, l)| l.keysym != 0 && accept(l.keysym))
+                {
+                    for mods in group
+                        .key_type
+                        .combinations(number, state.mods(), self.fakeable)
+                    {
+                        let Some((release, press)) = self.fakes(state, group.key_type.mask, mods)
+                        else {
+                            continue;
+                        };
                         if !touch_mods && !(release.is_empty() && press.is_empty()) {
                             continue;
                         }
                         let after = (state.mods() & !group.key_type.mask) | mods;
-                        if !self.symbol(keycode, after, switch.unwrap_or(state.group)).is_some_and(&accept) {
+                        if !self
+                            .symbol(keycode, after, switch.unwrap_or(state.group))
+                            .is_some_and(&accept)
+                        {
                             continue;
                         }
-                        let changes = press.len() + 2 * release.len() + if switch.is_some() { 4 } else { 0 };
-                        let cost = (changes, prefer != Some(keycode), state.is_down(keycode), number);
+                        let changes =
+                            press.len() + 2 * release.len() + if switch.is_some() { 4 } else { 0 };
+                        let cost = (
+                            changes,
+                            prefer != Some(keycode),
+                            state.is_down(keycode),
+                            number,
+                        );
                         if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                            best = Some((cost, Stroke { keycode, release, press, group: switch }));
+                            best = Some((
+                                cost,
+                                Stroke {
+                                    keycode,
+                                    release,
+                                    press,
+                                    group: switch,
+                                },
+                            ));
                         }
                     }
                 }
@@ -317,15 +401,23 @@ impl Keymap {
 
     /// The modifiers that a held key keeps set.
     fn sets(&self, keycode: u8, state: &State) -> u8 {
-        self.key(keycode).and_then(|key| key.group(state.group)).and_then(|(_, g)| g.levels.first()).map_or(0, |l| l.sets)
+        self.key(keycode)
+            .and_then(|key| key.group(state.group))
+            .and_then(|(_, g)| g.levels.first())
+            .map_or(0, |l| l.sets)
     }
 
     /// A key that sets exactly this modifier while it is held.
     fn setter(&self, bit: u8, state: &State) -> Option<u8> {
         self.all().map(|(code, _)| code).find(|&code| {
             // The level pressed is the one in force now, which may do something else (Shift+Shift → next layout).
-            let level = self.key(code).and_then(|key| key.group(state.group)).and_then(|(_, g)| g.levels.get(g.key_type.level(state.mods())));
-            self.sets(code, state) == bit && level.is_some_and(|l| l.sets == bit) && !state.is_down(code)
+            let level = self
+                .key(code)
+                .and_then(|key| key.group(state.group))
+                .and_then(|(_, g)| g.levels.get(g.key_type.level(state.mods())));
+            self.sets(code, state) == bit
+                && level.is_some_and(|l| l.sets == bit)
+                && !state.is_down(code)
         })
     }
 }
@@ -340,7 +432,11 @@ mod tests {
     }
 
     fn with(base: u8, locked: u8, down: &[u8]) -> State {
-        let mut state = State { base, locked, ..State::default() };
+        let mut state = State {
+            base,
+            locked,
+            ..State::default()
+        };
         for code in down {
             state.down[usize::from(code / 8)] |= 1 << (code % 8);
         }
@@ -354,16 +450,31 @@ mod tests {
 
     #[test]
     fn a_plain_symbol_needs_nothing() {
-        assert_eq!(exact(&samples::us(), &State::default(), 'a'.into()), Some(Stroke::plain(A)));
+        assert_eq!(
+            exact(&samples::us(), &State::default(), 'a'.into()),
+            Some(Stroke::plain(A))
+        );
     }
 
     #[test]
     fn shift_is_faked_or_lifted() {
         let us = samples::us();
         let faked = exact(&us, &State::default(), 'A'.into());
-        assert_eq!(faked, Some(Stroke { press: vec![LEFT_SHIFT], ..Stroke::plain(A) }));
+        assert_eq!(
+            faked,
+            Some(Stroke {
+                press: vec![LEFT_SHIFT],
+                ..Stroke::plain(A)
+            })
+        );
         let lifted = exact(&us, &with(SHIFT, 0, &[LEFT_SHIFT]), 'a'.into());
-        assert_eq!(lifted, Some(Stroke { release: vec![LEFT_SHIFT], ..Stroke::plain(A) }));
+        assert_eq!(
+            lifted,
+            Some(Stroke {
+                release: vec![LEFT_SHIFT],
+                ..Stroke::plain(A)
+            })
+        );
     }
 
     #[test]
@@ -371,14 +482,23 @@ mod tests {
         let us = samples::us();
         let caps = with(0, LOCK, &[]);
         assert_eq!(exact(&us, &caps, 'A'.into()), Some(Stroke::plain(A)));
-        assert_eq!(exact(&us, &caps, 'a'.into()), Some(Stroke { press: vec![LEFT_SHIFT], ..Stroke::plain(A) }));
+        assert_eq!(
+            exact(&us, &caps, 'a'.into()),
+            Some(Stroke {
+                press: vec![LEFT_SHIFT],
+                ..Stroke::plain(A)
+            })
+        );
         assert_eq!(exact(&us, &caps, '2'.into()), Some(Stroke::plain(11)));
     }
 
     #[test]
     fn a_letter_on_a_key_that_ignores_caps_lock_is_unsure() {
         let fr = samples::fr();
-        assert_eq!(exact(&fr, &State::default(), 'é'.into()), Some(Stroke::plain(11)));
+        assert_eq!(
+            exact(&fr, &State::default(), 'é'.into()),
+            Some(Stroke::plain(11))
+        );
         assert_eq!(exact(&fr, &with(0, LOCK, &[]), 'é'.into()), None);
     }
 
@@ -391,7 +511,13 @@ mod tests {
         let held = exact(&de, &with(ALTGR, 0, &[108]), '@'.into());
         assert_eq!(held, Some(Stroke::plain(Q)));
         let plain = exact(&de, &with(ALTGR, 0, &[108]), 'q'.into());
-        assert_eq!(plain, Some(Stroke { release: vec![108], ..Stroke::plain(Q) }));
+        assert_eq!(
+            plain,
+            Some(Stroke {
+                release: vec![108],
+                ..Stroke::plain(Q)
+            })
+        );
     }
 
     #[test]
@@ -399,31 +525,75 @@ mod tests {
         let us = samples::us();
         let num = with(0, NUM, &[]);
         assert_eq!(exact(&us, &num, key::KP_7), Some(Stroke::plain(79)));
-        assert_eq!(exact(&us, &State::default(), key::KP_Home), Some(Stroke::plain(79)));
-        assert_eq!(exact(&us, &State::default(), key::KP_7), Some(Stroke { press: vec![LEFT_SHIFT], ..Stroke::plain(79) }));
-        assert_eq!(exact(&us, &num, key::KP_Home), Some(Stroke { press: vec![LEFT_SHIFT], ..Stroke::plain(79) }));
+        assert_eq!(
+            exact(&us, &State::default(), key::KP_Home),
+            Some(Stroke::plain(79))
+        );
+        assert_eq!(
+            exact(&us, &State::default(), key::KP_7),
+            Some(Stroke {
+                press: vec![LEFT_SHIFT],
+                ..Stroke::plain(79)
+            })
+        );
+        assert_eq!(
+            exact(&us, &num, key::KP_Home),
+            Some(Stroke {
+                press: vec![LEFT_SHIFT],
+                ..Stroke::plain(79)
+            })
+        );
     }
 
     #[test]
     fn another_layout_is_put_in_force() {
         let map = samples::us_ru();
-        assert_eq!(exact(&map, &State::default(), key::Cyrillic_ef), Some(Stroke { group: Some(1), ..Stroke::plain(A) }));
-        let russian = State { group: 1, locked_group: 1, ..State::default() };
-        assert_eq!(exact(&map, &russian, key::Cyrillic_ef), Some(Stroke::plain(A)));
-        assert_eq!(exact(&map, &russian, 'a'.into()), Some(Stroke { group: Some(0), ..Stroke::plain(A) }));
-        let held = State { group: 1, locked_group: 0, ..State::default() };
+        assert_eq!(
+            exact(&map, &State::default(), key::Cyrillic_ef),
+            Some(Stroke {
+                group: Some(1),
+                ..Stroke::plain(A)
+            })
+        );
+        let russian = State {
+            group: 1,
+            locked_group: 1,
+            ..State::default()
+        };
+        assert_eq!(
+            exact(&map, &russian, key::Cyrillic_ef),
+            Some(Stroke::plain(A))
+        );
+        assert_eq!(
+            exact(&map, &russian, 'a'.into()),
+            Some(Stroke {
+                group: Some(0),
+                ..Stroke::plain(A)
+            })
+        );
+        let held = State {
+            group: 1,
+            locked_group: 0,
+            ..State::default()
+        };
         assert_eq!(exact(&map, &held, 'a'.into()), None);
     }
 
     #[test]
     fn control_and_alt_are_never_faked() {
         // F1's fifth level is Ctrl+Alt: switching the virtual terminal.
-        assert_eq!(exact(&samples::us(), &State::default(), key::XF86_Switch_VT_1), None);
+        assert_eq!(
+            exact(&samples::us(), &State::default(), key::XF86_Switch_VT_1),
+            None
+        );
     }
 
     #[test]
     fn locked_modifiers_cannot_be_lifted() {
-        assert_eq!(exact(&samples::us(), &with(0, SHIFT, &[]), 'a'.into()), None);
+        assert_eq!(
+            exact(&samples::us(), &with(0, SHIFT, &[]), 'a'.into()),
+            None
+        );
     }
 
     #[test]
@@ -432,8 +602,14 @@ mod tests {
         // `<` is on the comma key (Shift) and on the key between Shift and Z.
         let accept = |k: u32| k == u32::from('<');
         let free = us.stroke(&State::default(), None, true, accept).unwrap();
-        let asked = us.stroke(&State::default(), Some(59), true, accept).unwrap();
-        assert_eq!((free.keycode, asked.keycode), (94, 94), "no fake is better than the preferred key");
+        let asked = us
+            .stroke(&State::default(), Some(59), true, accept)
+            .unwrap();
+        assert_eq!(
+            (free.keycode, asked.keycode),
+            (94, 94),
+            "no fake is better than the preferred key"
+        );
         let two = us.plain_key(key::Alt_L, &State::default(), Some(64));
         assert_eq!(two, Some(64));
     }

@@ -20,13 +20,27 @@ impl Lamps {
     pub(crate) fn new(conn: &Link) -> Result<Lamps, ReplyError> {
         let names: [&[u8]; 3] = [b"Scroll Lock", b"Num Lock", b"Caps Lock"];
         let [scroll, num, caps] = names.map(|name| conn.intern_atom(false, name));
-        Ok(Lamps { scroll: scroll?.reply()?.atom, num: num?.reply()?.atom, caps: caps?.reply()?.atom })
+        Ok(Lamps {
+            scroll: scroll?.reply()?.atom,
+            num: num?.reply()?.atom,
+            caps: caps?.reply()?.atom,
+        })
     }
 
     /// Which lamps are on now; one round trip.
     pub(crate) fn read(&self, conn: &Link) -> Result<Leds, ReplyError> {
-        let [scroll, num, caps] = [self.scroll, self.num, self.caps]
-            .map(|name| conn.xkb_get_named_indicator(CORE_KEYBOARD, xkb::LedClass::DFLT_XI_CLASS, xkb::ID::DFLT_XI_ID, name));
-        Ok(Leds { scroll: scroll?.reply()?.on, num: num?.reply()?.on, caps: caps?.reply()?.on })
+        let [scroll, num, caps] = [self.scroll, self.num, self.caps].map(|name| {
+            conn.xkb_get_named_indicator(
+                CORE_KEYBOARD,
+                xkb::LedClass::DFLT_XI_CLASS,
+                xkb::ID::DFLT_XI_ID,
+                name,
+            )
+        });
+        Ok(Leds {
+            scroll: scroll?.reply()?.on,
+            num: num?.reply()?.on,
+            caps: caps?.reply()?.on,
+        })
     }
 }

@@ -38,9 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-pub use types::{
-    DesktopEvent, DesktopStatus, Input, InputEvent, Options, ResizeError, Sink,
-};
+pub use types::{DesktopEvent, DesktopStatus, Input, InputEvent, Options, ResizeError, Sink};
 
 use crate::pixel::Point;
 use crate::screen::Screen;
@@ -67,11 +65,7 @@ struct Inner {
 impl Desktop {
     /// Starts its threads. They connect to the X server, and again whenever it went. Fails for a name that is no display,
     /// and when the system has no thread or descriptor left.
-    pub fn start(
-        options: Options,
-        screen: Arc<Screen>,
-        sink: Arc<dyn Sink>,
-    ) -> io::Result<Self> {
+    pub fn start(options: Options, screen: Arc<Screen>, sink: Arc<dyn Sink>) -> io::Result<Self> {
         let connector = Connector::new(&options.display, options.xauthority.clone())
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         // Its own connector: the others are severed before keys are released.

@@ -26,7 +26,13 @@ pub(crate) struct Pointer {
 
 impl Pointer {
     /// A client's pointer is there, with these buttons.
-    pub(crate) fn event(&mut self, client: u64, x: u16, y: u16, buttons: u16) -> impl Iterator<Item = Action> + use<> {
+    pub(crate) fn event(
+        &mut self,
+        client: u64,
+        x: u16,
+        y: u16,
+        buttons: u16,
+    ) -> impl Iterator<Item = Action> + use<> {
         let buttons = buttons & BUTTONS;
         if buttons == 0 {
             self.clients.remove(&client);
@@ -57,7 +63,9 @@ impl Pointer {
         let wanted = self.clients.values().fold(0, |all, mask| all | mask);
         let changed = wanted ^ self.pressed;
         self.pressed = wanted;
-        (0u8..9).filter(move |n| changed >> n & 1 == 1).map(move |n| Action::Button(n + 1, wanted >> n & 1 == 1))
+        (0u8..9)
+            .filter(move |n| changed >> n & 1 == 1)
+            .map(move |n| Action::Button(n + 1, wanted >> n & 1 == 1))
     }
 }
 
@@ -77,8 +85,19 @@ mod tests {
         assert_eq!(event(&mut pointer, 1, 1), [Move(3, 4), Button(1, true)]);
         assert_eq!(event(&mut pointer, 1, 1 | 8), [Move(3, 4), Button(4, true)]);
         assert_eq!(event(&mut pointer, 1, 1), [Move(3, 4), Button(4, false)]);
-        assert_eq!(event(&mut pointer, 1, 0x180), [Move(3, 4), Button(1, false), Button(8, true), Button(9, true)]);
-        assert_eq!(event(&mut pointer, 1, 0xfe00), [Move(3, 4), Button(8, false), Button(9, false)]);
+        assert_eq!(
+            event(&mut pointer, 1, 0x180),
+            [
+                Move(3, 4),
+                Button(1, false),
+                Button(8, true),
+                Button(9, true)
+            ]
+        );
+        assert_eq!(
+            event(&mut pointer, 1, 0xfe00),
+            [Move(3, 4), Button(8, false), Button(9, false)]
+        );
     }
 
     #[test]
@@ -87,7 +106,10 @@ mod tests {
         event(&mut pointer, 1, 1);
         assert_eq!(event(&mut pointer, 2, 1 | 4), [Move(3, 4), Button(3, true)]);
         assert_eq!(event(&mut pointer, 1, 0), [Move(3, 4)]);
-        assert_eq!(pointer.release_all(2).collect::<Vec<_>>(), [Button(1, false), Button(3, false)]);
+        assert_eq!(
+            pointer.release_all(2).collect::<Vec<_>>(),
+            [Button(1, false), Button(3, false)]
+        );
         assert_eq!(pointer.release_all(2).count(), 0);
     }
 }

@@ -59,7 +59,11 @@ fn refused(why: String) -> Failure {
 }
 
 fn describe(e: &X11Error) -> String {
-    format!("{:?} in {}", e.error_kind, e.request_name.unwrap_or("a request"))
+    format!(
+        "{:?} in {}",
+        e.error_kind,
+        e.request_name.unwrap_or("a request")
+    )
 }
 
 /// Asks for notice of new sizes. False when the server is too old to be resized.
@@ -190,7 +194,9 @@ impl Monitor {
                     width,
                     height,
                     // As if refreshed 60 times a second, which is what programs look for.
-                    dot_clock: u32::from(width).saturating_mul(u32::from(height)).saturating_mul(60),
+                    dot_clock: u32::from(width)
+                        .saturating_mul(u32::from(height))
+                        .saturating_mul(60),
                     hsync_start: width,
                     hsync_end: width,
                     htotal: width,
@@ -255,9 +261,7 @@ impl Monitor {
 }
 
 /// The modes with their names, which come as one string without separators.
-fn mode_names(
-    resources: &GetScreenResourcesCurrentReply,
-) -> impl Iterator<Item = (Mode, &[u8])> {
+fn mode_names(resources: &GetScreenResourcesCurrentReply) -> impl Iterator<Item = (Mode, &[u8])> {
     let mut names = resources.names.as_slice();
     resources.modes.iter().map_while(move |mode| {
         let name = names.split_off(..usize::from(mode.name_len))?;

@@ -72,7 +72,7 @@ impl Shared {
         self.demand.load(Ordering::Acquire)
     }
 
-    /// To be called before the frame is published: who asks after that wants the next one.
+    /// The demand is met.
     pub(super) fn take_demand(&self) {
         self.demand.store(false, Ordering::Release);
     }

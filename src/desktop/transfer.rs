@@ -80,11 +80,7 @@ impl Transfer {
         height: u16,
     ) -> Result<Self, ConnectionError> {
         let size = layout.stride(width) * usize::from(height);
-        let shared = if local {
-            share(link, size)?
-        } else {
-            None
-        };
+        let shared = if local { share(link, size)? } else { None };
         Ok(Self {
             layout,
             way: shared.unwrap_or(Way::Plain { bytes: Vec::new() }),

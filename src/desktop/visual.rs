@@ -180,7 +180,11 @@ mod tests {
         let mut out = [0; 2];
         layout.convert(&[0x33, 0x22, 0x11, 0xff, 6, 5, 4, 0], &mut out);
         assert_eq!(out, [0x11_2233, 0x04_0506]);
-        assert!(!Layout::new(24, 32, 32, true, masks).expect("swapped").is_native());
+        assert!(
+            !Layout::new(24, 32, 32, true, masks)
+                .expect("swapped")
+                .is_native()
+        );
     }
 
     #[test]
@@ -209,7 +213,13 @@ mod tests {
     fn odd_layouts_are_refused() {
         assert_eq!(Layout::new(4, 4, 32, false, [8, 4, 2]), None);
         assert_eq!(Layout::new(24, 32, 32, false, [0, 0xff00, 0xff]), None);
-        assert_eq!(Layout::new(24, 32, 32, false, [0x5a_0000, 0xff00, 0xff]), None);
-        assert_eq!(Layout::new(24, 32, 32, false, [0xffff_ffff, 0xff00, 0xff]), None);
+        assert_eq!(
+            Layout::new(24, 32, 32, false, [0x5a_0000, 0xff00, 0xff]),
+            None
+        );
+        assert_eq!(
+            Layout::new(24, 32, 32, false, [0xffff_ffff, 0xff00, 0xff]),
+            None
+        );
     }
 }

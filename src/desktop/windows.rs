@@ -1,7 +1,9 @@
 //! Who manages the windows, and how many there are (EWMH 1.5, "Root Window Properties").
 //!
 //! The property `_NET_SUPPORTING_WM_CHECK` outlives a window manager that was killed; the window it names does not. So a
-//! manager runs when that window exists and carries the same property.
+//! manager runs when that window exists and carries the same property. It is ready when it has written its list of
+//! windows too: openbox announces itself long before it looks after anybody, and a program that maps a window in between
+//! waits five seconds for an answer.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ x11rb::atom_manager! {
     /// The atoms of this file.
     pub(super) Atoms: AtomsCookie {
         _NET_SUPPORTING_WM_CHECK,
+        _NET_SUPPORTED,
         _NET_CLIENT_LIST,
         _NET_WM_NAME,
         UTF8_STRING,
@@ -44,8 +47,9 @@ pub(super) struct Windows {
 impl Windows {
     /// Asks for notice of what happens on the root window.
     pub(super) fn open(link: &Link, root: Window) -> Result<Self, ReplyError> {
-        let mask =
-            EventMask::PROPERTY_CHANGE | EventMask::STRUCTURE_NOTIFY | EventMask::SUBSTRUCTURE_NOTIFY;
+        let mask = EventMask::PROPERTY_CHANGE
+            | EventMask::STRUCTURE_NOTIFY
+            | EventMask::SUBSTRUCTURE_NOTIFY;
         let attributes = ChangeWindowAttributesAux::new().event_mask(mask);
         link.change_window_attributes(root, &attributes)?.check()?;
         Ok(Self {
@@ -98,7 +102,7 @@ impl Windows {
         Ok(())
     }
 
-    /// The name of the window manager that runs.
+    /// The name of the window manager that runs and is ready.
     fn manager(&self, link: &Link) -> Result<Option<String>, ConnectionError> {
         let atoms = &self.atoms;
         let check = |window| -> Result<Option<Window>, ConnectionError> {
@@ -109,6 +113,13 @@ impl Windows {
             return Ok(None);
         };
         if check(window)? != Some(window) {
+            return Ok(None);
+        }
+        let supported = self.property(link, self.root, atoms._NET_SUPPORTED, LIMIT)?;
+        let mut supported = supported.iter().filter_map(|p| p.value32()).flatten();
+        let lists = supported.any(|atom| atom == atoms._NET_CLIENT_LIST);
+        let list = self.property(link, self.root, atoms._NET_CLIENT_LIST, 0)?;
+        if lists && list.is_none() {
             return Ok(None);
         }
         let mut name = String::new();
@@ -129,14 +140,9 @@ impl Windows {
     /// Counts the viewable windows that the manager lists.
     fn managed(&mut self, link: &Link) -> Result<u32, ConnectionError> {
         let list = self.property(link, self.root, self.atoms._NET_CLIENT_LIST, LIMIT)?;
-        let list: HashSet<Window> = list
-            .iter()
-            .filter_map(|p| p.value32())
-            .flatten()
-            .collect();
+        let list: HashSet<Window> = list.iter().filter_map(|p| p.value32()).flatten().collect();
         // A client may be mapped within its frame after the frame, which the root window does not hear of.
-        let attributes =
-            ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
+        let attributes = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
         for window in list.difference(&self.watched) {
             link.change_window_attributes(*window, &attributes)?
                 .ignore_error();

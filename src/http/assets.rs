@@ -41,7 +41,11 @@ const PAGE_ALIASES: [&str; 3] = ["/index.html", "/vnc.html", "/vnc_lite.html"];
 /// The file that is served under `path`.
 #[must_use]
 pub fn find(path: &str) -> Option<&'static Asset> {
-    let path = if PAGE_ALIASES.contains(&path) { "/" } else { path };
+    let path = if PAGE_ALIASES.contains(&path) {
+        "/"
+    } else {
+        path
+    };
     FILES.iter().find(|asset| asset.path == path)
 }
 
@@ -50,12 +54,26 @@ impl Asset {
     #[must_use]
     pub fn select(&self, headers: &HeaderMap) -> Selected {
         let compressed = self.gzip.filter(|_| accepts_gzip(headers));
-        let etag = format!("\"{}{}\"", self.hash, if compressed.is_some() { "-gz" } else { "" });
-        let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
-            list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-        });
+        let etag = format!(
+            "\"{}{}\"",
+            self.hash,
+            if compressed.is_some() { "-gz" } else { "" }
+        );
+        let known = headers
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|list| {
+                list.split(',')
+                    .map(str::trim)
+                    .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+            });
         let body = (!known).then(|| Bytes::from_static(compressed.unwrap_or(self.plain)));
-        Selected { etag, gzip: compressed.is_some(), body }
+        Selected {
+            etag,
+            gzip: compressed.is_some(),
+            body,
+        }
     }
 }
 
@@ -68,7 +86,11 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
             let mut parameters = item.split(';').map(str::trim);
             let coding = parameters.next().unwrap_or_default();
             let weight = parameters
-                .find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")))
+                .find_map(|parameter| {
+                    parameter
+                        .strip_prefix("q=")
+                        .or_else(|| parameter.strip_prefix("Q="))
+                })
                 .map_or(1.0, |text| text.parse::<f32>().unwrap_or(0.0));
             if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
                 return weight > 0.0;
@@ -96,7 +118,13 @@ mod tests {
 
     #[test]
     fn the_page_is_whole() {
-        for path in ["/", "/app.js", "/style.css", "/favicon.svg", "/licences.txt"] {
+        for path in [
+            "/",
+            "/app.js",
+            "/style.css",
+            "/favicon.svg",
+            "/licences.txt",
+        ] {
             assert!(find(path).is_some(), "{path} is missing");
         }
         let licences = String::from_utf8_lossy(find("/licences.txt").unwrap().plain);
@@ -104,11 +132,14 @@ mod tests {
         assert!(licences.contains("Vitaly Puzrin"));
         // The policy allows no inline code: the page must not need any.
         let page = String::from_utf8_lossy(find("/").unwrap().plain);
-        assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick="));
+        assert!(
+            !page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick=")
+        );
         for asset in &FILES {
             if let Some(gzip) = asset.gzip {
                 let mut plain = Vec::new();
-                std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(gzip), &mut plain).unwrap();
+                std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(gzip), &mut plain)
+                    .unwrap();
                 assert_eq!(plain, asset.plain, "{}", asset.path);
             }
         }
@@ -117,7 +148,17 @@ mod tests {
     #[test]
     fn only_names_of_the_table_are_found() {
         assert!(find("/vnc.html").is_some());
-        for path in ["", "app.js", "/app.js/", "//app.js", "/./app.js", "/../app.js", "/APP.JS", "/app.js%00", "/core"] {
+        for path in [
+            "",
+            "app.js",
+            "/app.js/",
+            "//app.js",
+            "/./app.js",
+            "/../app.js",
+            "/APP.JS",
+            "/app.js%00",
+            "/core",
+        ] {
             assert!(find(path).is_none(), "{path}");
         }
     }
@@ -135,7 +176,11 @@ mod tests {
             ("identity", false),
             ("*;q=0", false),
         ] {
-            assert_eq!(accepts_gzip(&headers(&[(ACCEPT_ENCODING, accept)])), gzip, "{accept}");
+            assert_eq!(
+                accepts_gzip(&headers(&[(ACCEPT_ENCODING, accept)])),
+                gzip,
+                "{accept}"
+            );
         }
         assert!(!accepts_gzip(&HeaderMap::new()));
     }
@@ -145,11 +190,27 @@ mod tests {
         let asset = find("/app.js").unwrap();
         let first = asset.select(&headers(&[(ACCEPT_ENCODING, "gzip")]));
         assert!(first.gzip && first.body.is_some());
-        let again = asset.select(&headers(&[(ACCEPT_ENCODING, "gzip"), (IF_NONE_MATCH, &first.etag)]));
+        let again = asset.select(&headers(&[
+            (ACCEPT_ENCODING, "gzip"),
+            (IF_NONE_MATCH, &first.etag),
+        ]));
         assert_eq!(again.body, None);
         let weak = format!("\"x\", W/{}", first.etag);
-        assert_eq!(asset.select(&headers(&[(ACCEPT_ENCODING, "gzip"), (IF_NONE_MATCH, &weak)])).body, None);
+        assert_eq!(
+            asset
+                .select(&headers(&[
+                    (ACCEPT_ENCODING, "gzip"),
+                    (IF_NONE_MATCH, &weak)
+                ]))
+                .body,
+            None
+        );
         // The other form is another entity.
-        assert!(asset.select(&headers(&[(IF_NONE_MATCH, &first.etag)])).body.is_some());
+        assert!(
+            asset
+                .select(&headers(&[(IF_NONE_MATCH, &first.etag)]))
+                .body
+                .is_some()
+        );
     }
 }

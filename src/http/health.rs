@@ -49,10 +49,17 @@ impl Readiness {
     /// The answer when the display server itself does not answer in time: neither ready nor known to be alive.
     #[must_use]
     pub fn unanswered() -> Self {
-        let detail = format!("no answer within {:.1} s", super::limits::READINESS.as_secs_f32());
+        let detail = format!(
+            "no answer within {:.1} s",
+            super::limits::READINESS.as_secs_f32()
+        );
         Self {
             message: Some("the display server does not answer".into()),
-            parts: vec![Part { name: "server".into(), ok: false, detail }],
+            parts: vec![Part {
+                name: "server".into(),
+                ok: false,
+                detail,
+            }],
             ..Self::default()
         }
     }
@@ -70,7 +77,12 @@ impl Readiness {
     /// The body for `probe`. `missing` names the parts that are not there, for those who only read one line.
     #[must_use]
     pub fn body(&self, probe: Probe) -> Value {
-        let missing: Vec<&str> = self.parts.iter().filter(|part| !part.ok).map(|part| part.name.as_str()).collect();
+        let missing: Vec<&str> = self
+            .parts
+            .iter()
+            .filter(|part| !part.ok)
+            .map(|part| part.name.as_str())
+            .collect();
         let parts: Vec<Value> = self
             .parts
             .iter()
@@ -94,7 +106,11 @@ mod tests {
 
     #[test]
     fn the_body_names_what_is_missing() {
-        let part = |name: &str, ok| Part { name: name.into(), ok, detail: "because".into() };
+        let part = |name: &str, ok| Part {
+            name: name.into(),
+            ok,
+            detail: "because".into(),
+        };
         let readiness = Readiness {
             ready: false,
             live: true,

@@ -72,7 +72,9 @@ impl Greeting {
             [0x16, 0x03, ..] => Some("TLS, but this port is plain HTTP"),
             _ if bytes.starts_with(b"RFB ") => Some("RFB, but this port is for browsers"),
             _ if bytes.starts_with(b"SSH-") => Some("SSH"),
-            _ if bytes.starts_with(b"PRI * HT") => Some("HTTP/2 without TLS; HTTP/1.1 is spoken here"),
+            _ if bytes.starts_with(b"PRI * HT") => {
+                Some("HTTP/2 without TLS; HTTP/1.1 is spoken here")
+            }
             _ => None,
         }
     }
@@ -87,23 +89,40 @@ impl Greeting {
 impl<IO> Watched<IO> {
     /// Watches `io`, of which nothing was read yet; what comes first is left in `greeting`.
     pub fn new(io: IO, greeting: Arc<Mutex<Greeting>>) -> Self {
-        Self { io, greeting: Some(greeting), stalled: None }
+        Self {
+            io,
+            greeting: Some(greeting),
+            stalled: None,
+        }
     }
 
     /// Passes a finished write on; lets one that waits fail once it has waited too long.
-    fn progress<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn progress<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if result.is_ready() {
             self.stalled = None;
             return result;
         }
-        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + WRITE_STALL)));
+        let timer = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + WRITE_STALL)));
         ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes no data")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the peer takes no data",
+        )))
     }
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buf);
         if let Some(greeting) = &self.greeting {
@@ -119,7 +138,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
 }
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.io).poll_write(cx, buf);
         self.progress(cx, result)
     }

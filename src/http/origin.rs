@@ -57,14 +57,23 @@ impl FromStr for Host {
     type Err = OriginError;
 
     fn from_str(text: &str) -> Result<Self, OriginError> {
-        let valid = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let valid = match text
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
             Some(address) => address.parse::<Ipv6Addr>().is_ok(),
             None => {
                 (1..=253).contains(&text.len())
-                    && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+                    && text
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
             }
         };
-        if valid { Ok(Self(text.to_ascii_lowercase())) } else { Err(OriginError::Host) }
+        if valid {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(OriginError::Host)
+        }
     }
 }
 
@@ -90,15 +99,25 @@ impl FromStr for Authority {
         let (host, port) = match text[host_end..].find(':') {
             Some(colon) => {
                 let digits = &text[host_end + colon + 1..];
-                if digits.is_empty() || digits.len() > 5 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+                if digits.is_empty()
+                    || digits.len() > 5
+                    || !digits.bytes().all(|b| b.is_ascii_digit())
+                {
                     return Err(OriginError::Port);
                 }
-                let port = digits.parse::<u16>().ok().filter(|port| *port != 0).ok_or(OriginError::Port)?;
+                let port = digits
+                    .parse::<u16>()
+                    .ok()
+                    .filter(|port| *port != 0)
+                    .ok_or(OriginError::Port)?;
                 (&text[..host_end + colon], Some(port))
             }
             None => (text, None),
         };
-        Ok(Self { host: host.parse()?, port })
+        Ok(Self {
+            host: host.parse()?,
+            port,
+        })
     }
 }
 
@@ -114,7 +133,11 @@ impl FromStr for Origin {
         };
         let authority: Authority = rest.parse()?;
         let port = authority.port.unwrap_or(if secure { 443 } else { 80 });
-        Ok(Self { secure, host: authority.host, port })
+        Ok(Self {
+            secure,
+            host: authority.host,
+            port,
+        })
     }
 }
 
@@ -152,9 +175,15 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadHost => f.write_str("the request needs exactly one valid Host header"),
-            Self::UnknownHost(host) => write!(f, "the site is not called {host:?}; allowed hosts are a setting"),
+            Self::UnknownHost(host) => write!(
+                f,
+                "the site is not called {host:?}; allowed hosts are a setting"
+            ),
             Self::Origin(origin) => {
-                write!(f, "pages of {origin:?} may not connect; allowed origins are a setting")
+                write!(
+                    f,
+                    "pages of {origin:?} may not connect; allowed origins are a setting"
+                )
             }
         }
     }
@@ -166,7 +195,11 @@ impl fmt::Display for Refused {
 /// If it is not, or if there is no single name. A request may do without `Host` only in HTTP/1.0 (`required` false).
 pub fn check_host(headers: &HeaderMap, allowed: &[Host], required: bool) -> Result<(), Refused> {
     let Some(host) = single(headers, &HOST).map_err(|Many| Refused::BadHost)? else {
-        return if required { Err(Refused::BadHost) } else { Ok(()) };
+        return if required {
+            Err(Refused::BadHost)
+        } else {
+            Ok(())
+        };
     };
     let authority: Authority = host.parse().map_err(|_| Refused::BadHost)?;
     if allowed.is_empty() || authority.host.is_literal() || allowed.contains(&authority.host) {
@@ -181,7 +214,9 @@ pub fn check_host(headers: &HeaderMap, allowed: &[Host], required: bool) -> Resu
 /// # Errors
 /// If it comes from another origin than the one it calls and the operator did not list it.
 pub fn check_origin(headers: &HeaderMap, allowed: &[Origin]) -> Result<(), Refused> {
-    let Some(text) = single(headers, &ORIGIN).map_err(|Many| Refused::Origin("several origins".into()))? else {
+    let Some(text) =
+        single(headers, &ORIGIN).map_err(|Many| Refused::Origin("several origins".into()))?
+    else {
         return Ok(());
     };
     let refuse = || Refused::Origin(text.chars().take(200).collect());
@@ -189,7 +224,10 @@ pub fn check_origin(headers: &HeaderMap, allowed: &[Origin]) -> Result<(), Refus
     if allowed.contains(&origin) {
         return Ok(());
     }
-    let host = single(headers, &HOST).ok().flatten().and_then(|host| host.parse::<Authority>().ok());
+    let host = single(headers, &HOST)
+        .ok()
+        .flatten()
+        .and_then(|host| host.parse::<Authority>().ok());
     match host {
         Some(authority) if origin.serves(&authority) => Ok(()),
         _ => Err(refuse()),
@@ -201,7 +239,9 @@ struct Many;
 
 fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Many> {
     let mut values = headers.get_all(name).iter();
-    let Some(first) = values.next() else { return Ok(None) };
+    let Some(first) = values.next() else {
+        return Ok(None);
+    };
     if values.next().is_some() {
         return Err(Many);
     }
@@ -258,11 +298,19 @@ mod tests {
             ("127.0.0.1:5800", Some("http://localhost:5800"), false),
             ("inner:5800", Some("http://desk.example.org"), false),
             ("inner:5800", Some("https://desk.example.org:444"), false),
-            ("inner:5800", Some("https://desk.example.org.evil.org"), false),
+            (
+                "inner:5800",
+                Some("https://desk.example.org.evil.org"),
+                false,
+            ),
             ("inner:5800", Some("https://xdesk.example.org"), false),
         ] {
             let result = check_origin(&headers(host, origin), &listed);
-            assert_eq!(result.is_ok(), expected, "Host {host}, Origin {origin:?}: {result:?}");
+            assert_eq!(
+                result.is_ok(),
+                expected,
+                "Host {host}, Origin {origin:?}: {result:?}"
+            );
         }
     }
 
@@ -292,7 +340,11 @@ mod tests {
             ("[::1", false),
             ("", false),
         ] {
-            assert_eq!(check_host(&headers(host, None), &listed, true).is_ok(), expected, "{host}");
+            assert_eq!(
+                check_host(&headers(host, None), &listed, true).is_ok(),
+                expected,
+                "{host}"
+            );
         }
         assert!(check_host(&HeaderMap::new(), &[], true).is_err());
         assert!(check_host(&HeaderMap::new(), &[], false).is_ok());
@@ -304,7 +356,10 @@ mod tests {
         for text in ["http://desk:5800", "https://desk", "https://[::1]:8443"] {
             assert_eq!(text.parse::<Origin>().unwrap().to_string(), text);
         }
-        assert_eq!("http://desk:80".parse::<Origin>().unwrap().to_string(), "http://desk");
+        assert_eq!(
+            "http://desk:80".parse::<Origin>().unwrap().to_string(),
+            "http://desk"
+        );
         assert_eq!("desk".parse::<Origin>(), Err(OriginError::Scheme));
         assert_eq!("http://desk/path".parse::<Origin>(), Err(OriginError::Host));
         assert_eq!("http://desk:x".parse::<Origin>(), Err(OriginError::Port));

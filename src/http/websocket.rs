@@ -93,10 +93,15 @@ impl Upgrade {
         if request.method != Method::GET || request.version != Version::HTTP_11 || !upgrades {
             return Err(UpgradeError::Request);
         }
-        if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
+        if headers
+            .get(header::SEC_WEBSOCKET_VERSION)
+            .is_none_or(|version| version.as_bytes() != b"13")
+        {
             return Err(UpgradeError::Version);
         }
-        let key = headers.get(header::SEC_WEBSOCKET_KEY).map_or(&[][..], |key| key.as_bytes());
+        let key = headers
+            .get(header::SEC_WEBSOCKET_KEY)
+            .map_or(&[][..], |key| key.as_bytes());
         let base64 = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
         if key.len() != 24 || !key.ends_with(b"==") || !key[..22].iter().all(base64) {
             return Err(UpgradeError::Key);
@@ -110,8 +115,13 @@ impl Upgrade {
 
 /// Does a header that is a list of tokens contain `token`, in any case?
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|list| list.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+    let values = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|list| list.split(','))
+        .any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
 /// The bytes inside the binary messages of a websocket, both ways.
@@ -158,13 +168,20 @@ impl Farewell {
         while !reason.is_char_boundary(end) {
             end -= 1;
         }
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((code, reason[..end].to_owned()));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((code, reason[..end].to_owned()));
     }
 
     fn frame(&self) -> CloseFrame {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some((code, reason)) => CloseFrame { code: code.into(), reason: reason.into() },
-            None => CloseFrame { code: CloseCode::Normal, reason: String::new().into() },
+            Some((code, reason)) => CloseFrame {
+                code: code.into(),
+                reason: reason.into(),
+            },
+            None => CloseFrame {
+                code: CloseCode::Normal,
+                reason: String::new().into(),
+            },
         }
     }
 }
@@ -179,7 +196,8 @@ impl WsStream {
             .max_write_buffer_size(2 * limits::MESSAGE_OUT)
             .max_message_size(Some(limits::MESSAGE_IN))
             .max_frame_size(Some(limits::MESSAGE_IN));
-        let socket = WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Server, Some(config)).await;
+        let socket =
+            WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Server, Some(config)).await;
         Self {
             socket,
             incoming: Bytes::new(),
@@ -207,7 +225,10 @@ impl WsStream {
 
     /// Ends the stream because of what the peer sent: it is told why as far as the socket takes it at once.
     fn fail(&mut self, code: CloseCode, reason: &'static str) -> io::Error {
-        let frame = CloseFrame { code, reason: reason.into() };
+        let frame = CloseFrame {
+            code,
+            reason: reason.into(),
+        };
         // Without a waker: nobody waits for a peer that broke the rules.
         let _ = Pin::new(&mut self.socket).start_send(Message::Close(Some(frame)));
         self.state = State::Closed;
@@ -235,15 +256,24 @@ impl WsStream {
         }
         ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(broken)?;
         let message = Message::Binary(self.outgoing.split().freeze());
-        Poll::Ready(Pin::new(&mut self.socket).start_send(message).map_err(broken))
+        Poll::Ready(
+            Pin::new(&mut self.socket)
+                .start_send(message)
+                .map_err(broken),
+        )
     }
 
     /// Sends a ping when it is time.
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(heartbeat) = &mut self.heartbeat else { return Ok(()) };
+        let Some(heartbeat) = &mut self.heartbeat else {
+            return Ok(());
+        };
         while heartbeat.interval.poll_tick(cx).is_ready() {
             if heartbeat.unanswered >= limits::UNANSWERED_PINGS {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not answer pings"));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the peer does not answer pings",
+                ));
             }
             heartbeat.unanswered += 1;
             // Not `poll_ready`: the waker of the task that writes must stay. If the buffer is full the ping is left
@@ -259,7 +289,9 @@ impl WsStream {
             ready!(self.poll_message(cx))?;
             ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(broken)?;
             let frame = self.farewell.frame();
-            Pin::new(&mut self.socket).start_send(Message::Close(Some(frame))).map_err(broken)?;
+            Pin::new(&mut self.socket)
+                .start_send(Message::Close(Some(frame)))
+                .map_err(broken)?;
             if let State::Closing { said, .. } = &mut self.state {
                 *said = true;
             }
@@ -277,7 +309,10 @@ impl Heartbeat {
         }
         let mut interval = interval_at(Instant::now() + period, period);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Some(Self { interval, unanswered: 0 })
+        Some(Self {
+            interval,
+            unanswered: 0,
+        })
     }
 }
 
@@ -289,7 +324,11 @@ fn broken(error: WsError) -> io::Error {
 }
 
 impl AsyncRead for WsStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
             if !this.incoming.is_empty() {
@@ -309,12 +348,16 @@ impl AsyncRead for WsStream {
             match message {
                 Some(Ok(Message::Binary(bytes))) => this.incoming = bytes,
                 Some(Ok(Message::Text(_))) => {
-                    return Poll::Ready(Err(this.fail(CloseCode::Unsupported, "only binary websocket messages are taken")));
+                    return Poll::Ready(Err(this.fail(
+                        CloseCode::Unsupported,
+                        "only binary websocket messages are taken",
+                    )));
                 }
                 // The socket answers pings and close frames itself, while it is read on.
                 Some(Ok(_)) => {}
                 // A peer that goes without a word is an end like any other.
-                Some(Err(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake))) | None => {
+                Some(Err(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake)))
+                | None => {
                     this.state = State::Closed;
                 }
                 Some(Err(error)) => return Poll::Ready(Err(this.failure(error))),
@@ -324,7 +367,11 @@ impl AsyncRead for WsStream {
 }
 
 impl AsyncWrite for WsStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if !matches!(self.state, State::Open) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
@@ -350,10 +397,15 @@ impl AsyncWrite for WsStream {
             return Poll::Ready(Ok(()));
         }
         if matches!(this.state, State::Open) {
-            this.state = State::Closing { deadline: Box::pin(sleep(limits::CLOSE_TIME)), said: false };
+            this.state = State::Closing {
+                deadline: Box::pin(sleep(limits::CLOSE_TIME)),
+                said: false,
+            };
         }
         let mut result = this.poll_goodbye(cx);
-        let State::Closing { deadline, .. } = &mut this.state else { return result };
+        let State::Closing { deadline, .. } = &mut this.state else {
+            return result;
+        };
         if result.is_pending() {
             // A peer that takes or answers nothing gets no more time than that.
             ready!(deadline.as_mut().poll(cx));
@@ -394,13 +446,32 @@ mod tests {
         let key = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
         let version = ("Sec-WebSocket-Version", "13");
         let connection = ("Connection", "upgrade");
-        assert!(parse(&[key, version, connection, ("Sec-WebSocket-Protocol", "base64, binary")]).unwrap().binary);
+        assert!(
+            parse(&[
+                key,
+                version,
+                connection,
+                ("Sec-WebSocket-Protocol", "base64, binary")
+            ])
+            .unwrap()
+            .binary
+        );
         assert_eq!(parse(&[key, version]), Err(UpgradeError::Request));
         assert_eq!(parse(&[key, connection]), Err(UpgradeError::Version));
-        assert_eq!(parse(&[key, connection, ("Sec-WebSocket-Version", "8")]), Err(UpgradeError::Version));
+        assert_eq!(
+            parse(&[key, connection, ("Sec-WebSocket-Version", "8")]),
+            Err(UpgradeError::Version)
+        );
         assert_eq!(parse(&[version, connection]), Err(UpgradeError::Key));
-        for key in ["short", "dGhlIHNhbXBsZSBub25jZQ=A", "dGhlIHNhbXBsZSBub25j ==AAA"] {
-            assert_eq!(parse(&[version, connection, ("Sec-WebSocket-Key", key)]), Err(UpgradeError::Key));
+        for key in [
+            "short",
+            "dGhlIHNhbXBsZSBub25jZQ=A",
+            "dGhlIHNhbXBsZSBub25j ==AAA",
+        ] {
+            assert_eq!(
+                parse(&[version, connection, ("Sec-WebSocket-Key", key)]),
+                Err(UpgradeError::Key)
+            );
         }
     }
 

@@ -275,8 +275,7 @@ mod tests {
                         let before = picture.clone();
                         for y in 0..m.to.h {
                             for x in 0..m.to.w {
-                                let pixel =
-                                    before.row(m.from.y + y)[usize::from(m.from.x + x)];
+                                let pixel = before.row(m.from.y + y)[usize::from(m.from.x + x)];
                                 picture.row_mut(m.to.y + y)[usize::from(m.to.x + x)] = pixel;
                             }
                         }

@@ -24,7 +24,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "roles",
         &[
-            "config", "desktop", "encode", "http", "pixel", "rfb", "screen", "server", "supervisor", "sys", "telemetry",
+            "config",
+            "desktop",
+            "encode",
+            "http",
+            "pixel",
+            "rfb",
+            "screen",
+            "server",
+            "supervisor",
+            "sys",
+            "telemetry",
             "xserver",
         ],
     ),
@@ -32,7 +42,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms and files that take `now` as an argument and bytes as slices.
-const PURE: &[&str] = &["pixel/", "screen/", "encode/", "rfb/", "supervisor/service.rs", "supervisor/plan.rs"];
+const PURE: &[&str] = &[
+    "pixel/",
+    "screen/",
+    "encode/",
+    "rfb/",
+    "supervisor/service.rs",
+    "supervisor/plan.rs",
+];
 
 /// What a pure room has no business with.
 const IMPURE: &[&str] = &[
@@ -58,10 +75,16 @@ const MAX_LINES: usize = 600;
 fn imports_run_downwards() {
     let mut wrong = Vec::new();
     for file in sources() {
-        let allowed = MAY_USE.iter().find(|(room, _)| *room == file.room).map(|(_, rooms)| *rooms);
+        let allowed = MAY_USE
+            .iter()
+            .find(|(room, _)| *room == file.room)
+            .map(|(_, rooms)| *rooms);
         for used in rooms_named(&file.code, file.depth) {
             match allowed {
-                None if file.room != "lib" => wrong.push(format!("{}: the room {} is not on the map", file.name, file.room)),
+                None if file.room != "lib" => wrong.push(format!(
+                    "{}: the room {} is not on the map",
+                    file.name, file.room
+                )),
                 Some(rooms) if used != file.room && !rooms.contains(&used.as_str()) => {
                     wrong.push(format!("{}: {} may not use {used}", file.name, file.room));
                 }
@@ -86,7 +109,9 @@ fn pure_rooms_are_pure() {
 
 #[test]
 fn unsafe_lives_in_sys() {
-    let outside = sources().into_iter().filter(|file| file.room != "sys" && names(&file.whole, "unsafe"));
+    let outside = sources()
+        .into_iter()
+        .filter(|file| file.room != "sys" && names(&file.whole, "unsafe"));
     let wrong: Vec<_> = outside.map(|file| file.name).collect();
     assert!(wrong.is_empty(), "unsafe in {wrong:?}");
 }
@@ -95,7 +120,10 @@ fn unsafe_lives_in_sys() {
 fn files_are_short() {
     let mut wrong = Vec::new();
     for path in files(Path::new(env!("CARGO_MANIFEST_DIR"))) {
-        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        let extension = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default();
         if !["rs", "js", "mjs", "css", "html", "sh", "py"].contains(&extension) {
             continue;
         }
@@ -137,7 +165,11 @@ fn sources() -> Vec<Source> {
             name: parts.join("/"),
             room: if parts.len() == 1 { stem } else { parts[0] }.to_owned(),
             depth: parts.len() - usize::from(matches!(stem, "mod" | "lib" | "main")),
-            code: if is_test { String::new() } else { without_tests(&whole) },
+            code: if is_test {
+                String::new()
+            } else {
+                without_tests(&whole)
+            },
             whole,
         });
     }
@@ -148,13 +180,20 @@ fn sources() -> Vec<Source> {
 /// All files below a directory, in a stable order, leaving out what others wrote or a build left.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut entries: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap()).collect();
+    let mut entries: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .collect();
     entries.sort_by_key(fs::DirEntry::path);
     for entry in entries {
         let name = entry.file_name();
         if entry.file_type().unwrap().is_file() {
             found.push(entry.path());
-        } else if entry.file_type().unwrap().is_dir() && !["target", "node_modules", "vendor", ".git"].iter().any(|n| name == *n) {
+        } else if entry.file_type().unwrap().is_dir()
+            && !["target", "node_modules", "vendor", ".git"]
+                .iter()
+                .any(|n| name == *n)
+        {
             found.extend(files(&entry.path()));
         }
     }
@@ -181,7 +220,12 @@ fn rooms_named(code: &str, depth: usize) -> BTreeSet<String> {
                 Some(group) => heads_of_group(group),
                 None => vec![word(rest)],
             };
-            rooms.extend(heads.into_iter().filter(|head| MAY_USE.iter().any(|(room, _)| room == head)).map(str::to_owned));
+            rooms.extend(
+                heads
+                    .into_iter()
+                    .filter(|head| MAY_USE.iter().any(|(room, _)| room == head))
+                    .map(str::to_owned),
+            );
         }
     }
     rooms
@@ -205,7 +249,9 @@ fn heads_of_group(group: &str) -> Vec<&str> {
 
 /// The identifier a text begins with.
 fn word(text: &str) -> &str {
-    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .unwrap_or(text.len());
     &text[..end]
 }
 
@@ -213,7 +259,9 @@ fn word(text: &str) -> &str {
 fn names(code: &str, path: &str) -> bool {
     let dense = squeeze(code);
     let inside = |c: char| c.is_alphanumeric() || c == '_';
-    dense.match_indices(path).any(|(at, _)| !dense[..at].ends_with(inside) && !dense[at + path.len()..].starts_with(inside))
+    dense.match_indices(path).any(|(at, _)| {
+        !dense[..at].ends_with(inside) && !dense[at + path.len()..].starts_with(inside)
+    })
 }
 
 /// White space only where it parts two words.
@@ -335,7 +383,10 @@ fn character(text: &str) -> Option<usize> {
         chars.next()?;
         return chars.find(|(_, c)| *c == '\'').map(|(at, _)| at + 2);
     }
-    chars.next().filter(|(_, c)| *c == '\'').map(|(at, _)| at + 2)
+    chars
+        .next()
+        .filter(|(_, c)| *c == '\'')
+        .map(|(at, _)| at + 2)
 }
 
 #[test]

@@ -2,6 +2,11 @@
 //!
 //! One binary, so that the library is linked once; each module is an area.
 
+mod desktop;
+mod encode;
+mod http;
 mod input;
 mod layering;
+mod readme;
+mod rfb_client;
 mod support;

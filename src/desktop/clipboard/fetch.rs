@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 use x11rb::errors::ReplyError;
-use x11rb::protocol::xproto::{Atom, AtomEnum, ConnectionExt as _, GetPropertyReply, SelectionNotifyEvent, Timestamp, Window};
+use x11rb::protocol::xproto::{
+    Atom, AtomEnum, ConnectionExt as _, GetPropertyReply, SelectionNotifyEvent, Timestamp, Window,
+};
 
 use super::{Atoms, LARGEST};
 use crate::desktop::connect::Link;
@@ -52,9 +54,23 @@ fn targets(atoms: &Atoms) -> [Atom; 3] {
 
 impl Fetch {
     pub(super) fn start(
-        conn: &Link, atoms: &Atoms, window: Window, selection: Atom, property: Atom, time: Timestamp, now: Instant,
+        conn: &Link,
+        atoms: &Atoms,
+        window: Window,
+        selection: Atom,
+        property: Atom,
+        time: Timestamp,
+        now: Instant,
     ) -> Result<Fetch, ReplyError> {
-        let fetch = Fetch { selection, property, time, target: 0, pieces: None, deadline: now + PATIENCE, last: now + WHOLE };
+        let fetch = Fetch {
+            selection,
+            property,
+            time,
+            target: 0,
+            pieces: None,
+            deadline: now + PATIENCE,
+            last: now + WHOLE,
+        };
         conn.delete_property(window, property)?;
         fetch.ask(conn, atoms, window)?;
         Ok(fetch)
@@ -69,9 +85,19 @@ impl Fetch {
     }
 
     /// The owner's answer, if it is to this request.
-    pub(super) fn answer(mut self, conn: &Link, atoms: &Atoms, window: Window, event: &SelectionNotifyEvent, now: Instant) -> Result<Step, ReplyError> {
+    pub(super) fn answer(
+        mut self,
+        conn: &Link,
+        atoms: &Atoms,
+        window: Window,
+        event: &SelectionNotifyEvent,
+        now: Instant,
+    ) -> Result<Step, ReplyError> {
         let asked = targets(atoms).get(self.target).copied();
-        let ours = event.selection == self.selection && event.time == self.time && Some(event.target) == asked && self.pieces.is_none();
+        let ours = event.selection == self.selection
+            && event.time == self.time
+            && Some(event.target) == asked
+            && self.pieces.is_none();
         if !ours {
             return Ok(Step::Going(self));
         }
@@ -87,7 +113,11 @@ impl Fetch {
         let value = self.take(conn, window)?;
         if value.type_ == atoms.INCR {
             // The property is gone now: this asks for the first piece.
-            self.pieces = Some(Pieces { kind: x11rb::NONE, data: Vec::new(), too_long: false });
+            self.pieces = Some(Pieces {
+                kind: x11rb::NONE,
+                data: Vec::new(),
+                too_long: false,
+            });
             self.deadline = now + PATIENCE;
             return Ok(Step::Going(self));
         }
@@ -100,12 +130,20 @@ impl Fetch {
     }
 
     /// The property got a new value: a piece, if the text comes in pieces.
-    pub(super) fn piece(mut self, conn: &Link, atoms: &Atoms, window: Window, now: Instant) -> Result<Step, ReplyError> {
+    pub(super) fn piece(
+        mut self,
+        conn: &Link,
+        atoms: &Atoms,
+        window: Window,
+        now: Instant,
+    ) -> Result<Step, ReplyError> {
         if self.pieces.is_none() {
             return Ok(Step::Going(self));
         }
         let value = self.take(conn, window)?;
-        let Some(pieces) = &mut self.pieces else { return Ok(Step::Going(self)) };
+        let Some(pieces) = &mut self.pieces else {
+            return Ok(Step::Going(self));
+        };
         if value.type_ == x11rb::NONE {
             return Ok(Step::Going(self));
         }
@@ -139,7 +177,8 @@ impl Fetch {
     /// Reads the property and deletes it, if it is short enough to be read whole.
     fn take(&self, conn: &Link, window: Window) -> Result<GetPropertyReply, ReplyError> {
         let length = u32::try_from(LARGEST / 4).unwrap_or(u32::MAX);
-        conn.get_property(true, window, self.property, AtomEnum::ANY, 0, length)?.reply()
+        conn.get_property(true, window, self.property, AtomEnum::ANY, 0, length)?
+            .reply()
     }
 }
 
@@ -155,5 +194,8 @@ fn text(atoms: &Atoms, kind: Atom, mut data: Vec<u8>) -> Option<String> {
     if kind != atoms.UTF8_STRING && kind != atoms.PLAIN {
         return None;
     }
-    Some(String::from_utf8(data).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Some(
+        String::from_utf8(data)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    )
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use x11rb::errors::ReplyError;
 use x11rb::protocol::xproto::{
-    Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, PropMode, PropertyNotifyEvent,
-    SELECTION_NOTIFY_EVENT, SelectionNotifyEvent, SelectionRequestEvent, Timestamp, Window,
+    Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, PropMode,
+    PropertyNotifyEvent, SELECTION_NOTIFY_EVENT, SelectionNotifyEvent, SelectionRequestEvent,
+    Timestamp, Window,
 };
 use x11rb::wrapper::ConnectionExt as _;
 
@@ -57,9 +58,19 @@ impl Offer {
     }
 
     /// Answers a request, with a refusal if need be: whoever asks waits for it.
-    pub(super) fn request(&mut self, conn: &Link, atoms: &Atoms, request: &SelectionRequestEvent, now: Instant) -> Result<(), ReplyError> {
+    pub(super) fn request(
+        &mut self,
+        conn: &Link,
+        atoms: &Atoms,
+        request: &SelectionRequestEvent,
+        now: Instant,
+    ) -> Result<(), ReplyError> {
         // Clients of the oldest convention leave the property to us.
-        let property = if request.property == x11rb::NONE { request.target } else { request.property };
+        let property = if request.property == x11rb::NONE {
+            request.target
+        } else {
+            request.property
+        };
         let done = if request.target == atoms.MULTIPLE {
             request.property != x11rb::NONE && self.multiple(conn, atoms, request, now)?
         } else {
@@ -79,12 +90,31 @@ impl Offer {
     }
 
     /// A program deleted a property: it wants the next piece, if there was one in it.
-    pub(super) fn piece_taken(&mut self, conn: &Link, event: &PropertyNotifyEvent, now: Instant) -> Result<(), ReplyError> {
-        let Some(index) = self.transfers.iter().position(|t| t.requestor == event.window && t.property == event.atom) else { return Ok(()) };
-        let Some(transfer) = self.transfers.get_mut(index) else { return Ok(()) };
+    pub(super) fn piece_taken(
+        &mut self,
+        conn: &Link,
+        event: &PropertyNotifyEvent,
+        now: Instant,
+    ) -> Result<(), ReplyError> {
+        let Some(index) = self
+            .transfers
+            .iter()
+            .position(|t| t.requestor == event.window && t.property == event.atom)
+        else {
+            return Ok(());
+        };
+        let Some(transfer) = self.transfers.get_mut(index) else {
+            return Ok(());
+        };
         let rest = transfer.data.get(transfer.sent..).unwrap_or_default();
         let piece = rest.get(..PIECE.min(rest.len())).unwrap_or_default();
-        conn.change_property8(PropMode::REPLACE, transfer.requestor, transfer.property, transfer.kind, piece)?;
+        conn.change_property8(
+            PropMode::REPLACE,
+            transfer.requestor,
+            transfer.property,
+            transfer.kind,
+            piece,
+        )?;
         transfer.sent += piece.len();
         transfer.deadline = now + PATIENCE;
         // The empty piece is the end.
@@ -107,15 +137,38 @@ impl Offer {
 
     fn end(&mut self, conn: &Link, index: usize) -> Result<(), ReplyError> {
         let ended = self.transfers.remove(index);
-        if !self.transfers.iter().any(|t| t.requestor == ended.requestor) {
-            conn.change_window_attributes(ended.requestor, &ChangeWindowAttributesAux::new().event_mask(EventMask::NO_EVENT))?;
+        if !self
+            .transfers
+            .iter()
+            .any(|t| t.requestor == ended.requestor)
+        {
+            conn.change_window_attributes(
+                ended.requestor,
+                &ChangeWindowAttributesAux::new().event_mask(EventMask::NO_EVENT),
+            )?;
         }
         Ok(())
     }
 
-    fn multiple(&mut self, conn: &Link, atoms: &Atoms, request: &SelectionRequestEvent, now: Instant) -> Result<bool, ReplyError> {
+    fn multiple(
+        &mut self,
+        conn: &Link,
+        atoms: &Atoms,
+        request: &SelectionRequestEvent,
+        now: Instant,
+    ) -> Result<bool, ReplyError> {
         let length = u32::try_from(2 * MOST_PAIRS).unwrap_or(u32::MAX);
-        let reply = match conn.get_property(false, request.requestor, request.property, atoms.ATOM_PAIR, 0, length)?.reply() {
+        let reply = match conn
+            .get_property(
+                false,
+                request.requestor,
+                request.property,
+                atoms.ATOM_PAIR,
+                0,
+                length,
+            )?
+            .reply()
+        {
             Ok(reply) => reply,
             // The window is gone already.
             Err(ReplyError::X11Error(_)) => return Ok(false),
@@ -124,28 +177,66 @@ impl Offer {
         let mut pairs: Vec<Atom> = reply.value32().into_iter().flatten().collect();
         for pair in pairs.chunks_exact_mut(2) {
             if let [target, property] = pair
-                && (*target == atoms.MULTIPLE || *property == x11rb::NONE || !self.convert(conn, atoms, request, *target, *property, now)?)
+                && (*target == atoms.MULTIPLE
+                    || *property == x11rb::NONE
+                    || !self.convert(conn, atoms, request, *target, *property, now)?)
             {
                 *property = x11rb::NONE;
             }
         }
-        conn.change_property32(PropMode::REPLACE, request.requestor, request.property, atoms.ATOM_PAIR, &pairs)?;
+        conn.change_property32(
+            PropMode::REPLACE,
+            request.requestor,
+            request.property,
+            atoms.ATOM_PAIR,
+            &pairs,
+        )?;
         Ok(true)
     }
 
     fn convert(
-        &mut self, conn: &Link, atoms: &Atoms, request: &SelectionRequestEvent, target: Atom, property: Atom, now: Instant,
+        &mut self,
+        conn: &Link,
+        atoms: &Atoms,
+        request: &SelectionRequestEvent,
+        target: Atom,
+        property: Atom,
+        now: Instant,
     ) -> Result<bool, ReplyError> {
-        let Some(text) = &self.text else { return Ok(false) };
+        let Some(text) = &self.text else {
+            return Ok(false);
+        };
         let requestor = request.requestor;
         if target == atoms.TARGETS {
-            let targets = [atoms.TARGETS, atoms.MULTIPLE, atoms.TIMESTAMP, atoms.UTF8_STRING, atoms.PLAIN, atoms.TEXT, atoms.STRING];
-            conn.change_property32(PropMode::REPLACE, requestor, property, AtomEnum::ATOM, &targets)?;
+            let targets = [
+                atoms.TARGETS,
+                atoms.MULTIPLE,
+                atoms.TIMESTAMP,
+                atoms.UTF8_STRING,
+                atoms.PLAIN,
+                atoms.TEXT,
+                atoms.STRING,
+            ];
+            conn.change_property32(
+                PropMode::REPLACE,
+                requestor,
+                property,
+                AtomEnum::ATOM,
+                &targets,
+            )?;
             return Ok(true);
         }
         if target == atoms.TIMESTAMP {
-            let Some((_, time)) = self.owned.iter().find(|(s, _)| *s == request.selection) else { return Ok(false) };
-            conn.change_property32(PropMode::REPLACE, requestor, property, AtomEnum::INTEGER, &[*time])?;
+            let Some((_, time)) = self.owned.iter().find(|(s, _)| *s == request.selection) else {
+                return Ok(false);
+            };
+            conn.change_property32(
+                PropMode::REPLACE,
+                requestor,
+                property,
+                AtomEnum::INTEGER,
+                &[*time],
+            )?;
             return Ok(true);
         }
         let (kind, data): (Atom, Arc<[u8]>) = if target == atoms.STRING {
@@ -165,18 +256,37 @@ impl Offer {
             return Ok(false);
         }
         // Select first: the deletion of the announcement asks for the first piece.
-        conn.change_window_attributes(requestor, &ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE))?;
+        conn.change_window_attributes(
+            requestor,
+            &ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE),
+        )?;
         let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        conn.change_property32(PropMode::REPLACE, requestor, property, atoms.INCR, &[length])?;
-        self.transfers.retain(|t| t.requestor != requestor || t.property != property);
-        self.transfers.push(Transfer { requestor, property, kind, data, sent: 0, deadline: now + PATIENCE });
+        conn.change_property32(
+            PropMode::REPLACE,
+            requestor,
+            property,
+            atoms.INCR,
+            &[length],
+        )?;
+        self.transfers
+            .retain(|t| t.requestor != requestor || t.property != property);
+        self.transfers.push(Transfer {
+            requestor,
+            property,
+            kind,
+            data,
+            sent: 0,
+            deadline: now + PATIENCE,
+        });
         Ok(true)
     }
 }
 
 /// STRING is Latin-1: what does not fit becomes a question mark.
 fn latin1(text: &str) -> Vec<u8> {
-    text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect()
+    text.chars()
+        .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
+        .collect()
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@ pub(crate) struct Queue {
 impl Queue {
     /// Adds an event.
     pub(crate) fn input(&mut self, input: Input) {
-        if let (Some(Item::Input(last)), InputEvent::Pointer { buttons, .. }) = (self.items.back_mut(), input.event)
+        if let (Some(Item::Input(last)), InputEvent::Pointer { buttons, .. }) =
+            (self.items.back_mut(), input.event)
             && last.client == input.client
             && matches!(last.event, InputEvent::Pointer { buttons: before, .. } if before == buttons)
         {
@@ -48,12 +49,19 @@ impl Queue {
         self.dropped += 1;
         match input.event {
             InputEvent::Key { .. } | InputEvent::ReleaseAll => {
-                let release = Item::Input(Input { client: input.client, event: InputEvent::ReleaseAll });
-                self.replace_beyond_capacity(release, |event| matches!(event, InputEvent::ReleaseAll));
+                let release = Item::Input(Input {
+                    client: input.client,
+                    event: InputEvent::ReleaseAll,
+                });
+                self.replace_beyond_capacity(release, |event| {
+                    matches!(event, InputEvent::ReleaseAll)
+                });
             }
             // The last state of the pointer counts.
             InputEvent::Pointer { .. } => {
-                self.replace_beyond_capacity(Item::Input(input), |event| matches!(event, InputEvent::Pointer { .. }));
+                self.replace_beyond_capacity(Item::Input(input), |event| {
+                    matches!(event, InputEvent::Pointer { .. })
+                });
             }
             InputEvent::Gone => {}
         }
@@ -62,7 +70,11 @@ impl Queue {
     /// Adds a clipboard text; of several waiting ones only the last counts.
     pub(crate) fn text(&mut self, text: Arc<str>) {
         if self.texts >= TEXTS
-            && let Some(waiting) = self.items.iter_mut().rev().find(|item| matches!(item, Item::Text(_)))
+            && let Some(waiting) = self
+                .items
+                .iter_mut()
+                .rev()
+                .find(|item| matches!(item, Item::Text(_)))
         {
             *waiting = Item::Text(text);
             return;
@@ -82,7 +94,11 @@ impl Queue {
 
     /// Forgets all keys and pointers, keeps the last text: there is no X server for them.
     pub(crate) fn clear_input(&mut self) {
-        let last = self.items.drain(..).rev().find(|item| matches!(item, Item::Text(_)));
+        let last = self
+            .items
+            .drain(..)
+            .rev()
+            .find(|item| matches!(item, Item::Text(_)));
         self.texts = usize::from(last.is_some());
         self.items.extend(last);
     }
@@ -96,7 +112,9 @@ impl Queue {
     fn replace_beyond_capacity(&mut self, item: Item, same: impl Fn(&InputEvent) -> bool) {
         let Item::Input(input) = &item else { return };
         let beyond = self.items.range(CAPACITY..);
-        let found = beyond.clone().any(|other| matches!(other, Item::Input(o) if o.client == input.client && same(&o.event)));
+        let found = beyond.clone().any(
+            |other| matches!(other, Item::Input(o) if o.client == input.client && same(&o.event)),
+        );
         if found {
             for other in self.items.range_mut(CAPACITY..) {
                 if matches!(other, Item::Input(o) if o.client == input.client && same(&o.event)) {
@@ -115,11 +133,21 @@ mod tests {
     use super::*;
 
     fn motion(client: u64, x: u16, buttons: u16) -> Input {
-        Input { client, event: InputEvent::Pointer { x, y: 0, buttons } }
+        Input {
+            client,
+            event: InputEvent::Pointer { x, y: 0, buttons },
+        }
     }
 
     fn key(client: u64, keysym: u32, down: bool) -> Input {
-        Input { client, event: InputEvent::Key { keysym, scancode: None, down } }
+        Input {
+            client,
+            event: InputEvent::Key {
+                keysym,
+                scancode: None,
+                down,
+            },
+        }
     }
 
     fn drain(queue: &mut Queue) -> Vec<Item> {
@@ -129,7 +157,14 @@ mod tests {
     #[test]
     fn motion_coalesces_but_no_edge_does() {
         let mut queue = Queue::default();
-        let kept = [motion(1, 2, 0), motion(1, 3, 1), motion(1, 4, 0), motion(2, 5, 0), key(1, 9, true), motion(1, 7, 0)];
+        let kept = [
+            motion(1, 2, 0),
+            motion(1, 3, 1),
+            motion(1, 4, 0),
+            motion(2, 5, 0),
+            key(1, 9, true),
+            motion(1, 7, 0),
+        ];
         queue.input(motion(1, 1, 0));
         kept.into_iter().for_each(|input| queue.input(input));
         queue.input(motion(1, 8, 0));
@@ -145,11 +180,24 @@ mod tests {
             queue.input(key(1, n, n % 2 == 0));
             queue.input(motion(2, (n % 999) as u16, (n % 2) as u16));
         }
-        queue.input(Input { client: 3, event: InputEvent::Gone });
+        queue.input(Input {
+            client: 3,
+            event: InputEvent::Gone,
+        });
         let dropped = queue.take_dropped();
         let items = drain(&mut queue);
         assert_eq!(items.len(), CAPACITY + 3);
-        assert_eq!(items[CAPACITY..].iter().filter(|i| **i == Item::Input(Input { client: 1, event: InputEvent::ReleaseAll })).count(), 1);
+        assert_eq!(
+            items[CAPACITY..]
+                .iter()
+                .filter(|i| **i
+                    == Item::Input(Input {
+                        client: 1,
+                        event: InputEvent::ReleaseAll
+                    }))
+                .count(),
+            1
+        );
         assert_eq!(dropped, 200_000 - CAPACITY as u64);
     }
 
@@ -159,7 +207,10 @@ mod tests {
         for text in ["a", "b", "c"] {
             queue.text(text.into());
         }
-        assert_eq!(drain(&mut queue), [Item::Text("a".into()), Item::Text("c".into())]);
+        assert_eq!(
+            drain(&mut queue),
+            [Item::Text("a".into()), Item::Text("c".into())]
+        );
         queue.text("d".into());
         queue.input(key(1, 9, true));
         queue.clear_input();

@@ -42,12 +42,19 @@ pub(crate) struct Held {
 impl Held {
     /// The keycode that this client's press of this key became, if it holds it.
     pub(crate) fn keycode(&self, client: u64, name: &Name) -> Option<u8> {
-        self.clients.get(&client)?.iter().find(|press| press.name.same_key(name)).map(|press| press.keycode)
+        self.clients
+            .get(&client)?
+            .iter()
+            .find(|press| press.name.same_key(name))
+            .map(|press| press.keycode)
     }
 
     /// Whether anybody holds this keycode.
     pub(crate) fn holds(&self, keycode: u8) -> bool {
-        self.clients.values().flatten().any(|press| press.keycode == keycode)
+        self.clients
+            .values()
+            .flatten()
+            .any(|press| press.keycode == keycode)
     }
 
     /// Records a press. `false` if the client holds too many keys: then it must not be pressed.
@@ -64,13 +71,22 @@ impl Held {
     ///
     /// `carries` tells whether a keycode has a keysym on any level: what a client without scan codes means when the keysym
     /// of its release is not the one it pressed.
-    pub(crate) fn release(&mut self, client: u64, name: &Name, carries: impl Fn(u8, u32) -> bool) -> Option<(u8, bool)> {
+    pub(crate) fn release(
+        &mut self,
+        client: u64,
+        name: &Name,
+        carries: impl Fn(u8, u32) -> bool,
+    ) -> Option<(u8, bool)> {
         let presses = self.clients.get_mut(&client)?;
-        let index = presses.iter().position(|press| press.name.same_key(name)).or_else(|| {
-            presses.iter().position(|press| {
-                (press.name.scancode.is_none() || name.scancode.is_none()) && carries(press.keycode, name.keysym)
-            })
-        })?;
+        let index = presses
+            .iter()
+            .position(|press| press.name.same_key(name))
+            .or_else(|| {
+                presses.iter().position(|press| {
+                    (press.name.scancode.is_none() || name.scancode.is_none())
+                        && carries(press.keycode, name.keysym)
+                })
+            })?;
         let press = presses.remove(index);
         if presses.is_empty() {
             self.clients.remove(&client);
@@ -81,7 +97,13 @@ impl Held {
     /// Forgets all presses of a client and returns the keycodes that nobody holds any more, the latest press first.
     pub(crate) fn release_all(&mut self, client: u64) -> Vec<u8> {
         let mut free = Vec::new();
-        for press in self.clients.remove(&client).unwrap_or_default().iter().rev() {
+        for press in self
+            .clients
+            .remove(&client)
+            .unwrap_or_default()
+            .iter()
+            .rev()
+        {
             if !self.holds(press.keycode) && !free.contains(&press.keycode) {
                 free.push(press.keycode);
             }
@@ -102,7 +124,10 @@ mod tests {
     use super::*;
 
     fn by_keysym(c: char) -> Name {
-        Name { keysym: c.into(), scancode: None }
+        Name {
+            keysym: c.into(),
+            scancode: None,
+        }
     }
 
     fn never(_: u8, _: u32) -> bool {
@@ -112,19 +137,63 @@ mod tests {
     #[test]
     fn the_release_finds_the_press_though_the_keysym_changed() {
         let mut held = Held::default();
-        held.press(1, Name { keysym: 'A'.into(), scancode: Some(0x1e) }, 38);
-        assert_eq!(held.release(1, &Name { keysym: 'a'.into(), scancode: Some(0x1e) }, never), Some((38, true)));
+        held.press(
+            1,
+            Name {
+                keysym: 'A'.into(),
+                scancode: Some(0x1e),
+            },
+            38,
+        );
+        assert_eq!(
+            held.release(
+                1,
+                &Name {
+                    keysym: 'a'.into(),
+                    scancode: Some(0x1e)
+                },
+                never
+            ),
+            Some((38, true))
+        );
         held.press(1, by_keysym('A'), 38);
-        assert_eq!(held.release(1, &by_keysym('a'), |code, _| code == 38), Some((38, true)));
+        assert_eq!(
+            held.release(1, &by_keysym('a'), |code, _| code == 38),
+            Some((38, true))
+        );
         assert_eq!(held.release(1, &by_keysym('a'), |_, _| true), None);
     }
 
     #[test]
     fn two_keys_with_one_keysym_are_told_apart_by_scan_code() {
         let mut held = Held::default();
-        held.press(1, Name { keysym: 0xffe1, scancode: Some(0x2a) }, 50);
-        held.press(1, Name { keysym: 0xffe1, scancode: Some(0x36) }, 62);
-        assert_eq!(held.release(1, &Name { keysym: 0xffe1, scancode: Some(0x36) }, |_, _| true), Some((62, true)));
+        held.press(
+            1,
+            Name {
+                keysym: 0xffe1,
+                scancode: Some(0x2a),
+            },
+            50,
+        );
+        held.press(
+            1,
+            Name {
+                keysym: 0xffe1,
+                scancode: Some(0x36),
+            },
+            62,
+        );
+        assert_eq!(
+            held.release(
+                1,
+                &Name {
+                    keysym: 0xffe1,
+                    scancode: Some(0x36)
+                },
+                |_, _| true
+            ),
+            Some((62, true))
+        );
         assert!(held.holds(50));
     }
 
@@ -141,7 +210,18 @@ mod tests {
     #[test]
     fn a_client_cannot_hold_without_end() {
         let mut held = Held::default();
-        let accepted = (0..10_000u32).filter(|&n| held.press(1, Name { keysym: n, scancode: None }, 9)).count();
+        let accepted = (0..10_000u32)
+            .filter(|&n| {
+                held.press(
+                    1,
+                    Name {
+                        keysym: n,
+                        scancode: None,
+                    },
+                    9,
+                )
+            })
+            .count();
         assert_eq!(accepted, MOST);
     }
 

@@ -16,7 +16,9 @@ pub(crate) fn canonical(keysym: u32) -> u32 {
 
 /// The number that most applications know: Latin-1 as itself, all others as the client says.
 pub(crate) fn plainest(keysym: u32) -> u32 {
-    Some(canonical(keysym)).filter(|&code| code < 0x100).unwrap_or(keysym)
+    Some(canonical(keysym))
+        .filter(|&code| code < 0x100)
+        .unwrap_or(keysym)
 }
 
 /// The character that a key types; `None` for functions, the keypad and dead keys.
@@ -29,7 +31,11 @@ pub(crate) fn character(keysym: u32) -> Option<char> {
 
 fn of_character(c: char) -> u32 {
     let code = u32::from(c);
-    if code < 0x100 { code } else { 0x0100_0000 | code }
+    if code < 0x100 {
+        code
+    } else {
+        0x0100_0000 | code
+    }
 }
 
 /// The canonical keysym of the capital letter; the same keysym if there is none (also for `ß`, whose capital is two).
@@ -70,7 +76,10 @@ pub(crate) fn is_exact(keysym: u32) -> bool {
     character(keysym).is_some()
         || (key::dead_grave..=0xfea0).contains(&keysym)
         || (key::KP_Home..=key::KP_Delete).contains(&keysym)
-        || matches!(keysym, key::KP_Separator | key::KP_Decimal | key::KP_0..=key::KP_9)
+        || matches!(
+            keysym,
+            key::KP_Separator | key::KP_Decimal | key::KP_0..=key::KP_9
+        )
 }
 
 /// Keys that change what other keys mean, and never repeat.
@@ -125,16 +134,44 @@ mod tests {
 
     #[test]
     fn kinds() {
-        for exact in [u32::from('a'), 0x0101_f642, key::dead_acute, key::KP_7, key::KP_Home, key::EuroSign] {
+        for exact in [
+            u32::from('a'),
+            0x0101_f642,
+            key::dead_acute,
+            key::KP_7,
+            key::KP_Home,
+            key::EuroSign,
+        ] {
             assert!(is_exact(exact), "{exact:#x}");
         }
-        for other in [key::Tab, key::Return, key::F1, key::KP_Enter, key::Left, key::Print, key::Shift_L] {
+        for other in [
+            key::Tab,
+            key::Return,
+            key::F1,
+            key::KP_Enter,
+            key::Left,
+            key::Print,
+            key::Shift_L,
+        ] {
             assert!(!is_exact(other), "{other:#x}");
         }
-        for modifier in [key::Shift_L, key::Caps_Lock, key::ISO_Level3_Shift, key::Mode_switch, key::Num_Lock, key::Scroll_Lock, key::Super_R] {
+        for modifier in [
+            key::Shift_L,
+            key::Caps_Lock,
+            key::ISO_Level3_Shift,
+            key::Mode_switch,
+            key::Num_Lock,
+            key::Scroll_Lock,
+            key::Super_R,
+        ] {
             assert!(is_modifier(modifier), "{modifier:#x}");
         }
         assert!(!is_modifier(key::ISO_Left_Tab) && !is_modifier(key::Tab));
-        assert!(!is_mappable(0) && !is_mappable(key::VoidSymbol) && !is_mappable(key::Shift_L) && !is_mappable(u32::MAX));
+        assert!(
+            !is_mappable(0)
+                && !is_mappable(key::VoidSymbol)
+                && !is_mappable(key::Shift_L)
+                && !is_mappable(u32::MAX)
+        );
     }
 }

@@ -7,13 +7,19 @@
 /// The X keycode of a key with scan code `xt`, or `None` if there is no such key.
 pub(crate) fn keycode(xt: u32) -> Option<u8> {
     let xt = usize::try_from(xt).ok()?;
-    let linux = if xt < 0x80 { PLAIN.get(xt)? } else { PREFIXED.get(xt - 0x80)? };
+    let linux = if xt < 0x80 {
+        PLAIN.get(xt)?
+    } else {
+        PREFIXED.get(xt - 0x80)?
+    };
     if *linux == 0 { None } else { Some(linux + 8) }
 }
 
 /// Whether some scan code leads to this keycode; others are free for symbols that no keyboard has.
 pub(crate) fn is_physical(keycode: u8) -> bool {
-    keycode.checked_sub(8).is_some_and(|linux| linux != 0 && PLAIN.iter().chain(PREFIXED.iter()).any(|&k| k == linux))
+    keycode
+        .checked_sub(8)
+        .is_some_and(|linux| linux != 0 && PLAIN.iter().chain(PREFIXED.iter()).any(|&k| k == linux))
 }
 
 /// `KEY_*` by make code. The first 0x54 codes are what the kernel's numbers were made from, hence the same.

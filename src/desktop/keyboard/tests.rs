@@ -20,22 +20,43 @@ struct Model {
 
 impl Model {
     fn new(map: Keymap) -> Model {
-        Model { map, down: [0; 32], locked: 0, group: 0, read: Vec::new() }
+        Model {
+            map,
+            down: [0; 32],
+            locked: 0,
+            group: 0,
+            read: Vec::new(),
+        }
     }
 
     fn state(&self) -> State {
-        let mut state = State { locked: self.locked, group: self.group, locked_group: self.group, down: self.down, ..State::default() };
-        state.base = self.held().into_iter().fold(0, |mods, code| mods | samples::held_modifiers(&self.map, code));
+        let mut state = State {
+            locked: self.locked,
+            group: self.group,
+            locked_group: self.group,
+            down: self.down,
+            ..State::default()
+        };
+        state.base = self.held().into_iter().fold(0, |mods, code| {
+            mods | samples::held_modifiers(&self.map, code)
+        });
         state
     }
 
     fn held(&self) -> Vec<u8> {
-        (0..=255).filter(|code| self.down[usize::from(code / 8)] >> (code % 8) & 1 == 1).collect()
+        (0..=255)
+            .filter(|code| self.down[usize::from(code / 8)] >> (code % 8) & 1 == 1)
+            .collect()
     }
 
     /// The last symbol read that is no modifier.
     fn last(&self) -> Option<u32> {
-        self.read.iter().rev().copied().find(|&k| !keysym::is_modifier(k)).map(canonical)
+        self.read
+            .iter()
+            .rev()
+            .copied()
+            .find(|&k| !keysym::is_modifier(k))
+            .map(canonical)
     }
 }
 
@@ -94,17 +115,53 @@ fn name(keysym: u32, scancode: Option<u32>) -> Name {
 }
 
 fn maps() -> [Keymap; 5] {
-    [samples::us(), samples::de(), samples::fr(), samples::us_ru(), samples::ru()]
+    [
+        samples::us(),
+        samples::de(),
+        samples::fr(),
+        samples::us_ru(),
+        samples::ru(),
+    ]
 }
 
 /// Symbols that must arrive exactly: in the layouts, on several levels, and nowhere.
 const EXACT: &[u32] = &[
-    0x61, 0x41, 0x71, 0x7a, 0x31, 0x21, 0x40, 0x7b, 0x7c, 0x7e, 0x20, 0xe9, 0xc9, 0xdf, 0xfc, 0xf1, 0x20ac, 0x6c6, 0x6e6, 0x0100_0444, 0x0100_2603,
-    0x0100_4f60, 0x0101_f642, 0xfe51, key::KP_7, key::KP_Home, key::KP_Decimal, key::KP_Delete,
+    0x61,
+    0x41,
+    0x71,
+    0x7a,
+    0x31,
+    0x21,
+    0x40,
+    0x7b,
+    0x7c,
+    0x7e,
+    0x20,
+    0xe9,
+    0xc9,
+    0xdf,
+    0xfc,
+    0xf1,
+    0x20ac,
+    0x6c6,
+    0x6e6,
+    0x0100_0444,
+    0x0100_2603,
+    0x0100_4f60,
+    0x0101_f642,
+    0xfe51,
+    key::KP_7,
+    key::KP_Home,
+    key::KP_Decimal,
+    key::KP_Delete,
 ];
 
 /// (keysym, scan code) of modifiers that change levels.
-const LEVELS: &[(u32, u32)] = &[(key::Shift_L, 0x2a), (key::Shift_R, 0x36), (key::ISO_Level3_Shift, 0xb8)];
+const LEVELS: &[(u32, u32)] = &[
+    (key::Shift_L, 0x2a),
+    (key::Shift_R, 0x36),
+    (key::ISO_Level3_Shift, 0xb8),
+];
 
 proptest! {
     /// Whatever is held or locked, in whatever layout, by whomever: what a client types is what is read.
@@ -177,11 +234,19 @@ fn shift_in_force_from_us_goes_up_with_its_key() {
     let mut model = Model::new(samples::us());
     let mut keyboard = Keyboard::new(false);
     let now = Instant::now();
-    keyboard.down(&mut model, 1, name(key::Shift_L, Some(0x2a)), now).unwrap();
-    keyboard.down(&mut model, 1, name('A'.into(), Some(0x1e)), now).unwrap();
+    keyboard
+        .down(&mut model, 1, name(key::Shift_L, Some(0x2a)), now)
+        .unwrap();
+    keyboard
+        .down(&mut model, 1, name('A'.into(), Some(0x1e)), now)
+        .unwrap();
     // The client names the same keys differently when they go up.
-    keyboard.up(&mut model, 1, name(key::Shift_L, None), now).unwrap();
-    keyboard.up(&mut model, 1, name('a'.into(), None), now).unwrap();
+    keyboard
+        .up(&mut model, 1, name(key::Shift_L, None), now)
+        .unwrap();
+    keyboard
+        .up(&mut model, 1, name('a'.into(), None), now)
+        .unwrap();
     assert!(model.held().is_empty());
 }
 
@@ -190,10 +255,16 @@ fn a_name_that_changes_its_key_leaves_nothing_behind() {
     let mut model = Model::new(samples::us());
     let mut keyboard = Keyboard::new(false);
     let now = Instant::now();
-    keyboard.down(&mut model, 1, name(key::Shift_L, Some(0x2a)), now).unwrap();
-    keyboard.down(&mut model, 1, name('a'.into(), Some(0x2a)), now).unwrap();
+    keyboard
+        .down(&mut model, 1, name(key::Shift_L, Some(0x2a)), now)
+        .unwrap();
+    keyboard
+        .down(&mut model, 1, name('a'.into(), Some(0x2a)), now)
+        .unwrap();
     assert_eq!((model.held(), model.last()), (vec![38], Some('a'.into())));
-    keyboard.up(&mut model, 1, name('a'.into(), Some(0x2a)), now).unwrap();
+    keyboard
+        .up(&mut model, 1, name('a'.into(), Some(0x2a)), now)
+        .unwrap();
     assert!(model.held().is_empty());
 }
 
@@ -210,9 +281,16 @@ fn caps_lock_at_the_client_alone_makes_no_other_command() {
     let mut model = Model::new(samples::us());
     let mut keyboard = Keyboard::new(false);
     let now = Instant::now();
-    keyboard.down(&mut model, 1, name(key::Control_L, None), now).unwrap();
-    keyboard.down(&mut model, 1, name('C'.into(), None), now).unwrap();
-    assert_eq!((model.last(), model.state().mods()), (Some('c'.into()), CONTROL));
+    keyboard
+        .down(&mut model, 1, name(key::Control_L, None), now)
+        .unwrap();
+    keyboard
+        .down(&mut model, 1, name('C'.into(), None), now)
+        .unwrap();
+    assert_eq!(
+        (model.last(), model.state().mods()),
+        (Some('c'.into()), CONTROL)
+    );
 }
 
 #[test]
@@ -220,7 +298,9 @@ fn a_modifier_that_the_layout_lacks_is_its_neighbour() {
     let mut model = Model::new(samples::de());
     let mut keyboard = Keyboard::new(false);
     // A US client's right Alt is Alt, though the key at that place is AltGr here.
-    keyboard.down(&mut model, 1, name(key::Alt_R, Some(0xb8)), Instant::now()).unwrap();
+    keyboard
+        .down(&mut model, 1, name(key::Alt_R, Some(0xb8)), Instant::now())
+        .unwrap();
     assert_eq!(model.held(), [64]);
 }
 
@@ -229,7 +309,11 @@ fn the_place_counts_for_a_client_without_latin_letters() {
     let mut model = Model::new(samples::us());
     let mut keyboard = Keyboard::new(false);
     let now = Instant::now();
-    keyboard.down(&mut model, 1, name(key::Control_L, Some(0x1d)), now).unwrap();
-    keyboard.down(&mut model, 1, name(key::Cyrillic_es, Some(0x2e)), now).unwrap();
+    keyboard
+        .down(&mut model, 1, name(key::Control_L, Some(0x1d)), now)
+        .unwrap();
+    keyboard
+        .down(&mut model, 1, name(key::Cyrillic_es, Some(0x2e)), now)
+        .unwrap();
     assert_eq!(model.last(), Some('c'.into()));
 }

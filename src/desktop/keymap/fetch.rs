@@ -21,9 +21,31 @@ const USE_MODMAP: u8 = 1 << 2;
 /// Asks for the whole map: by XKB if `xkb`, else as the core protocol knows it.
 pub(crate) fn keymap(conn: &Link, xkb: bool) -> Result<Keymap, ReplyError> {
     if xkb {
-        let parts = xkb::MapPart::KEY_TYPES | xkb::MapPart::KEY_SYMS | xkb::MapPart::KEY_ACTIONS | xkb::MapPart::MODIFIER_MAP;
+        let parts = xkb::MapPart::KEY_TYPES
+            | xkb::MapPart::KEY_SYMS
+            | xkb::MapPart::KEY_ACTIONS
+            | xkb::MapPart::MODIFIER_MAP;
         let none = xkb::MapPart::from(0u16);
-        let cookie = conn.xkb_get_map(CORE_KEYBOARD, parts, none, 0, 0, 0, 0, 0, 0, 0, 0, xkb::VMod::from(0u16), 0, 0, 0, 0, 0, 0)?;
+        let cookie = conn.xkb_get_map(
+            CORE_KEYBOARD,
+            parts,
+            none,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            xkb::VMod::from(0u16),
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        )?;
         if let Some(map) = from_xkb(&cookie.reply()?) {
             return Ok(map);
         }
@@ -48,7 +70,12 @@ pub(crate) fn state(conn: &Link, root: u32, xkb: bool) -> Result<State, ReplyErr
     // The core protocol does not tell held from locked: only what cannot be held is taken as locked.
     let mods = bits(conn.query_pointer(root)?.reply()?.mask);
     let down = down.reply()?.keys;
-    Ok(State { base: mods & !LOCK, locked: mods & LOCK, down, ..State::default() })
+    Ok(State {
+        base: mods & !LOCK,
+        locked: mods & LOCK,
+        down,
+        ..State::default()
+    })
 }
 
 fn bits(mask: impl Into<u16>) -> u8 {
@@ -57,7 +84,13 @@ fn bits(mask: impl Into<u16>) -> u8 {
 }
 
 fn from_xkb(reply: &xkb::GetMapReply) -> Option<Keymap> {
-    let types: Vec<Arc<KeyType>> = reply.map.types_rtrn.as_ref()?.iter().map(|t| Arc::new(key_type(t))).collect();
+    let types: Vec<Arc<KeyType>> = reply
+        .map
+        .types_rtrn
+        .as_ref()?
+        .iter()
+        .map(|t| Arc::new(key_type(t)))
+        .collect();
     let mut keys = vec![Key::default(); 256];
     for (keycode, syms) in (usize::from(reply.first_key_sym)..).zip(reply.map.syms_rtrn.as_ref()?) {
         *keys.get_mut(keycode)? = key_of(syms, &types);
@@ -67,7 +100,9 @@ fn from_xkb(reply: &xkb::GetMapReply) -> Option<Keymap> {
     }
     if let Some(actions) = &reply.map.key_actions {
         let mut left = actions.acts_rtrn_acts.iter();
-        for (keycode, count) in (usize::from(reply.first_key_action)..).zip(&actions.acts_rtrn_count) {
+        for (keycode, count) in
+            (usize::from(reply.first_key_action)..).zip(&actions.acts_rtrn_count)
+        {
             let of_key: Vec<&xkb::Action> = left.by_ref().take(usize::from(*count)).collect();
             let key = keys.get_mut(keycode)?;
             let width = of_key.len().checked_div(key.groups.len()).unwrap_or(0);
@@ -88,8 +123,16 @@ fn from_xkb(reply: &xkb::GetMapReply) -> Option<Keymap> {
 }
 
 fn key_type(t: &xkb::KeyType) -> KeyType {
-    let entries = t.map.iter().filter(|e| e.active).map(|e| (bits(e.mods_mask), e.level)).collect();
-    KeyType { mask: bits(t.mods_mask), entries }
+    let entries = t
+        .map
+        .iter()
+        .filter(|e| e.active)
+        .map(|e| (bits(e.mods_mask), e.level))
+        .collect();
+    KeyType {
+        mask: bits(t.mods_mask),
+        entries,
+    }
 }
 
 fn key_of(syms: &xkb::KeySymMap, types: &[Arc<KeyType>]) -> Key {
@@ -110,10 +153,20 @@ fn key_of(syms: &xkb::KeySymMap, types: &[Arc<KeyType>]) -> Key {
         .take(count)
         .filter_map(|(symbols, index)| {
             let key_type = Arc::clone(types.get(usize::from(index))?);
-            Some(Group { key_type, levels: symbols.iter().map(|&keysym| Level { keysym, sets: 0 }).collect() })
+            Some(Group {
+                key_type,
+                levels: symbols
+                    .iter()
+                    .map(|&keysym| Level { keysym, sets: 0 })
+                    .collect(),
+            })
         })
         .collect();
-    Key { groups, out_of_range, modmap: 0 }
+    Key {
+        groups,
+        out_of_range,
+        modmap: 0,
+    }
 }
 
 fn held_modifiers(action: &xkb::Action, modmap: u8) -> u8 {
@@ -121,7 +174,11 @@ fn held_modifiers(action: &xkb::Action, modmap: u8) -> u8 {
         return 0;
     }
     let set = action.as_setmods();
-    if bits(set.flags) & USE_MODMAP != 0 { modmap } else { bits(set.mask) }
+    if bits(set.flags) & USE_MODMAP != 0 {
+        modmap
+    } else {
+        bits(set.mask)
+    }
 }
 
 /// Reads the map by core requests and gives each key the meaning that the core protocol prescribes (section 5).
@@ -174,13 +231,34 @@ fn core_key(row: &[u32], modmap: u8, num_lock: u8) -> Key {
         } else {
             (0, Vec::new())
         };
-        let first = if letter && canonical(second) == upper(first) { lower(first) } else { first };
-        let sets = if matches!(first, key::Caps_Lock | key::Num_Lock | key::Scroll_Lock | key::Shift_Lock) { 0 } else { modmap };
-        let levels = [first, second].into_iter().map(|keysym| Level { keysym, sets }).collect();
-        groups.push(Group { key_type: Arc::new(KeyType { mask, entries }), levels });
+        let first = if letter && canonical(second) == upper(first) {
+            lower(first)
+        } else {
+            first
+        };
+        let sets = if matches!(
+            first,
+            key::Caps_Lock | key::Num_Lock | key::Scroll_Lock | key::Shift_Lock
+        ) {
+            0
+        } else {
+            modmap
+        };
+        let levels = [first, second]
+            .into_iter()
+            .map(|keysym| Level { keysym, sets })
+            .collect();
+        groups.push(Group {
+            key_type: Arc::new(KeyType { mask, entries }),
+            levels,
+        });
     }
     if groups.len() == 2 && groups.first() == groups.last() {
         groups.pop();
     }
-    Key { groups, modmap, ..Key::default() }
+    Key {
+        groups,
+        modmap,
+        ..Key::default()
+    }
 }

@@ -1,6 +1,18 @@
-//! What several areas need: X servers, drawing, waiting.
+//! What several areas of tests share: X servers, drawing, waiting, and an RFB client.
+//!
+//! `client` speaks RFB to a server, `decode` (with `tight`, `inflate` and `pseudo`) turns rectangles back into pixels.
+//! Both are written from the specifications, not from this program, so that a mistake in one cannot hide a mistake in
+//! the other.
 
+pub(crate) mod client;
+pub(crate) mod clipboard;
+pub(crate) mod decode;
 pub(crate) mod draw;
+pub(crate) mod inflate;
+pub(crate) mod pictures;
+pub(crate) mod pseudo;
+pub(crate) mod tight;
+pub(crate) mod wire;
 pub(crate) mod xvfb;
 
 use std::path::{Path, PathBuf};

@@ -173,6 +173,10 @@ export class Connection extends EventTarget {
         if (turn !== this.#turn) {
             return;
         }
+        if (health && !health.ready && health.message) {
+            // Should it go away next, this is why.
+            this.#last = { ...this.#last, reason: String(health.message) };
+        }
         const again = this.#settings.get('reconnect');
         const why = explain(this.#last, health, reachable);
         const label = again ? 'Connect now' : 'Connect';
@@ -186,18 +190,18 @@ export class Connection extends EventTarget {
         }
         const pause = Math.min(SLOWEST, this.#settings.get('reconnect_delay') * GROWTH ** this.#attempt);
         this.#attempt += 1;
-        this.#count(performance.now() + pause, why.detail, () => (reachable ? this.#connect() : this.#wait(false)));
+        this.#count(performance.now() + pause, () => (reachable ? this.#connect() : this.#wait(false)));
     }
 
     /** Shows the time that is left, and then does what was waited for. */
-    #count(until, detail, then) {
+    #count(until, then) {
         const left = until - performance.now();
         if (left <= 0) {
             then();
             return;
         }
-        overlay.detail(`${detail} Next attempt in ${Math.ceil(left / 1000)} s.`.trim());
-        this.#timer = setTimeout(() => this.#count(until, detail, then), Math.min(left, 1000));
+        overlay.next(`Next attempt in ${Math.ceil(left / 1000)}\u00a0s`);
+        this.#timer = setTimeout(() => this.#count(until, then), Math.min(left, 1000));
     }
 
     /** Ends a pause, if there is one. */

@@ -10,6 +10,7 @@ export const overlay = {
         $('ov-title').textContent = title;
         $('ov-detail').textContent = detail;
         $('ov-parts').replaceChildren(...parts.map(line));
+        $('ov-next').textContent = '';
         const button = $('ov-action');
         button.hidden = action === null;
         button.textContent = action?.label ?? '';
@@ -17,9 +18,9 @@ export const overlay = {
         announce(title);
     },
 
-    /** Changes the second line only, such as a countdown that nobody wants to hear read out. */
-    detail(text) {
-        $('ov-detail').textContent = text;
+    /** A line below the rest, for a countdown that nobody wants to hear read out. */
+    next(text) {
+        $('ov-next').textContent = text;
     },
 
     hide() {

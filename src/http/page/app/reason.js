@@ -34,7 +34,7 @@ export function explain(end, health, reachable) {
         const title = sentence(told || 'the server does not answer');
         return { title, detail: told ? 'The server does not answer any more.' : '', parts: [] };
     }
-    const causes = [told, health && !health.ready ? state : '', problem, end ? lost : ''].filter((cause) => cause !== '');
+    const causes = [health && !health.ready ? clean(health.message) : '', told, health && !health.ready ? state : '', problem, end ? lost : ''].filter((cause) => cause !== '');
     const unique = causes.filter((cause, index) => causes.findIndex((other) => other.toLowerCase() === cause.toLowerCase()) === index);
     const [title = 'Not connected', detail = ''] = unique;
     const unhappy = health && !health.ready ? parts : [];
