@@ -489,11 +489,6 @@ impl<S: Transport> Task<S> {
         match self.session.rfb.poll(now) {
             Poll::Nothing => (Work::Idle(encoder), None),
             Poll::At(at) => (Work::Idle(encoder), Some(at)),
-            Poll::Update(job) if (job.width, job.height) != (frame.width(), frame.height()) => {
-                // Resized between two looks: what it is now comes with the next.
-                self.session.rfb.give_back(job);
-                (Work::Idle(encoder), Some(now))
-            }
             Poll::Update(job) => {
                 let done = self.hub.pool.encode(place, encoder, frame, job);
                 (Work::Busy(done), None)
@@ -573,13 +568,16 @@ impl<S: Transport> Task<S> {
     }
 
     fn finished(&mut self, done: Finished) {
+        self.work = Work::Idle(done.encoder);
+        let Some(encoded) = done.encoded else {
+            // Resized between two looks: what it is now comes with the next.
+            self.session.rfb.give_back(done.job);
+            return;
+        };
         let stats = &self.hub.stats;
         Stats::add(&stats.updates, 1);
         Stats::add(&stats.encode_us, done.took.as_micros() as u64);
-        self.session
-            .rfb
-            .finish(done.job, done.encoded, Instant::now());
-        self.work = Work::Idle(done.encoder);
+        self.session.rfb.finish(done.job, encoded, Instant::now());
     }
 }
 

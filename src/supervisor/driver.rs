@@ -383,7 +383,11 @@ impl Driver {
             }
             _ => {}
         }
-        if self.plan.stopping().is_none() {
+        let final_word = self
+            .plan
+            .service(id)
+            .is_some_and(|service| service.spec().vital && !service.spec().restart);
+        if self.plan.stopping().is_none() && !final_word {
             let title = self.title(id);
             self.channels
                 .logs

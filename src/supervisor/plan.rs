@@ -95,6 +95,15 @@ struct Stop {
     strays: Strays,
     /// The last look for strays has been taken.
     swept: bool,
+    /// When the last SIGKILL was sent.
+    last_kill: Option<Instant>,
+}
+
+impl Stop {
+    /// Nobody is waited for any longer.
+    fn end(&self) -> Instant {
+        self.last_kill.unwrap_or(self.deadline).max(self.deadline) + AFTER_KILL
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,7 +313,8 @@ impl Plan {
                 .filter(|_| self.viewers == 0)
                 .map(|limit| self.lonely_since + limit),
             Some(stop) if stop.strays == Strays::Asked && self.strays > 0 => Some(share(stop, 3)),
-            Some(stop) => Some(stop.deadline + AFTER_KILL).filter(|_| !self.all_gone()),
+            Some(stop) if now < stop.deadline => Some(stop.deadline).filter(|_| !self.all_gone()),
+            Some(stop) => Some(stop.end()).filter(|_| !self.all_gone()),
         };
         services.chain(own).min()
     }
@@ -312,7 +322,7 @@ impl Plan {
     /// How it ended, when nothing is left to do.
     pub fn outcome(&self, now: Instant) -> Option<Outcome> {
         let stop = self.stop.as_ref()?;
-        if !self.all_gone() && now < stop.deadline + AFTER_KILL {
+        if !self.all_gone() && now < stop.end() {
             return None;
         }
         Some(Outcome {
@@ -420,6 +430,7 @@ impl Plan {
                 requests: 1,
                 strays: Strays::Unasked,
                 swept: false,
+                last_kill: None,
             });
         }
     }
@@ -435,11 +446,17 @@ impl Plan {
         let work_ends = share(stop, 3);
         let (deadline, since, strays, swept) = (stop.deadline, stop.since, stop.strays, stop.swept);
         // First what belongs to the user's work. Whoever was told before, for whatever reason, is not forgotten.
-        for (index, service) in self.services.iter_mut().enumerate() {
-            if service.spec().application {
+        for (index, service) in self.services.iter_mut().enumerate().rev() {
+            if now >= deadline {
+                // No more turns.
+                service.stop(deadline, now);
+            } else if service.spec().application {
                 service.stop(work_ends, now);
             }
             if let Some(push) = service.push(now) {
+                if let Some(stop) = self.stop.as_mut().filter(|_| push == Push::Kill) {
+                    stop.last_kill = Some(now);
+                }
                 return Some(Action::Push(Id(index), push));
             }
         }
@@ -497,3 +514,6 @@ fn share_of(since: Instant, deadline: Instant, below: usize) -> Instant {
     let below = u32::try_from(below).unwrap_or(u32::MAX).min(9);
     deadline - deadline.saturating_duration_since(since) * below / 10
 }
+
+#[cfg(test)]
+mod tests;

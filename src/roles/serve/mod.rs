@@ -17,7 +17,7 @@ mod uplink;
 use super::access;
 use crate::config::{Config, Secret, Sharing};
 use crate::desktop::{Desktop, Options as DesktopOptions};
-use crate::http::{self, Site};
+use crate::http::{self, Origins, Site};
 use crate::rfb::{AuthPolicy, Features};
 use crate::screen::Screen;
 use crate::server::{self, Hub, Peer, Pool};
@@ -188,11 +188,10 @@ fn desktop_options(config: &Config, display: &str, ours: bool) -> DesktopOptions
 fn site(config: &Config, front: Arc<Front>) -> Site {
     let mut site = Site::new(front);
     site.heartbeat = config.heartbeat.unwrap_or_default();
-    site.allowed_origins = config
-        .allowed_origins
-        .iter()
-        .filter_map(|o| o.parse().ok())
-        .collect();
+    site.allowed_origins = Origins::parse(&config.allowed_origins).unwrap_or_else(|bad| {
+        tracing::warn!("ALLOWED_ORIGINS: {bad}; no other pages may connect");
+        Origins::default()
+    });
     site
 }
 
