@@ -13,8 +13,8 @@ use super::{Peer, Stats};
 use crate::encode::Encoder;
 use crate::pixel::Frame;
 use crate::rfb::{
-    Authenticated, Effect, Handshake, HandshakeError, InputBuffer, Poll, Progress,
-    ProtocolError, ResizeCause, ResizeStatus, Session, Start,
+    Authenticated, Effect, Handshake, HandshakeError, InputBuffer, Poll, Progress, ProtocolError,
+    ResizeCause, ResizeStatus, Session, Start,
 };
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -102,7 +102,9 @@ pub async fn serve_stream<S: Transport>(stream: S, peer: Peer, hub: Arc<Hub>) {
         Err(end) => {
             match &end {
                 // Probes and port scans: of no interest to anybody.
-                End::Closed | End::Io(_) | End::TimedOut => tracing::debug!(%peer, %end, "no session"),
+                End::Closed | End::Io(_) | End::TimedOut => {
+                    tracing::debug!(%peer, %end, "no session")
+                }
                 _ => tracing::warn!(%peer, %end, "no session"),
             }
             return;
@@ -132,7 +134,9 @@ pub async fn serve_stream<S: Transport>(stream: S, peer: Peer, hub: Arc<Hub>) {
         _ => String::new(),
     };
     // Its keys are released before the farewell, which may wait for a slow peer.
-    let Task { mut link, session, .. } = task;
+    let Task {
+        mut link, session, ..
+    } = task;
     drop(session);
     link.farewell(&reason).await;
 }
@@ -145,7 +149,11 @@ async fn turn_away<S: Transport>(link: &mut Link<S>, hub: &Hub, reason: &str) {
 }
 
 /// The handshake, with its time limits.
-async fn enter<S: Transport>(link: &mut Link<S>, peer: &Peer, hub: &Hub) -> Result<Authenticated, End> {
+async fn enter<S: Transport>(
+    link: &mut Link<S>,
+    peer: &Peer,
+    hub: &Hub,
+) -> Result<Authenticated, End> {
     let mut challenge = [0; 16];
     getrandom::fill(&mut challenge).map_err(|e| End::Io(io::Error::other(e.to_string())))?;
     let mut handshake = Handshake::new(hub.policy.clone(), challenge);

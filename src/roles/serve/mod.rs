@@ -20,8 +20,8 @@ use crate::desktop::{Desktop, Options as DesktopOptions};
 use crate::http::{self, Origins, Site};
 use crate::rfb::{AuthPolicy, Features};
 use crate::screen::Screen;
-use crate::supervisor::link::SERVE_SOCKET;
 use crate::server::{self, Hub, Peer, Pool};
+use crate::supervisor::link::SERVE_SOCKET;
 use backend::Front;
 use bridge::Bridge;
 use std::io;
@@ -95,7 +95,13 @@ async fn serve(mut config: Config) -> io::Result<()> {
     ));
     let site = Arc::new(site(&config, front.clone()));
     let (vnc_at, web_at) = (address(&vnc), address(&web));
-    announce(&config, vnc_at.as_deref(), web_at.as_deref(), token.as_ref(), uplink.is_some());
+    announce(
+        &config,
+        vnc_at.as_deref(),
+        web_at.as_deref(),
+        token.as_ref(),
+        uplink.is_some(),
+    );
     for listener in vnc {
         let hub = hub.clone();
         tokio::spawn(server::listen(listener, "vnc", move |stream, peer| {
@@ -191,16 +197,26 @@ fn site(config: &Config, front: Arc<Front>) -> Site {
 
 /// Says where the desktop can be seen; with the token when it was made here. Under `run` it is `run` that says so,
 /// once, however often this worker is restarted.
-fn announce(config: &Config, vnc: Option<&str>, web: Option<&str>, token: Option<&Secret>, supervised: bool) {
+fn announce(
+    config: &Config,
+    vnc: Option<&str>,
+    web: Option<&str>,
+    token: Option<&Secret>,
+    supervised: bool,
+) {
     if supervised {
         tracing::debug!(vnc, web, "display server listens");
     } else {
         tracing::info!("{}", access::how(config, token, web, vnc));
     }
     if config.allow_no_auth {
-        tracing::warn!("ALLOW_NO_AUTH: everybody who reaches the ports sees and controls this desktop");
+        tracing::warn!(
+            "ALLOW_NO_AUTH: everybody who reaches the ports sees and controls this desktop"
+        );
     } else if token.is_none() && config.password_is_cut() {
-        tracing::warn!("VNC_PASSWORD is longer than 8 characters: RFB's authentication uses only the first 8");
+        tracing::warn!(
+            "VNC_PASSWORD is longer than 8 characters: RFB's authentication uses only the first 8"
+        );
     }
 }
 
