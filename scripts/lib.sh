@@ -81,7 +81,8 @@ need_desktop() {
     need Xvfb=xvfb xkbcomp=x11-xkb-utils /usr/share/X11/xkb=xkb-data openbox
 }
 
-# What a build needs: a Rust toolchain, which is the user's to choose, a C compiler and an assembler for libjpeg-turbo.
+# What a build needs: a Rust toolchain, which is the user's to choose; a C compiler and an assembler for libjpeg-turbo;
+# npm, by which build.rs gets noVNC for the page.
 need_build() {
     # rustup puts its commands where a shell without a login does not look.
     if ! have cargo && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]]; then
@@ -93,16 +94,7 @@ need_build() {
     found=$(rustc --version | cut -d' ' -f2)
     [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n1) == "$wanted" ]] ||
         die "Rust $wanted or newer is needed, this is $found: run 'rustup update'"
-    need cc=gcc /usr/include/string.h=libc6-dev cmake make nasm
-    need_page
-}
-
-# The page is built around noVNC, which npm delivers: exactly the versions of the lock file.
-need_page() {
-    local directory
-    while IFS= read -r directory; do
-        npm_ci "$directory"
-    done < <(git ls-files --cached --others --exclude-standard -- 'src/*package-lock.json' | xargs -r -n1 dirname)
+    need cc=gcc /usr/include/string.h=libc6-dev cmake make nasm node=nodejs npm
 }
 
 # npm_ci DIRECTORY: what its package-lock.json names, unless it is there already.
@@ -113,21 +105,20 @@ npm_ci() {
     npm --prefix "$1" ci --no-audit --no-fund --loglevel=error >&2 || die "npm ci failed in $1"
 }
 
-# python_tools NAME: a virtual environment in target/tools with exactly what scripts/NAME.txt lists; its bin directory
+# python_tools LIST: a virtual environment in target/tools with what the requirements file LIST names; its bin directory
 # comes first in PATH afterwards.
 python_tools() {
-    local venv=$target/tools/$1 list=$top/scripts/$1.txt
+    local list=$1 venv
+    venv=$target/tools/$(basename "$(dirname "$list")")
     if [[ ! $venv/installed -nt $list ]]; then
-        need python3 python3
-        say "installing what scripts/$1.txt lists"
-        rm -rf -- "$venv"
+        need python3
         # Debian splits the part that makes environments off into a package of its own.
-        if ! python3 -c 'import ensurepip' 2>/dev/null; then
-            need /nonexistent/python3-venv=python3-venv
-        fi
+        python3 -c 'import ensurepip' 2>/dev/null || need /nonexistent=python3-venv
+        say "installing what $list names"
+        rm -rf -- "$venv"
         python3 -m venv "$venv" >&2
-        "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$list" >&2 ||
-            die "could not install what scripts/$1.txt lists"
+        "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$list" >&2 ||
+            die "could not install what $list names"
         touch "$venv/installed"
     fi
     PATH="$venv/bin:$PATH"

@@ -1,3 +1,7 @@
 //! The `deskinit` program: picks the role and hands it its settings.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    deskinit::roles::main(std::env::args_os())
+}

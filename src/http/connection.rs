@@ -10,10 +10,10 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hyper::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
@@ -38,18 +38,12 @@ where
         async move {
             let on_upgrade = hyper::upgrade::on(&mut request);
             let (head, _body) = request.into_parts();
-            let answer = match router::route(&site, &peer, &head).await {
-                Ok(answer) => {
-                    *lock(&upgraded) = Some(on_upgrade);
-                    answer
-                }
-                Err(answer) => answer,
-            };
+            let answer = router::route(&site, &peer, &head).await;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                *lock(&upgraded) = Some(on_upgrade);
+            }
             // Without the query: somebody may have put a password there.
             debug!(%peer, method = %head.method, path = head.uri.path(), status = answer.status().as_u16(), "request");
-            debug_assert!(
-                head.method == Method::GET || answer.status() != StatusCode::SWITCHING_PROTOCOLS
-            );
             Ok::<_, Infallible>(answer)
         }
     });

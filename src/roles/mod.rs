@@ -1,1 +1,11 @@
 //! What the command line asks for: each role is one way to use the binary.
+
+mod access;
+mod cli;
+mod find;
+pub mod health;
+pub mod run;
+mod serve;
+pub mod status;
+
+pub use cli::main;

@@ -68,6 +68,13 @@ struct Spare {
     generation: u64,
 }
 
+impl Spare {
+    /// Nobody can take another reference to a spare, so what is free stays free.
+    fn is_free(&self) -> bool {
+        Arc::strong_count(&self.frame) == 1
+    }
+}
+
 impl Draft {
     /// The pixels to write.
     pub fn frame(&mut self) -> &mut Frame {
@@ -162,6 +169,12 @@ impl Screen {
         })
     }
 
+    /// True when [`Screen::draft`] has a buffer. For the writer it stays true until it publishes.
+    pub fn has_room(&self) -> bool {
+        let chain = self.lock();
+        1 + chain.spares.len() < BUFFERS || chain.spares.iter().any(Spare::is_free)
+    }
+
     /// Makes a draft the latest frame and returns its generation. `damage` holds every pixel that differs from the frame
     /// before, but for those that `moves` explain exactly.
     pub fn publish(&self, draft: Draft, damage: Region, moves: Vec<Move>) -> u64 {
@@ -201,10 +214,9 @@ impl Screen {
 impl Chain {
     /// Takes a buffer that nobody reads out of the chain, the most recent one, because it lacks the least.
     fn take_free(&mut self) -> Option<(Frame, u64)> {
-        let free = |s: &Spare| Arc::strong_count(&s.frame) == 1;
-        let index = self.spares.iter().rposition(free)?;
+        let index = self.spares.iter().rposition(Spare::is_free)?;
         let spare = self.spares.remove(index);
-        match self.spares.iter().position(free) {
+        match self.spares.iter().position(Spare::is_free) {
             Some(unused) => {
                 self.idle_drafts += 1;
                 if self.idle_drafts >= IDLE_DRAFTS {
@@ -322,7 +334,9 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Write(rects) => {
+                        let room = screen.has_room();
                         if let Some(mut draft) = screen.draft() {
+                            prop_assert!(room);
                             prop_assert!(*draft.frame() == model);
                             let mut damage = Region::new();
                             for (rect, colour) in rects {
@@ -333,6 +347,7 @@ mod tests {
                             prop_assert_eq!(screen.publish(draft, damage, Vec::new()), before + 1);
                         } else {
                             let held = readers.iter().filter(|r| r.held.is_some()).count();
+                            prop_assert!(!room);
                             prop_assert!(held >= 2, "nobody holds the buffers");
                         }
                     }

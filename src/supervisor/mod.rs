@@ -1,1 +1,26 @@
-//! Placeholder of the room; replaced by its first commit.
+//! PID 1: services, readiness, restarts, signals, zombies, the exit code.
+//!
+//! ```text
+//!   signalfd   notify.sock   control.sock   displayfd   pipes of the services
+//!      └───────────┴──────┬──────┴──────────────┴──────────────┘
+//!                    driver (poll)          the only loop, the only thread; blocks nowhere else
+//!                  events │ ▲ actions
+//!                         ▼ │
+//!                       plan ── service     pure: what is started, stopped, judged, and when
+//!                         │
+//!        reaper (who is whose child) · strays (nobody's) · logs (what they print) · report → link (who asks)
+//! ```
+//!
+//! No network, no X, one thread, bounded memory.
+
+pub mod control;
+pub mod driver;
+pub mod link;
+pub mod logs;
+pub mod notify;
+pub mod plan;
+pub mod reaper;
+pub mod report;
+pub mod rundir;
+pub mod service;
+pub mod strays;

@@ -1,3 +1,14 @@
-//! All unsafe code and raw system calls.
+//! All unsafe code and raw system calls of the program; everything above it is safe Rust.
+//!
+//! One file per kernel facility, each with a small typed interface and no policy: what to start, when to signal
+//! and what an exit means is decided in `supervisor`.
 
+pub mod environ;
+pub mod memfd;
+pub mod output;
+pub mod pidfd;
+pub mod process;
+pub mod procfs;
+pub mod reap;
 pub mod shm;
+pub mod signals;

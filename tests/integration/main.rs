@@ -2,7 +2,12 @@
 //!
 //! One binary, so that the library is linked once; each module is an area.
 
+mod desktop;
 mod encode;
+mod fuzz_corpus;
+mod http;
+mod input;
 mod layering;
+mod readme;
 mod rfb_client;
 mod support;

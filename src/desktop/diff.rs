@@ -1,0 +1,196 @@
+//! What of a grabbed rectangle differs from the frame before.
+//!
+//! Whole rows are compared first, at the speed of memcmp; only a row that differs is looked at tile by tile. Tiles that
+//! changed and stand side by side become one rectangle, cut to what really changed.
+
+use crate::pixel::{Frame, Rect};
+
+/// Side of the squares in which changes are gathered. Smaller ones find less overdraw and make more rectangles than an
+/// encoder likes (a JPEG header alone is 600 bytes).
+const TILE: u16 = 64;
+
+/// With more separate changes than this in a band of tiles, all of them get the band's common top and bottom: ragged
+/// edges would multiply the rectangles of a region.
+const RAGGED: usize = 4;
+
+/// What changed within a tile: half-open columns and rows.
+#[derive(Clone, Copy)]
+struct Extent {
+    left: u16,
+    right: u16,
+    top: u16,
+    bottom: u16,
+}
+
+impl Extent {
+    fn merged(a: Option<Self>, b: Self) -> Self {
+        a.map_or(b, |a| Self {
+            left: a.left.min(b.left),
+            right: a.right.max(b.right),
+            top: a.top.min(b.top),
+            bottom: a.bottom.max(b.bottom),
+        })
+    }
+}
+
+/// Scratch memory of [`Differ::diff`], kept from frame to frame.
+#[derive(Default)]
+pub(super) struct Differ {
+    row: Vec<u32>,
+    tiles: Vec<Option<Extent>>,
+    runs: Vec<Extent>,
+}
+
+impl Differ {
+    /// Compares `rect` of `frame` with new pixels and appends disjoint rectangles that hold everything that differs.
+    ///
+    /// `read(y, out)` fills `out` with the new pixels of the rectangle's part of the screen row `y`. `rect` lies within
+    /// the frame.
+    pub(super) fn diff(
+        &mut self,
+        frame: &Frame,
+        rect: Rect,
+        mut read: impl FnMut(u16, &mut [u32]),
+        out: &mut Vec<Rect>,
+    ) {
+        let columns = usize::from(rect.x)..usize::from(rect.right());
+        self.row.resize(columns.len(), 0);
+        let mut top = rect.y;
+        while top < rect.bottom() {
+            // Bands lie on the grid of the screen, so that the same change gives the same rectangles.
+            let bottom = (top / TILE)
+                .saturating_add(1)
+                .saturating_mul(TILE)
+                .min(rect.bottom());
+            self.tiles.clear();
+            for y in top..bottom {
+                read(y, &mut self.row);
+                let old = &frame.row(y)[columns.clone()];
+                if self.row != old {
+                    self.note(rect.x, y, old);
+                }
+            }
+            self.collect(out);
+            top = bottom;
+        }
+    }
+
+    /// Notes where one row differs.
+    fn note(&mut self, x: u16, y: u16, old: &[u32]) {
+        let side = usize::from(TILE);
+        self.tiles.resize(old.len().div_ceil(side), None);
+        let pairs = self.row.chunks(side).zip(old.chunks(side));
+        for ((index, (new, old)), tile) in pairs.enumerate().zip(&mut self.tiles) {
+            if new == old {
+                continue;
+            }
+            let differs = |(a, b): (&u32, &u32)| a != b;
+            let first = new.iter().zip(old).position(differs).unwrap_or(0);
+            let last = new.iter().zip(old).rposition(differs).unwrap_or(0);
+            let start = x + (index * side) as u16;
+            let here = Extent {
+                left: start + first as u16,
+                right: start + last as u16 + 1,
+                top: y,
+                bottom: y + 1,
+            };
+            *tile = Some(Extent::merged(*tile, here));
+        }
+    }
+
+    /// Turns the tiles of a band into rectangles.
+    fn collect(&mut self, out: &mut Vec<Rect>) {
+        self.runs.clear();
+        let mut run: Option<Extent> = None;
+        for tile in &self.tiles {
+            match tile {
+                Some(extent) => run = Some(Extent::merged(run, *extent)),
+                None => self.runs.extend(run.take()),
+            }
+        }
+        self.runs.extend(run);
+        if self.runs.len() > RAGGED {
+            let top = self.runs.iter().map(|r| r.top).min();
+            let bottom = self.runs.iter().map(|r| r.bottom).max();
+            for run in &mut self.runs {
+                run.top = top.unwrap_or(run.top);
+                run.bottom = bottom.unwrap_or(run.bottom);
+            }
+        }
+        let rects = self.runs.iter();
+        out.extend(rects.map(|r| Rect::from_edges(r.left, r.top, r.right, r.bottom)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pixel::Region;
+    use proptest::prelude::*;
+
+    fn diff(old: &Frame, new: &Frame, rect: Rect) -> Vec<Rect> {
+        let mut out = Vec::new();
+        let columns = usize::from(rect.x)..usize::from(rect.right());
+        let read = |y, row: &mut [u32]| row.copy_from_slice(&new.row(y)[columns.clone()]);
+        Differ::default().diff(old, rect, read, &mut out);
+        out
+    }
+
+    fn dot(frame: &mut Frame, x: u16, y: u16, colour: u32) {
+        frame.row_mut(y)[usize::from(x)] = colour;
+    }
+
+    #[test]
+    fn a_glyph_is_a_tight_rectangle() {
+        let old = Frame::new(300, 200);
+        let mut new = old.clone();
+        for (x, y) in [(101, 50), (107, 52), (103, 61)] {
+            dot(&mut new, x, y, 0xff_ffff);
+        }
+        assert_eq!(diff(&old, &new, old.bounds()), [Rect::new(101, 50, 7, 12)]);
+        assert_eq!(diff(&old, &old, old.bounds()), []);
+    }
+
+    #[test]
+    fn a_change_across_tiles_is_one_rectangle_a_band() {
+        let old = Frame::new(300, 200);
+        let mut new = old.clone();
+        for y in 60..70 {
+            for x in 10..250 {
+                dot(&mut new, x, y, 1);
+            }
+        }
+        assert_eq!(
+            diff(&old, &new, old.bounds()),
+            [Rect::new(10, 60, 240, 4), Rect::new(10, 64, 240, 6)]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn everything_that_differs_is_covered(
+            dots in proptest::collection::vec((0u16..200, 0u16..150), 0..40),
+            x in 0u16..100, y in 0u16..100, w in 0u16..=100, h in 0u16..=50,
+        ) {
+            let old = Frame::new(200, 150);
+            let mut new = old.clone();
+            for (x, y) in &dots {
+                dot(&mut new, *x, *y, 5);
+            }
+            let rect = Rect::new(x, y, w, h);
+            let rects = diff(&old, &new, rect);
+            prop_assert!(rects.iter().all(|r| !r.is_empty() && rect.contains(r)));
+            let region: Region = rects.iter().copied().collect();
+            prop_assert_eq!(region.area(), rects.iter().map(|r| u64::from(r.area())).sum::<u64>());
+            let mut patched = old.clone();
+            for r in region.rects() {
+                patched.copy_from(&new, *r);
+            }
+            for y in rect.y..rect.bottom() {
+                for x in rect.x..rect.right() {
+                    prop_assert_eq!(patched.row(y)[usize::from(x)], new.row(y)[usize::from(x)]);
+                }
+            }
+        }
+    }
+}

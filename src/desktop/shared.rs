@@ -1,0 +1,142 @@
+//! What the capture thread and the desktop's handles share.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::types::{DesktopEvent, DesktopStatus, ResizeError, Sink};
+use crate::pixel::Point;
+
+/// Called once with the outcome of a resize.
+pub(super) type Reply = Box<dyn FnOnce(Result<(), ResizeError>) + Send>;
+
+/// A size that somebody wants.
+pub(super) struct Resize {
+    pub(super) width: u16,
+    pub(super) height: u16,
+    pub(super) reply: Reply,
+}
+
+/// Shared by [`Arc`].
+pub(super) struct Shared {
+    /// Becomes readable when there is something new below.
+    wake: EventFd,
+    demand: AtomicBool,
+    stopping: AtomicBool,
+    resizes: Mutex<Vec<Resize>>,
+    injected: Mutex<Option<(Point, Instant)>>,
+    status: Mutex<DesktopStatus>,
+    pub(super) sink: Arc<dyn Sink>,
+}
+
+impl Shared {
+    pub(super) fn new(sink: Arc<dyn Sink>, status: DesktopStatus) -> io::Result<Self> {
+        Ok(Self {
+            wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
+            demand: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            resizes: Mutex::default(),
+            injected: Mutex::default(),
+            status: Mutex::new(status),
+            sink,
+        })
+    }
+
+    /// To poll for reading.
+    pub(super) fn wake(&self) -> &EventFd {
+        &self.wake
+    }
+
+    /// Makes the wake descriptor quiet again. To be called before the state is looked at, not after.
+    pub(super) fn awake(&self) {
+        // Would block only if nobody had called, which is just as well.
+        let _ = self.wake.read();
+    }
+
+    fn call(&self) {
+        // Fails only when the counter is full: then the thread is being called already.
+        let _ = self.wake.write(1);
+    }
+
+    /// Somebody can take a frame.
+    pub(super) fn set_demand(&self) {
+        if !self.demand.swap(true, Ordering::AcqRel) {
+            self.call();
+        }
+    }
+
+    pub(super) fn has_demand(&self) -> bool {
+        self.demand.load(Ordering::Acquire)
+    }
+
+    /// The demand is met.
+    pub(super) fn take_demand(&self) {
+        self.demand.store(false, Ordering::Release);
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.call();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Queues a resize. Only the newest is kept: the ones before get their answer at once.
+    pub(super) fn push_resize(&self, resize: Resize) {
+        let before = {
+            let mut queue = lock(&self.resizes);
+            let before = std::mem::take(&mut *queue);
+            queue.push(resize);
+            before
+        };
+        for old in before {
+            (old.reply)(Err(ResizeError::Superseded));
+        }
+        self.call();
+    }
+
+    pub(super) fn take_resize(&self) -> Option<Resize> {
+        lock(&self.resizes).pop()
+    }
+
+    /// Remembers where our own input puts the pointer.
+    pub(super) fn set_injected(&self, at: Point, now: Instant) {
+        *lock(&self.injected) = Some((at, now));
+    }
+
+    pub(super) fn injected(&self) -> Option<(Point, Instant)> {
+        *lock(&self.injected)
+    }
+
+    pub(super) fn status(&self) -> DesktopStatus {
+        lock(&self.status).clone()
+    }
+
+    /// Counts something.
+    pub(super) fn count(&self, update: impl FnOnce(&mut DesktopStatus)) {
+        update(&mut lock(&self.status));
+    }
+
+    /// Changes the state, and tells the sink if it is another one now.
+    pub(super) fn change(&self, update: impl FnOnce(&mut DesktopStatus)) {
+        let changed = {
+            let mut status = lock(&self.status);
+            let before = status.clone();
+            update(&mut status);
+            (!status.same_state(&before)).then(|| status.clone())
+        };
+        if let Some(status) = changed {
+            self.sink.event(DesktopEvent::Status(status));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these is replaced whole, so a panic elsewhere leaves it whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,211 @@
+//! Who manages the windows, and how many there are (EWMH 1.5, "Root Window Properties").
+//!
+//! The property `_NET_SUPPORTING_WM_CHECK` outlives a window manager that was killed; the window it names does not. So a
+//! manager runs when that window exists and carries the same property. It is ready when it has written its list of
+//! windows too: openbox announces itself long before it looks after anybody, and a program that maps a window in between
+//! waits five seconds for an answer.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use x11rb::errors::{ConnectionError, ReplyError};
+use x11rb::protocol::xproto::{
+    AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, GetPropertyReply,
+    GetWindowAttributesReply, MapState, Window, WindowClass,
+};
+
+use super::connect::Link;
+use super::shared::Shared;
+
+x11rb::atom_manager! {
+    /// The atoms of this file.
+    pub(super) Atoms: AtomsCookie {
+        _NET_SUPPORTING_WM_CHECK,
+        _NET_SUPPORTED,
+        _NET_CLIENT_LIST,
+        _NET_WM_NAME,
+        UTF8_STRING,
+    }
+}
+
+/// Changes closer together than this are looked at once.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// More windows than these are not counted (and not watched).
+const LIMIT: u32 = 1024;
+
+/// What is known of the windows.
+pub(super) struct Windows {
+    atoms: Atoms,
+    root: Window,
+    /// Client windows whose mapping is watched.
+    watched: HashSet<Window>,
+    dirty: bool,
+    last: Option<Instant>,
+}
+
+impl Windows {
+    /// Asks for notice of what happens on the root window.
+    pub(super) fn open(link: &Link, root: Window) -> Result<Self, ReplyError> {
+        let mask = EventMask::PROPERTY_CHANGE
+            | EventMask::STRUCTURE_NOTIFY
+            | EventMask::SUBSTRUCTURE_NOTIFY;
+        let attributes = ChangeWindowAttributesAux::new().event_mask(mask);
+        link.change_window_attributes(root, &attributes)?.check()?;
+        Ok(Self {
+            atoms: Atoms::new(link)?.reply()?,
+            root,
+            watched: HashSet::new(),
+            dirty: true,
+            last: None,
+        })
+    }
+
+    /// A window was mapped, unmapped or destroyed.
+    pub(super) fn changed(&mut self) {
+        self.dirty = true;
+    }
+
+    /// A property of the root window changed.
+    pub(super) fn property_changed(&mut self, atom: u32) {
+        if atom == self.atoms._NET_CLIENT_LIST || atom == self.atoms._NET_SUPPORTING_WM_CHECK {
+            self.dirty = true;
+        }
+    }
+
+    /// When [`Windows::refresh`] has something to do.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        self.dirty.then(|| self.last.map_or(now, |at| at + PAUSE))
+    }
+
+    /// Looks again, if something changed.
+    pub(super) fn refresh(
+        &mut self,
+        link: &Link,
+        shared: &Shared,
+        now: Instant,
+    ) -> Result<(), ConnectionError> {
+        if self.deadline(now).is_none_or(|at| now < at) {
+            return Ok(());
+        }
+        self.dirty = false;
+        self.last = Some(now);
+        let manager = self.manager(link)?;
+        let clients = match &manager {
+            Some(_) => self.managed(link)?,
+            None => self.top_level(link)?,
+        };
+        shared.change(|status| {
+            status.window_manager = manager;
+            status.windows = clients;
+        });
+        Ok(())
+    }
+
+    /// The name of the window manager that runs and is ready.
+    fn manager(&self, link: &Link) -> Result<Option<String>, ConnectionError> {
+        let atoms = &self.atoms;
+        let check = |window| -> Result<Option<Window>, ConnectionError> {
+            let property = self.property(link, window, atoms._NET_SUPPORTING_WM_CHECK, 1)?;
+            Ok(property.and_then(|p| p.value32()?.next()))
+        };
+        let Some(window) = check(self.root)? else {
+            return Ok(None);
+        };
+        if check(window)? != Some(window) {
+            return Ok(None);
+        }
+        let supported = self.property(link, self.root, atoms._NET_SUPPORTED, LIMIT)?;
+        let mut supported = supported.iter().filter_map(|p| p.value32()).flatten();
+        let lists = supported.any(|atom| atom == atoms._NET_CLIENT_LIST);
+        let list = self.property(link, self.root, atoms._NET_CLIENT_LIST, 0)?;
+        if lists && list.is_none() {
+            return Ok(None);
+        }
+        let mut name = String::new();
+        for atom in [atoms._NET_WM_NAME, AtomEnum::WM_NAME.into()] {
+            if let Some(property) = self.property(link, window, atom, 64)? {
+                name = String::from_utf8_lossy(&property.value)
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .collect();
+            }
+            if !name.is_empty() {
+                return Ok(Some(name));
+            }
+        }
+        Ok(Some("unnamed".to_owned()))
+    }
+
+    /// Counts the viewable windows that the manager lists.
+    fn managed(&mut self, link: &Link) -> Result<u32, ConnectionError> {
+        let list = self.property(link, self.root, self.atoms._NET_CLIENT_LIST, LIMIT)?;
+        let list: HashSet<Window> = list.iter().filter_map(|p| p.value32()).flatten().collect();
+        // A client may be mapped within its frame after the frame, which the root window does not hear of.
+        let attributes = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
+        for window in list.difference(&self.watched) {
+            link.change_window_attributes(*window, &attributes)?
+                .ignore_error();
+        }
+        let viewable = self.count(link, list.iter().copied(), |a| {
+            a.map_state == MapState::VIEWABLE
+        })?;
+        self.watched = list;
+        Ok(viewable)
+    }
+
+    /// Counts the windows that look like those of applications, for want of a manager that lists them.
+    fn top_level(&mut self, link: &Link) -> Result<u32, ConnectionError> {
+        let tree = match link.query_tree(self.root)?.reply() {
+            Ok(tree) => tree,
+            Err(ReplyError::ConnectionError(e)) => return Err(e),
+            Err(ReplyError::X11Error(_)) => return Ok(0),
+        };
+        self.watched.clear();
+        let windows = tree.children.into_iter().take(LIMIT as usize);
+        self.count(link, windows, |a| {
+            a.map_state == MapState::VIEWABLE
+                && !a.override_redirect
+                && a.class == WindowClass::INPUT_OUTPUT
+        })
+    }
+
+    fn count(
+        &self,
+        link: &Link,
+        windows: impl Iterator<Item = Window>,
+        test: impl Fn(&GetWindowAttributesReply) -> bool,
+    ) -> Result<u32, ConnectionError> {
+        let cookies: Vec<_> = windows
+            .map(|w| link.get_window_attributes(w))
+            .collect::<Result<_, _>>()?;
+        let mut number = 0;
+        for cookie in cookies {
+            match cookie.reply() {
+                Ok(attributes) => number += u32::from(test(&attributes)),
+                Err(ReplyError::ConnectionError(e)) => return Err(e),
+                // Destroyed meanwhile.
+                Err(ReplyError::X11Error(_)) => {}
+            }
+        }
+        Ok(number)
+    }
+
+    /// A property of any type; `None` when it or the window does not exist.
+    fn property(
+        &self,
+        link: &Link,
+        window: Window,
+        atom: u32,
+        words: u32,
+    ) -> Result<Option<GetPropertyReply>, ConnectionError> {
+        match link
+            .get_property(false, window, atom, AtomEnum::ANY, 0, words)?
+            .reply()
+        {
+            Ok(property) => Ok((property.type_ != 0).then_some(property)),
+            Err(ReplyError::ConnectionError(e)) => Err(e),
+            Err(ReplyError::X11Error(_)) => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! How much may be on its way to a client: enough to keep the link busy, too little to fill the queues along it.
+//!
+//! After every update the session sends a fence; the client answers it when it has processed what came before. So the
+//! bytes in flight are known, and the time that a fence takes is transmission *and* the client's own work:
+//!
+//! ```text
+//!   Starting ──delay above `HIGH`──► Steady ──idle for a while──► Starting
+//!   (the window doubles each round)   delay below `LOW`: grows by an eighth a round; above `HIGH`: shrinks to fit
+//! ```
+//!
+//! *Delay* is the shortest time of a round (about one round trip) less the shortest time ever seen, which is the link
+//! without a queue. A large update queues behind itself, through no fault of the link: the time that this takes at the
+//! rate that was seen is taken off first. The idea, delay instead of loss as the sign of a full queue, is that of TCP
+//! Vegas.
+//!
+//! A client without fences is paced by its requests: whoever asks has dealt with what it was sent.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Bytes that may be in flight before anything is known of a client.
+pub const INITIAL_WINDOW: u64 = 64 * 1024;
+/// Never fewer than this, or small updates would wait for each other.
+pub const MIN_WINDOW: u64 = 16 * 1024;
+/// Never more than this, whatever a client makes believe.
+pub const MAX_WINDOW: u64 = 4 * 1024 * 1024;
+
+/// A delay below this is no queue but the noise of schedulers, and the window may grow.
+const LOW: Duration = Duration::from_millis(5);
+/// A delay above this is a queue.
+const HIGH: Duration = Duration::from_millis(20);
+/// After so long a silence the path may be another one.
+const IDLE: Duration = Duration::from_secs(10);
+/// Fences that may be unanswered; further updates go without one.
+const MAX_PINGS: usize = 64;
+/// A client that listed fences and leaves its first one unanswered for so long has none.
+const MUTE: Duration = Duration::from_secs(5);
+
+/// May an update go now?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// Yes.
+    Now,
+    /// When a fence is answered, or a request comes.
+    Later,
+    /// At this time, if nothing happens before.
+    At(Instant),
+}
+
+/// A fence on its way.
+#[derive(Debug)]
+struct Ping {
+    id: u32,
+    /// Bytes sent before it.
+    position: u64,
+    at: Instant,
+    /// Bytes of its update, or how many more than the window were in flight with it: what queues behind itself.
+    own: u64,
+    /// The window was what held the next update back.
+    limited: bool,
+}
+
+/// What was seen in one round.
+#[derive(Debug, Default)]
+struct Round {
+    shortest: Option<Duration>,
+    limited: bool,
+    /// It ends when this position is acknowledged.
+    end: u64,
+}
+
+/// The flow control of one client.
+#[derive(Debug)]
+pub struct Flow {
+    fences: bool,
+    /// A fence was answered once, so the client means it.
+    answers: bool,
+    window: u64,
+    starting: bool,
+    sent: u64,
+    acknowledged: u64,
+    next_id: u32,
+    pings: VecDeque<Ping>,
+    shortest: Option<Duration>,
+    smoothed: Option<Duration>,
+    /// Bytes a second that a busy link has delivered.
+    rate: Option<f64>,
+    /// Position and time of the last answer.
+    answer: Option<(u64, Instant)>,
+    round: Round,
+    last: Option<Instant>,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            fences: false,
+            answers: false,
+            window: INITIAL_WINDOW,
+            starting: true,
+            sent: 0,
+            acknowledged: 0,
+            next_id: 0,
+            pings: VecDeque::new(),
+            shortest: None,
+            smoothed: None,
+            rate: None,
+            answer: None,
+            round: Round::default(),
+            last: None,
+        }
+    }
+}
+
+impl Flow {
+    /// The client understands fences from now on.
+    pub fn enable_fences(&mut self) {
+        self.fences = true;
+    }
+
+    /// Bytes that the client has not confirmed.
+    pub fn in_flight(&self) -> u64 {
+        self.sent - self.acknowledged
+    }
+
+    /// Bytes that may be in flight.
+    pub fn window(&self) -> u64 {
+        self.window
+    }
+
+    /// Smoothed time from sending to the client's confirmation.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
+    /// The link without a queue, as far as it was seen.
+    pub fn base_round_trip(&self) -> Option<Duration> {
+        self.shortest
+    }
+
+    /// Decides on the next update. The first one of an idle link always may go, however large.
+    pub fn ready(&self, now: Instant) -> Ready {
+        if !self.fences || self.in_flight() < self.window {
+            return Ready::Now;
+        }
+        match self.pings.front() {
+            Some(oldest) if !self.answers => match oldest.at + MUTE {
+                mute if mute <= now => Ready::Now,
+                mute => Ready::At(mute),
+            },
+            // Without a fence in flight nothing would ever be answered; that is a matter of a full list of pings only.
+            Some(_) => Ready::Later,
+            None => Ready::Now,
+        }
+    }
+
+    /// True when little enough is in flight that less urgent data may go.
+    pub fn is_relaxed(&self) -> bool {
+        !self.fences || self.in_flight() <= self.window / 2
+    }
+
+    /// An update is about to go: after a pause what was known is forgotten. True when a fence should go *before* the
+    /// update, to measure the link as it is now.
+    pub fn begin(&mut self, now: Instant) -> bool {
+        let idle = self.in_flight() == 0 && self.last.is_none_or(|last| now - last >= IDLE);
+        if idle {
+            self.shortest = None;
+            self.rate = None;
+            self.starting = true;
+            self.window = self.window.min(INITIAL_WINDOW);
+            self.round = Round {
+                end: self.sent,
+                ..Round::default()
+            };
+        }
+        idle && self.fences
+    }
+
+    /// So many bytes were sent. The number that comes back belongs into the fence that follows them.
+    pub fn sent(&mut self, bytes: u64, now: Instant) -> Option<u32> {
+        self.sent += bytes;
+        self.last = Some(now);
+        if !self.fences {
+            return None;
+        }
+        if self.pings.len() >= MAX_PINGS {
+            return None;
+        }
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        let in_flight = self.in_flight();
+        self.pings.push_back(Ping {
+            id,
+            position: self.sent,
+            at: now,
+            own: in_flight.saturating_sub(self.window).max(bytes),
+            limited: in_flight >= self.window,
+        });
+        Some(id)
+    }
+
+    /// The client asked for an update: without fences that says that it has processed all before.
+    pub fn requested(&mut self, now: Instant) {
+        let mute = !self.answers && self.pings.front().is_some_and(|p| p.at + MUTE <= now);
+        if mute {
+            self.fences = false;
+            self.pings.clear();
+        }
+        if !self.fences {
+            self.acknowledged = self.sent;
+        }
+    }
+
+    /// A fence came back. Unknown numbers are ignored: a client can at most deceive itself.
+    pub fn answered(&mut self, id: u32, now: Instant) {
+        let Some(index) = self.pings.iter().position(|p| p.id == id) else {
+            return;
+        };
+        self.answers = true;
+        let Some(ping) = self.pings.drain(..=index).next_back() else {
+            return;
+        };
+        self.acknowledged = self.acknowledged.max(ping.position);
+        self.last = Some(now);
+        let time = now
+            .saturating_duration_since(ping.at)
+            .max(Duration::from_micros(1));
+        let smoothed = self.smoothed.map_or(time, |s| (s * 7 + time) / 8);
+        self.smoothed = Some(smoothed);
+        let base = self.shortest.map_or(time, |s| s.min(time));
+        self.shortest = Some(base);
+
+        if let Some((position, at)) = self.answer.replace((ping.position, now))
+            && ping.at < at
+            && at < now
+        {
+            // The link was busy from one answer to the next.
+            let rate = (ping.position - position) as f64 / (now - at).as_secs_f64();
+            self.rate = Some(self.rate.map_or(rate, |r| rate.max(r * 0.95 + rate * 0.05)));
+        }
+        // Nothing is known of the rate yet: at best the link carries one window in one base time.
+        let rate = self.rate.unwrap_or(self.window as f64 / base.as_secs_f64());
+        let own = Duration::from_secs_f64(ping.own as f64 / rate.max(1.0));
+        let time = time.saturating_sub(own).max(base);
+        self.round.shortest = Some(self.round.shortest.map_or(time, |s| s.min(time)));
+        self.round.limited |= ping.limited;
+        if self.acknowledged >= self.round.end {
+            self.adapt(base);
+            self.round = Round {
+                end: self.sent,
+                ..Round::default()
+            };
+        }
+    }
+
+    /// A round is over.
+    fn adapt(&mut self, base: Duration) {
+        let Some(shortest) = self.round.shortest else {
+            return;
+        };
+        let delay = shortest - base;
+        let low = LOW.max(base / 8);
+        let high = HIGH.max(base / 4);
+        if delay > high {
+            self.starting = false;
+            // What the link carries in the time that it should take.
+            let fit = (base + low).as_secs_f64() / shortest.as_secs_f64();
+            self.window = (self.window as f64 * fit.max(0.5)) as u64;
+        } else if delay > low {
+            self.starting = false;
+        } else if self.round.limited {
+            // A window that was not full says nothing about a larger one.
+            self.window += if self.starting {
+                self.window
+            } else {
+                (self.window / 8).max(MIN_WINDOW / 4)
+            };
+        }
+        self.window = self.window.clamp(MIN_WINDOW, MAX_WINDOW);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(1);
+
+    /// A link of so many bytes a second behind an unbounded queue, and a client that answers at once.
+    struct Link {
+        rate: f64,
+        delay: Duration,
+        busy_until: Instant,
+        arriving: VecDeque<(Instant, u32)>,
+    }
+
+    impl Link {
+        fn new(rate: f64, delay: Duration, now: Instant) -> Self {
+            Self {
+                rate,
+                delay,
+                busy_until: now,
+                arriving: VecDeque::new(),
+            }
+        }
+
+        fn send(&mut self, bytes: u64, id: Option<u32>, now: Instant) {
+            let start = self.busy_until.max(now);
+            self.busy_until = start + Duration::from_secs_f64(bytes as f64 / self.rate);
+            self.arriving
+                .extend(id.map(|id| (self.busy_until + self.delay, id)));
+        }
+
+        fn deliver(&mut self, flow: &mut Flow, now: Instant) {
+            while let Some((at, id)) = self.arriving.front().copied() {
+                if at > now {
+                    break;
+                }
+                self.arriving.pop_front();
+                flow.answered(id, at);
+            }
+        }
+    }
+
+    /// Sends updates of `size` bytes as often as allowed for ten seconds; returns bytes a second in the last five, and
+    /// the longest queue in seconds in them.
+    fn run(rate: f64, delay: Duration, size: u64) -> (f64, f64) {
+        let start = Instant::now();
+        let mut now = start;
+        let mut flow = Flow::default();
+        flow.enable_fences();
+        let mut link = Link::new(rate, delay, start);
+        let hello = flow.sent(10, now);
+        link.send(10, hello, now);
+        let (mut bytes, mut queue) = (0, 0.0f64);
+        while now < start + Duration::from_secs(10) {
+            link.deliver(&mut flow, now);
+            let late = now > start + Duration::from_secs(5);
+            while flow.ready(now) == Ready::Now {
+                assert!(flow.in_flight() <= MAX_WINDOW + size);
+                flow.begin(now);
+                let id = flow.sent(size, now);
+                link.send(size, id, now);
+                if late {
+                    bytes += size;
+                }
+            }
+            if late {
+                queue = queue.max((link.busy_until.saturating_duration_since(now)).as_secs_f64());
+            }
+            now += TICK;
+        }
+        (bytes as f64 / 5.0, queue)
+    }
+
+    #[test]
+    fn it_fills_links_and_not_queues() {
+        for (rate, delay, size) in [
+            (10e6, 50, 20_000),
+            (10e6, 50, 200_000),
+            (1e6, 30, 10_000),
+            (100e6, 1, 100_000),
+            (2e6, 200, 30_000),
+        ] {
+            let (throughput, queue) = run(rate, Duration::from_millis(delay), size);
+            assert!(
+                throughput > 0.9 * rate,
+                "{rate} {delay} {size}: {throughput}"
+            );
+            // Less than a round trip of queue, and the update that is being sent.
+            let (one, round_trip) = (size as f64 / rate, delay as f64 / 1000.0);
+            assert!(
+                queue < round_trip.max(0.02) + one,
+                "{rate} {delay} {size}: queue of {queue} s"
+            );
+        }
+    }
+
+    #[test]
+    fn a_slow_link_has_one_update_in_flight() {
+        let (throughput, queue) = run(200e3, Duration::from_millis(5), 40_000);
+        assert!(throughput > 150e3, "{throughput}");
+        assert!(queue < 0.45, "{queue}");
+    }
+
+    #[test]
+    fn a_silent_client_is_not_sent_more() {
+        let now = Instant::now();
+        let mut flow = Flow::default();
+        flow.enable_fences();
+        flow.sent(1, now);
+        flow.answered(0, now + TICK);
+        for _ in 0..1000 {
+            if flow.ready(now) == Ready::Now {
+                flow.sent(10_000, now);
+            }
+        }
+        assert!(flow.in_flight() < INITIAL_WINDOW + 10_000);
+        assert_eq!(flow.ready(now + Duration::from_secs(3600)), Ready::Later);
+    }
+
+    #[test]
+    fn whoever_never_answers_has_no_fences() {
+        let now = Instant::now();
+        let mut flow = Flow::default();
+        flow.enable_fences();
+        flow.sent(MAX_WINDOW, now);
+        assert_eq!(flow.ready(now), Ready::At(now + MUTE));
+        flow.requested(now);
+        assert_ne!(flow.ready(now), Ready::Now);
+        flow.requested(now + MUTE);
+        assert_eq!(flow.ready(now + MUTE), Ready::Now);
+        assert_eq!(flow.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_pause_forgets() {
+        let now = Instant::now();
+        let mut flow = Flow::default();
+        flow.enable_fences();
+        assert!(flow.begin(now));
+        flow.sent(1000, now);
+        assert!(!flow.begin(now));
+        flow.answered(0, now + TICK);
+        assert_eq!(flow.base_round_trip(), Some(TICK));
+        assert!(flow.begin(now + TICK + IDLE));
+        assert_eq!(flow.base_round_trip(), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! What went out with loss and has to come again without.
+//!
+//! Exactly *which* pixels are lossy is a region; *since when* they stand still is kept for tiles of 64 × 64.
+//!
+//! ```text
+//!   sent lossy ──► waits for STILL ──► due ──► sent again without loss
+//!        ▲               │
+//!        └─ sent again ──┘
+//! ```
+
+use std::time::{Duration, Instant};
+
+use crate::pixel::{Rect, Region};
+
+/// A tile that was not sent for so long stands still.
+pub const STILL: Duration = Duration::from_millis(300);
+
+/// A tile that has been due for so long goes whatever else there is, so that all converges within 2 s.
+const URGENT: Duration = Duration::from_millis(500);
+
+/// Side of a tile in pixels.
+const TILE: u16 = 64;
+
+/// Above so many rectangles a region is rounded up: sending a little too much without loss is harmless.
+const MAX_RECTS: usize = 512;
+
+/// How much else goes on, for the size of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pressure {
+    /// Nothing.
+    Idle,
+    /// Somebody types or points: pieces that take a few milliseconds.
+    Interactive,
+    /// Other changes go in the same update, or the link is busy: only what is urgent.
+    Busy,
+}
+
+/// The lossy part of a client's picture.
+#[derive(Debug, Default)]
+pub struct Refresh {
+    lossy: Region,
+    columns: u16,
+    rows: u16,
+    /// When each tile was last sent; `None`: nothing lossy in it.
+    tiles: Vec<Option<Instant>>,
+}
+
+impl Refresh {
+    /// Forgets all, for a desktop of another size.
+    pub fn resize(&mut self, width: u16, height: u16) {
+        self.lossy.clear();
+        self.columns = width.div_ceil(TILE);
+        self.rows = height.div_ceil(TILE);
+        self.tiles.clear();
+        self.tiles
+            .resize(usize::from(self.columns) * usize::from(self.rows), None);
+    }
+
+    /// The lossy pixels.
+    pub fn lossy(&self) -> &Region {
+        &self.lossy
+    }
+
+    /// `all` was sent, of which `lossy` was changed by its encoding.
+    pub fn sent(&mut self, all: &Region, lossy: &Region, now: Instant) {
+        if self.lossy.is_empty() && lossy.is_empty() {
+            return;
+        }
+        self.lossy.subtract(all);
+        self.lossy.union(lossy);
+        if self.lossy.rects().len() > MAX_RECTS {
+            self.lossy = self.lossy.simplified(MAX_RECTS / 2);
+        }
+        let bounds = Rect::sized(
+            self.columns.saturating_mul(TILE),
+            self.rows.saturating_mul(TILE),
+        );
+        self.lossy.clip(bounds);
+        let mut holds = vec![false; self.tiles.len()];
+        for rect in self.lossy.rects() {
+            for index in self.indices(*rect) {
+                holds[index] = true;
+            }
+        }
+        for (tile, holds) in self.tiles.iter_mut().zip(holds) {
+            if !holds {
+                *tile = None;
+            } else if tile.is_none() {
+                *tile = Some(now);
+            }
+        }
+        for rect in lossy.rects() {
+            let rect = rect.intersect(&bounds);
+            for index in self.indices(rect) {
+                self.tiles[index] = Some(now);
+            }
+        }
+    }
+
+    /// The next piece that may go: tiles that stand still, have no change waiting (`pending`) and lie in `area`.
+    pub fn due(&self, pending: &Region, area: &Region, pressure: Pressure, now: Instant) -> Region {
+        if self.lossy.is_empty() {
+            return Region::new();
+        }
+        let (age, budget) = match pressure {
+            Pressure::Idle => (STILL, 256 * 1024),
+            Pressure::Interactive => (STILL, 64 * 1024),
+            Pressure::Busy => (STILL + URGENT, 96 * 1024),
+        };
+        let mut piece = Vec::new();
+        let mut taken = 0;
+        for (index, sent) in self.tiles.iter().enumerate() {
+            if !sent.is_some_and(|sent| now.saturating_duration_since(sent) >= age) {
+                continue;
+            }
+            let tile = self.tile(index);
+            let waits = |r: &Rect| !r.intersect(&tile).is_empty();
+            if pending.rects().iter().any(waits) || !area.rects().iter().any(waits) {
+                continue;
+            }
+            piece.push(tile);
+            taken += tile.area();
+            if taken >= budget {
+                break;
+            }
+        }
+        let mut piece = Region::from_iter(piece);
+        piece.intersect(&self.lossy);
+        piece.intersect(area);
+        piece
+    }
+
+    /// When the next tile that is not due yet will be.
+    pub fn next(&self, now: Instant) -> Option<Instant> {
+        let due = self.tiles.iter().flatten().map(|sent| *sent + STILL);
+        due.filter(|at| *at > now).min()
+    }
+
+    fn tile(&self, index: usize) -> Rect {
+        let columns = usize::from(self.columns.max(1));
+        let (x, y) = ((index % columns) as u16, (index / columns) as u16);
+        Rect::new(x * TILE, y * TILE, TILE, TILE)
+    }
+
+    /// The tiles that a rectangle touches.
+    fn indices(&self, rect: Rect) -> impl Iterator<Item = usize> + use<> {
+        let columns = usize::from(self.columns);
+        // A rectangle that was clipped to nothing may lie anywhere.
+        let right = if rect.is_empty() { 0 } else { rect.right() };
+        let across = usize::from(rect.x / TILE)..usize::from(right.div_ceil(TILE));
+        let down = usize::from(rect.y / TILE)..usize::from(rect.bottom().div_ceil(TILE));
+        down.flat_map(move |y| across.clone().map(move |x| y * columns + x))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole() -> Region {
+        Region::from(Rect::sized(200, 200))
+    }
+
+    fn lossy(rect: Rect, now: Instant) -> Refresh {
+        let mut refresh = Refresh::default();
+        refresh.resize(200, 200);
+        refresh.sent(&Region::from(rect), &Region::from(rect), now);
+        refresh
+    }
+
+    #[test]
+    fn it_waits_until_the_tile_is_still() {
+        let now = Instant::now();
+        let rect = Rect::new(10, 10, 100, 20);
+        let mut refresh = lossy(rect, now);
+        let none = Region::new();
+        assert!(refresh.due(&none, &whole(), Pressure::Idle, now).is_empty());
+        assert_eq!(refresh.next(now), Some(now + STILL));
+        let later = now + STILL;
+        assert_eq!(
+            refresh.due(&none, &whole(), Pressure::Idle, later),
+            Region::from(rect)
+        );
+        assert!(
+            refresh
+                .due(&none, &whole(), Pressure::Busy, later)
+                .is_empty()
+        );
+        // The second tile changes again: only the first one is due.
+        let change = Region::from(Rect::new(70, 10, 5, 5));
+        refresh.sent(&change, &change, later);
+        let due = refresh.due(&none, &whole(), Pressure::Idle, later);
+        assert_eq!(due, Region::from(Rect::new(10, 10, 54, 20)));
+        refresh.sent(&due, &none, later);
+        assert_eq!(refresh.next(later), Some(later + STILL));
+        refresh.sent(&whole(), &none, later);
+        assert!(refresh.lossy().is_empty());
+        assert_eq!(refresh.next(later), None);
+    }
+
+    #[test]
+    fn what_is_about_to_change_is_not_refreshed() {
+        let now = Instant::now();
+        let refresh = lossy(Rect::sized(100, 10), now);
+        let pending = Region::from(Rect::new(0, 30, 5, 5));
+        let due = refresh.due(&pending, &whole(), Pressure::Idle, now + STILL);
+        assert_eq!(due, Region::from(Rect::new(64, 0, 36, 10)));
+    }
+
+    #[test]
+    fn beyond_the_screen_there_is_nothing() {
+        let now = Instant::now();
+        let refresh = lossy(Rect::new(190, 190, 5000, 5000), now);
+        let all = Region::from(Rect::sized(u16::MAX, u16::MAX));
+        let due = refresh.due(&Region::new(), &all, Pressure::Idle, now + STILL);
+        assert_eq!(due.bounds(), Rect::from_edges(190, 190, 256, 256));
+    }
+}

@@ -1,0 +1,151 @@
+//! What goes to the client, and when.
+
+use std::time::Instant;
+
+use super::{INTERACTION, PING, Poll, SPARE, Session};
+use crate::encode::Params;
+use crate::pixel::Region;
+use crate::rfb::refresh::Pressure;
+use crate::rfb::server;
+use crate::rfb::update::{Due, Job, upper_part};
+
+/// Bytes of a fence that measures.
+const PING_BYTES: u64 = 14;
+
+impl Session {
+    /// The client waits for something.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.demand.requested.is_some() || self.demand.continuous.is_some()
+    }
+
+    /// The pixels that it waits for.
+    fn wanted_area(&self) -> Region {
+        let mut area = self.demand.requested.clone().unwrap_or_default();
+        if let Some(rect) = self.demand.continuous {
+            area.add(rect);
+        }
+        area.clip(self.sizes.common());
+        area
+    }
+
+    /// An update of sizes alone: it may hold no pixels.
+    pub(super) fn write_sizes(&mut self, now: Instant) {
+        let mut update = self.new_update();
+        let rects = self.sizes.write(self.caps.resize, &mut update);
+        self.demand.requested = None;
+        self.send(update, rects, now);
+    }
+
+    /// An update of small things alone.
+    pub(super) fn write_beside(&mut self, now: Instant) {
+        let mut update = self.new_update();
+        let (rects, _) = self.beside.write(&mut update, &self.caps, &self.format);
+        if rects > 0 {
+            self.demand.requested = None;
+            self.send(update, rects, now);
+        }
+    }
+
+    /// The client may get pixels now: which?
+    pub(super) fn next_job(&mut self, now: Instant) -> Poll {
+        let params = Params {
+            encoding: self.caps.encoding,
+            format: self.format,
+            quality: self.caps.quality,
+            compress: self.caps.compress,
+            last_rect: self.caps.last_rect,
+        };
+        let area = self.wanted_area();
+        let mut damage = self.damage.clone();
+        damage.intersect(&area);
+        let damage = upper_part(&damage, self.density.pixels(&params));
+
+        let interaction = self.last_input.is_some_and(|at| now - at < INTERACTION);
+        let pressure = match (damage.is_empty(), interaction) {
+            (true, false) => Pressure::Idle,
+            (true, true) => Pressure::Interactive,
+            (false, _) => Pressure::Busy,
+        };
+        let refresh = if pressure == Pressure::Busy || self.flow.is_relaxed() {
+            self.refresh.due(&self.damage, &area, pressure, now)
+        } else {
+            Region::new()
+        };
+
+        if damage.is_empty() && refresh.is_empty() {
+            if self.beside.is_due(&self.caps) {
+                self.write_beside(now);
+            }
+            return match self.refresh.next(now) {
+                Some(at) if self.is_wanted() => Poll::At(at),
+                _ => Poll::Nothing,
+            };
+        }
+        self.damage.subtract(&damage);
+        self.job_is_out = true;
+        let mut bytes = self.new_update();
+        let (pseudo, beside) = self.beside.write(&mut bytes, &self.caps, &self.format);
+        let common = self.sizes.common();
+        let (width, height) = self.sizes.actual();
+        debug_assert!(damage.rects().iter().all(|r| common.contains(r)));
+        Poll::Update(Job {
+            damage,
+            refresh,
+            params,
+            width,
+            height,
+            bytes,
+            pseudo,
+            beside,
+            requested: self.demand.requested.take(),
+        })
+    }
+
+    /// A buffer that holds the header of an update.
+    fn new_update(&mut self) -> Vec<u8> {
+        let mut update = std::mem::take(&mut self.spare);
+        update.clear();
+        server::update_header(&mut update);
+        update
+    }
+
+    /// Appends a whole update, and the fence that measures it, to the output.
+    pub(super) fn send(&mut self, mut update: Vec<u8>, rects: u32, now: Instant) {
+        server::set_rects(&mut update, rects);
+        if self.flow.begin(now) {
+            self.ping(0);
+        }
+        self.counts.rects += u64::from(rects);
+        let bytes = update.len() as u64;
+        self.counts.bytes += bytes;
+        if self.out.is_empty() {
+            // Not copied: an update may be large.
+            std::mem::swap(&mut self.out, &mut update);
+        } else {
+            self.out.extend_from_slice(&update);
+        }
+        if update.capacity() <= SPARE {
+            self.spare = update;
+        }
+        self.ping(bytes);
+    }
+
+    /// So many bytes were written: a fence that tells when the client has dealt with them.
+    pub(super) fn ping(&mut self, bytes: u64) {
+        if let Some(id) = self.flow.sent(bytes + PING_BYTES, self.now) {
+            let [a, b, c, d] = id.to_be_bytes();
+            let flags = server::FENCE_REQUEST | server::FENCE_BLOCK_BEFORE;
+            server::fence(&mut self.out, flags, &[PING, a, b, c, d]);
+        }
+    }
+
+    /// What a job had taken is due again.
+    pub(super) fn restore(&mut self, damage: &Region, beside: Due, requested: Option<Region>) {
+        self.damaged(damage, &[]);
+        self.beside.again(beside);
+        if let Some(requested) = requested {
+            let waiting = self.demand.requested.get_or_insert_default();
+            waiting.union(&requested);
+        }
+    }
+}

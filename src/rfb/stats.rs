@@ -1,0 +1,43 @@
+//! Figures of one session, for the status page and the metrics.
+
+use std::time::Duration;
+
+use crate::encode::Encoding;
+use crate::pixel::PixelFormat;
+
+/// What a session has done so far and how it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stats {
+    /// FramebufferUpdates that held pixels.
+    pub updates: u64,
+    /// Rectangles in them, pseudo-rectangles included.
+    pub rects: u64,
+    /// Bytes of updates.
+    pub bytes: u64,
+    /// Pixels sent because they changed.
+    pub pixels: u64,
+    /// Pixels sent again without loss.
+    pub refreshed_pixels: u64,
+    /// Update requests of the client.
+    pub requests: u64,
+    /// Keys and pointer events of the client.
+    pub inputs: u64,
+    /// Changed pixels that the client has not been sent.
+    pub pending_pixels: u64,
+    /// Pixels that the client has with loss.
+    pub lossy_pixels: u64,
+    /// Smoothed time until the client confirms an update; `None` without fences.
+    pub round_trip: Option<Duration>,
+    /// Congestion window in bytes.
+    pub window: u64,
+    /// Bytes that the client has not confirmed.
+    pub in_flight: u64,
+    /// The encoding in use.
+    pub encoding: Encoding,
+    /// JPEG quality in use.
+    pub quality: Option<u8>,
+    /// The layout of the client's pixels.
+    pub format: PixelFormat,
+    /// Updates come without requests.
+    pub continuous: bool,
+}

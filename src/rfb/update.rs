@@ -1,0 +1,331 @@
+//! What goes into one FramebufferUpdate: pixels, and the pseudo-rectangles beside them.
+
+use std::sync::Arc;
+
+use super::cursor;
+use super::encodings::ClientCapabilities;
+use super::flow::MAX_WINDOW;
+use super::server;
+use crate::encode::{Encoded, Encoder, Encoding, Params};
+use crate::pixel::{Frame, PixelFormat, Point, Rect, Region};
+use crate::screen::{CursorImage, Leds};
+
+/// An update to be encoded by [`Job::encode`]. Then it goes back to the session by `finish`, or, when it could not be
+/// encoded, by `give_back`. May be sent to another thread meanwhile.
+#[derive(Debug)]
+pub struct Job {
+    /// What changed.
+    pub damage: Region,
+    /// What the client has with loss and gets again without; disjoint from the damage.
+    pub refresh: Region,
+    /// How the client wants it.
+    pub params: Params,
+    /// Width that the frame must have.
+    pub width: u16,
+    /// Height that the frame must have.
+    pub height: u16,
+    /// The update so far: its header and its pseudo-rectangles. Encoders append to it, so nothing is copied.
+    pub bytes: Vec<u8>,
+    /// Pseudo-rectangles in `bytes`.
+    pub(super) pseudo: u32,
+    /// Which those are.
+    pub(super) beside: Due,
+    /// The request that it answers.
+    pub(super) requested: Option<Region>,
+}
+
+impl Job {
+    /// Encodes it from a frame that is not older than the damage. `None`, and nothing done, when the frame has another
+    /// size than the client was told. After `Some` the job must go to `finish`: what was encoded has to be sent, for the
+    /// client's deflate streams depend on it.
+    pub fn encode(&mut self, encoder: &mut Encoder, frame: &Frame) -> Option<Encoded> {
+        if (frame.width(), frame.height()) != (self.width, self.height) {
+            return None;
+        }
+        let mut encoded = encoder.encode(frame, &self.damage, &self.params, &mut self.bytes);
+        if !self.refresh.is_empty() {
+            let params = Params {
+                quality: None,
+                ..self.params
+            };
+            let again = encoder.encode(frame, &self.refresh, &params, &mut self.bytes);
+            encoded.rects += again.rects;
+            encoded.lossy.union(&again.lossy);
+            encoded.stats += again.stats;
+        }
+        Some(encoded)
+    }
+}
+
+/// Pseudo-rectangles that are due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    cursor: bool,
+    position: bool,
+    name: bool,
+    leds: bool,
+    qemu_key: bool,
+    mouse_buttons: bool,
+}
+
+/// What a client is shown beside the picture, and which of it it has not been told.
+#[derive(Debug, Default)]
+pub struct Beside {
+    cursor: Option<Arc<CursorImage>>,
+    position: Point,
+    name: String,
+    leds: Option<Leds>,
+    due: Due,
+}
+
+impl Beside {
+    /// ServerInit has told the client this name.
+    pub fn new(name: String) -> Self {
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+
+    /// The client's list has changed: what it can be told only now is due.
+    pub fn listed(&mut self, before: &ClientCapabilities, after: &ClientCapabilities) {
+        self.due.cursor |= after.cursor != before.cursor;
+        self.due.leds |= after.leds != before.leds;
+        self.due.qemu_key |= after.qemu_key && !before.qemu_key;
+        self.due.mouse_buttons |= after.mouse_buttons && !before.mouse_buttons;
+    }
+
+    /// The client draws in another pixel format: a cursor in the old one is of no use to it.
+    pub fn reformatted(&mut self) {
+        self.due.cursor = true;
+    }
+
+    /// The pointer has this shape.
+    pub fn set_cursor(&mut self, image: Arc<CursorImage>) {
+        if self.cursor.as_ref() != Some(&image) {
+            self.cursor = Some(image);
+            self.due.cursor = true;
+        }
+    }
+
+    /// Something else moved the pointer.
+    pub fn set_position(&mut self, at: Point) {
+        self.position = at;
+        self.due.position = true;
+    }
+
+    /// The keyboard's lights.
+    pub fn set_leds(&mut self, leds: Leds) {
+        self.due.leds |= self.leds != Some(leds);
+        self.leds = Some(leds);
+    }
+
+    /// The desktop's name.
+    pub fn set_name(&mut self, name: String) {
+        self.due.name |= self.name != name;
+        self.name = name;
+    }
+
+    /// Of what is due, what this client understands.
+    fn wanted(&self, caps: &ClientCapabilities) -> Due {
+        Due {
+            cursor: self.due.cursor && caps.cursor.is_some() && self.cursor.is_some(),
+            position: self.due.position && caps.cursor_position,
+            name: self.due.name && caps.name,
+            leds: self.due.leds && caps.leds.is_some() && self.leds.is_some(),
+            qemu_key: self.due.qemu_key && caps.qemu_key,
+            mouse_buttons: self.due.mouse_buttons && caps.mouse_buttons,
+        }
+    }
+
+    /// Is there anything for this client?
+    pub fn is_due(&self, caps: &ClientCapabilities) -> bool {
+        self.wanted(caps) != Due::default()
+    }
+
+    /// Writes what is due; returns the number of rectangles, and which they are.
+    pub fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        caps: &ClientCapabilities,
+        format: &PixelFormat,
+    ) -> (u32, Due) {
+        let wanted = self.wanted(caps);
+        let mut count = 0;
+        if wanted.qemu_key {
+            server::qemu_key(out);
+            count += 1;
+        }
+        if wanted.mouse_buttons {
+            server::extended_mouse_buttons(out);
+            count += 1;
+        }
+        if let (true, Some(form), Some(leds)) = (wanted.leds, caps.leds, self.leds) {
+            server::leds(out, form, leds);
+            count += 1;
+        }
+        if wanted.name {
+            server::desktop_name(out, &self.name);
+            count += 1;
+        }
+        if let (true, Some(form), Some(image)) = (wanted.cursor, caps.cursor, &self.cursor)
+            && cursor::write(out, form, image, format)
+        {
+            count += 1;
+        }
+        if wanted.position {
+            server::cursor_position(out, self.position);
+            count += 1;
+        }
+        // What this client does not understand now stays due: it may list it later.
+        self.due = Due {
+            cursor: self.due.cursor && !wanted.cursor,
+            position: false,
+            name: self.due.name && !wanted.name,
+            leds: self.due.leds && !wanted.leds,
+            qemu_key: false,
+            mouse_buttons: false,
+        };
+        (count, wanted)
+    }
+
+    /// What was written did not go out.
+    pub fn again(&mut self, written: Due) {
+        self.due = Due {
+            cursor: self.due.cursor || written.cursor,
+            position: self.due.position || written.position,
+            name: self.due.name || written.name,
+            leds: self.due.leds || written.leds,
+            qemu_key: self.due.qemu_key || written.qemu_key,
+            mouse_buttons: self.due.mouse_buttons || written.mouse_buttons,
+        };
+    }
+}
+
+/// How many bytes a pixel costs a client, as a guess for the size of the next update.
+///
+/// An update may hold at most [`MAX_WINDOW`] bytes, or one client's memory would have no bound; but how many bytes
+/// pixels will be is known only afterwards.
+#[derive(Debug)]
+pub struct Density(f64);
+
+impl Default for Density {
+    /// Two bytes a pixel: a full HD screen goes in one piece, even one full of noise stays bounded.
+    fn default() -> Self {
+        Self(2.0)
+    }
+}
+
+impl Density {
+    /// An update of so many pixels had so many bytes.
+    pub fn observe(&mut self, pixels: u64, bytes: u64) {
+        // Small updates are all overhead and say nothing.
+        if pixels >= 16 * 1024 {
+            let seen = bytes as f64 / pixels as f64;
+            self.0 = seen.max(self.0 * 0.9 + seen * 0.1);
+        }
+    }
+
+    /// How many pixels an update may have.
+    pub fn pixels(&self, params: &Params) -> u64 {
+        let raw = params.format.bytes_per_pixel() as f64;
+        let guess = match params.encoding {
+            Encoding::Raw | Encoding::Hextile => raw,
+            _ => self.0.clamp(0.25, raw),
+        };
+        (MAX_WINDOW as f64 / guess) as u64
+    }
+}
+
+/// The upper part of a region, of at most about `pixels` pixels: whole rows, at least one.
+pub fn upper_part(region: &Region, pixels: u64) -> Region {
+    if region.area() <= pixels {
+        return region.clone();
+    }
+    let mut left = pixels;
+    let mut bottom = region.bounds().y;
+    for band in region.rects().chunk_by(|a, b| a.y == b.y) {
+        let (top, height) = (band[0].y, band[0].h);
+        let row: u64 = band.iter().map(|r| u64::from(r.w)).sum();
+        let rows = (left / row).min(u64::from(height)) as u16;
+        bottom = top + rows;
+        left -= u64::from(rows) * row;
+        if rows < height {
+            break;
+        }
+    }
+    let bounds = region.bounds();
+    let mut part = region.clone();
+    part.clip(Rect::from_edges(
+        bounds.x,
+        bounds.y,
+        bounds.right(),
+        bottom.max(bounds.y + 1),
+    ));
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_full_hd_screen_goes_in_one_piece_and_raw_4k_does_not() {
+        let mut params = Params {
+            encoding: Encoding::Tight,
+            format: PixelFormat::NATIVE,
+            quality: None,
+            compress: 2,
+            last_rect: true,
+        };
+        let mut density = Density::default();
+        assert!(density.pixels(&params) >= 1920 * 1080);
+        density.observe(1 << 20, 3 << 20);
+        assert!(density.pixels(&params) < 1920 * 1080);
+        params.encoding = Encoding::Raw;
+        assert_eq!(density.pixels(&params), MAX_WINDOW / 4);
+    }
+
+    #[test]
+    fn each_thing_is_told_once_and_the_cursor_again_after_a_new_format() {
+        let caps = ClientCapabilities::new(&[-239, -307, -258, -316, -261]);
+        let mut beside = Beside::new("a".to_owned());
+        beside.listed(&ClientCapabilities::NONE, &caps);
+        beside.set_leds(Leds::default());
+        beside.set_cursor(Arc::new(CursorImage {
+            width: 1,
+            height: 1,
+            hot: Point::default(),
+            rgba: vec![1, 2, 3, 255],
+        }));
+        let mut out = Vec::new();
+        let (count, written) = beside.write(&mut out, &caps, &PixelFormat::NATIVE);
+        assert_eq!(count, 4, "key, buttons, lights, cursor");
+        assert!(!beside.is_due(&caps));
+        beside.again(written);
+        assert_eq!(beside.write(&mut out, &caps, &PixelFormat::NATIVE).0, 4);
+        beside.set_name("a".to_owned());
+        assert!(!beside.is_due(&caps));
+        beside.set_name("b".to_owned());
+        beside.reformatted();
+        assert_eq!(beside.write(&mut out, &caps, &PixelFormat::NATIVE).0, 2);
+    }
+
+    proptest! {
+        #[test]
+        fn parts_make_the_whole(rects in proptest::collection::vec((0u16..50, 0u16..50, 1u16..50, 1u16..50), 1..6), pixels in 0u64..500) {
+            let whole = Region::from_iter(rects.into_iter().map(|(x, y, w, h)| Rect::new(x, y, w, h)));
+            let mut rest = whole.clone();
+            let mut rounds = 0;
+            while !rest.is_empty() {
+                let part = upper_part(&rest, pixels);
+                prop_assert!(!part.is_empty());
+                prop_assert!(part.area() <= pixels.max(100));
+                rest.subtract(&part);
+                rounds += 1;
+                prop_assert!(rounds <= 100);
+            }
+        }
+    }
+}

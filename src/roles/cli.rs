@@ -1,0 +1,222 @@
+//! The command line, made from the table of settings.
+
+use crate::config::{Config, LogFormat, LogLevel, Mistake, Raw, SETTINGS, effective, setting};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
+
+/// `EX_USAGE` of sysexits: the settings are wrong; nothing was started.
+pub(super) const EXIT_USAGE: u8 = 64;
+
+/// Read when it exists and `--config` names no other file.
+const DEFAULT_FILE: &str = "/etc/deskinit/deskinit.toml";
+
+/// Runs the program; the exit code is that of the role.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(e) => {
+            // Nowhere to report a closed standard output.
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { EXIT_USAGE } else { 0 });
+        }
+    };
+    let Some((role, args)) = matches.subcommand() else {
+        return ExitCode::from(EXIT_USAGE);
+    };
+    match role {
+        "health" => super::health::run(super::health::Args {
+            run_dir: directory(args),
+        }),
+        "status" => super::status::run(super::status::Args {
+            json: args.get_flag("json"),
+            run_dir: directory(args),
+        }),
+        _ => configured(role, args),
+    }
+}
+
+fn directory(args: &ArgMatches) -> Option<PathBuf> {
+    args.get_one::<PathBuf>("run-dir").cloned()
+}
+
+/// The roles that need the settings.
+fn configured(role: &str, args: &ArgMatches) -> ExitCode {
+    let parsed = Config::parse(gather(args)).and_then(|(mut config, raw)| {
+        if role == "run" {
+            if let Some(words) = args.get_many::<String>("command") {
+                config.application = Some(words.cloned().collect());
+            }
+            if let Some(mistake) = config.missing_application() {
+                return Err(vec![mistake]);
+            }
+        }
+        Ok((config, raw))
+    });
+    let (config, raw) = match parsed {
+        Ok(parsed) => parsed,
+        Err(mistakes) => return refuse(&mistakes),
+    };
+    if role == "config" {
+        print!("{}", effective(&raw));
+        return ExitCode::SUCCESS;
+    }
+    let level = match config.log_level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    crate::telemetry::init(level, config.log_format == LogFormat::Json);
+    match role {
+        "run" => super::run::run(&config, &raw.to_env()),
+        _ => super::serve::run(config),
+    }
+}
+
+fn refuse(mistakes: &[Mistake]) -> ExitCode {
+    for mistake in mistakes {
+        eprintln!("deskinit: {mistake}");
+    }
+    eprintln!(
+        "deskinit: nothing was started; `deskinit help run` lists the settings, `deskinit config` shows what is in force"
+    );
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// File, environment and flags, one above the other.
+fn gather(args: &ArgMatches) -> Raw {
+    let mut raw = Raw::new();
+    let named = args
+        .get_one::<PathBuf>("config")
+        .cloned()
+        .or_else(|| std::env::var_os("DESKINIT_CONFIG").map(PathBuf::from));
+    match &named {
+        Some(path) => match std::fs::read_to_string(path) {
+            Ok(text) => raw.file(path, &text),
+            Err(e) => raw.unreadable(path, &e),
+        },
+        None => {
+            if let Ok(text) = std::fs::read_to_string(DEFAULT_FILE) {
+                raw.file(Path::new(DEFAULT_FILE), &text);
+            }
+        }
+    }
+    raw.env(|name| std::env::var(name).ok());
+    for row in SETTINGS {
+        if let Some(value) = args.try_get_one::<String>(row.name).ok().flatten() {
+            raw.flag(row, value.clone());
+        }
+    }
+    if args.try_get_one::<bool>("desktop").ok().flatten() == Some(&true)
+        && let Some(row) = setting("DESKTOP_MODE")
+    {
+        raw.flag(row, "1".to_owned());
+    }
+    raw
+}
+
+fn command() -> Command {
+    let words = Arg::new("command")
+        .value_name("COMMAND")
+        .num_args(0..)
+        .last(true)
+        .help("The application and its arguments");
+    let desktop = Arg::new("desktop")
+        .long("desktop")
+        .action(ArgAction::SetTrue)
+        .help("Run a desktop without an application");
+    let run_dir = Arg::new("run-dir")
+        .long("run-dir")
+        .value_name("DIR")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("The run directory, when there are several");
+    let json = Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("For programs");
+    let settings = |c: Command| c.arg(config_file()).args(flags());
+    Command::new("deskinit")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Starts an X server, a window manager and an application, and shows them to browsers and VNC viewers")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(settings(Command::new("run").about(
+            "Start X server, display, window manager and application, and be their init",
+        )).arg(desktop).arg(words))
+        .subcommand(settings(Command::new("serve").about(
+            "Show an X display that is already there to browsers and viewers",
+        )))
+        .subcommand(settings(Command::new("config").about(
+            "Print the settings in force and where each came from",
+        )))
+        .subcommand(Command::new("health").about("Exit 0 when the desktop is ready, for probes").arg(run_dir.clone()))
+        .subcommand(Command::new("status").about("What runs, and since when").arg(json).arg(run_dir))
+}
+
+fn config_file() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("Settings as TOML, keys in lower case [default: /etc/deskinit/deskinit.toml if it exists]")
+}
+
+fn flags() -> impl Iterator<Item = Arg> {
+    SETTINGS.iter().map(|row| {
+        let mut help = format!("{} [{}]", row.doc, row.allowed);
+        if row.secret {
+            help.push_str(" [file]");
+        }
+        if let Some(default) = row.default.filter(|d| !d.is_empty()) {
+            help = format!("{help} [default: {default}]");
+        }
+        let arg = Arg::new(row.name)
+            .long(row.flag())
+            .value_name(if row.secret { "FILE" } else { "VALUE" })
+            .help(help)
+            .hide_short_help(false);
+        if row.boolean {
+            arg.num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("1")
+        } else {
+            arg
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn flags_win_and_switches_need_no_value() {
+        let matches = command()
+            .try_get_matches_from([
+                "deskinit",
+                "run",
+                "--vnc-port",
+                "7",
+                "--vnc-view-only",
+                "--",
+                "a",
+                "-b",
+            ])
+            .unwrap();
+        let (_, args) = matches.subcommand().unwrap();
+        let (config, _) = Config::parse(gather(args)).unwrap();
+        assert_eq!(config.vnc_port, Some(7));
+        assert!(config.view_only);
+        let words: Vec<_> = args.get_many::<String>("command").unwrap().collect();
+        assert_eq!(words, ["a", "-b"]);
+    }
+}

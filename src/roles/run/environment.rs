@@ -1,0 +1,98 @@
+//! The environment of the children: ours, without secrets and without what is meant for us alone.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use crate::config;
+
+/// Variables that say where something of ours is, or of whoever started us; set anew for those who need them.
+const OURS: [&str; 4] = ["DISPLAY", "XAUTHORITY", "NOTIFY_SOCKET", "RUN_DIR"];
+
+/// Our environment as it was at the start.
+pub(super) struct Environment {
+    all: Vec<(OsString, OsString)>,
+}
+
+impl Environment {
+    /// Takes it from the process.
+    pub(super) fn take() -> Self {
+        Self {
+            all: std::env::vars_os().collect(),
+        }
+    }
+
+    /// Without secrets and without [`OURS`].
+    pub(super) fn plain(&self) -> Vec<(OsString, OsString)> {
+        self.without(config::secret_names())
+    }
+
+    /// What the display server gets: no setting but those in force.
+    pub(super) fn for_display_server(
+        &self,
+        settings: &[(String, String)],
+    ) -> Vec<(OsString, OsString)> {
+        let mut env = self.without(config::all_names());
+        let given = settings
+            .iter()
+            .filter(|(name, _)| !OURS.contains(&name.as_str()));
+        env.extend(given.map(|(name, value)| (OsString::from(name), OsString::from(value))));
+        env
+    }
+
+    fn without(&self, names: Vec<String>) -> Vec<(OsString, OsString)> {
+        let hidden: BTreeSet<OsString> = names
+            .into_iter()
+            .map(OsString::from)
+            .chain(OURS.map(OsString::from))
+            .collect();
+        self.all
+            .iter()
+            .filter(|(name, _)| !hidden.contains(name))
+            .cloned()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_child_inherits_a_secret_or_its_path() {
+        let all = [
+            ("PATH", "/bin"),
+            ("VNC_PASSWORD", "canary"),
+            ("VNC_PW", "canary"),
+            ("VNC_PASSWORD_FILE", "/canary"),
+            ("X11_SIZE_WIDTH", "800"),
+            ("NOTIFY_SOCKET", "/systemd"),
+            ("XDG_RUNTIME_DIR", "/run/user/0"),
+        ];
+        let environment = Environment {
+            all: all
+                .map(|(name, value)| (name.into(), value.into()))
+                .to_vec(),
+        };
+        let names = |env: Vec<(OsString, OsString)>| -> Vec<String> {
+            assert!(
+                env.iter()
+                    .all(|(_, value)| !value.to_string_lossy().contains("canary"))
+            );
+            env.into_iter()
+                .map(|(name, _)| name.into_string().unwrap())
+                .collect()
+        };
+        assert_eq!(
+            names(environment.plain()),
+            ["PATH", "X11_SIZE_WIDTH", "XDG_RUNTIME_DIR"]
+        );
+        let settings = [
+            ("DISPLAY_WIDTH".to_owned(), "800".to_owned()),
+            ("DISPLAY".to_owned(), ":1".to_owned()),
+        ];
+        assert_eq!(
+            names(environment.for_display_server(&settings)),
+            ["PATH", "XDG_RUNTIME_DIR", "DISPLAY_WIDTH"]
+        );
+    }
+}

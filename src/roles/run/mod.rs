@@ -1,0 +1,212 @@
+//! `deskinit run`: PID 1 of a container, or a subreaper outside one. Prepares the display number, the run directory, the
+//! cookie and the secrets, hands the services to `supervisor`, and leaves nothing behind.
+//!
+//! Exit codes: the application's own; 128 + n when signal n ended it; 126 and 127 when it cannot be run or is not there;
+//! 143 and 130 after SIGTERM and SIGINT, unless the application answers with a code of its own; 0 after the
+//! disconnection time-out; 64 for wrong settings; 69 (`EX_UNAVAILABLE`) when the X server or the display server cannot be
+//! had; 71 (`EX_OSERR`) when the system refuses what any program may have; 73 (`EX_CANTCREAT`) when the run directory
+//! cannot be made.
+
+mod environment;
+mod services;
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use self::environment::Environment;
+use self::services::Place;
+use super::access;
+use crate::config::{self, Config, LogFormat, Mistake, Secret};
+use crate::supervisor::control::Control;
+use crate::supervisor::driver::{Channels, Driver, Greeting};
+use crate::supervisor::logs::{Form, Logs};
+use crate::supervisor::notify::NotifySocket;
+use crate::supervisor::plan::{Outcome, Policy};
+use crate::supervisor::rundir::{self, RunDir};
+use crate::sys::output::Output;
+use crate::sys::signals::Signals;
+use crate::sys::{environ, process};
+use crate::xserver::cookie::Cookie;
+use crate::xserver::display::{Display, DisplayError};
+
+/// Where Kubernetes looks for the reason of an end.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// Why nothing was started.
+#[derive(Debug)]
+enum SetupError {
+    Mistake(Mistake),
+    Display(DisplayError),
+    RunDir(PathBuf, io::Error),
+    System(&'static str, io::Error),
+}
+
+impl SetupError {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Mistake(_) => 64,
+            Self::Display(_) => 69,
+            Self::RunDir(..) => 73,
+            Self::System(..) => 71,
+        }
+    }
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mistake(mistake) => f.write_str(&mistake.0),
+            Self::Display(error) => write!(f, "{error}"),
+            Self::RunDir(path, error) => write!(f, "RUN_DIR={}: {error}", path.display()),
+            Self::System(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+/// Runs everything. `settings` are the settings in force as canonical variables, without secrets (`Raw::to_env`).
+///
+/// Call from the only thread of the process.
+pub fn run(config: &Config, settings: &[(String, String)]) -> ExitCode {
+    let outcome = prepare_and_run(config, settings).unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "deskinit: {error}");
+        Outcome {
+            code: error.code(),
+            reason: error.to_string(),
+        }
+    });
+    tell_kubernetes(&outcome.reason);
+    ExitCode::from(outcome.code)
+}
+
+fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Outcome, SetupError> {
+    // Before anything that would have to be cleaned up: from here on a signal is an event, not an end.
+    let signals = Signals::collect().map_err(|error| SetupError::System("signals", error))?;
+    if let Some(mistake) = config.missing_application() {
+        return Err(SetupError::Mistake(mistake));
+    }
+    if let Some(display) = config
+        .display
+        .as_ref()
+        .filter(|display| !display.host.is_empty())
+    {
+        let text = format!(
+            "DISPLAY={display}: run starts the X server itself; name a number as in :{}",
+            display.number
+        );
+        return Err(SetupError::Mistake(Mistake(text)));
+    }
+    let environment = Environment::take();
+    let names = config::secret_names();
+    environ::scrub(|name| names.iter().any(|secret| secret == name));
+    environ::hide_memory();
+    process::become_subreaper().map_err(|error| SetupError::System("subreaper", error))?;
+
+    // Dropped in the reverse order at the end: sockets and files, the directory, the display number.
+    let display = Display::claim(config.display.as_ref().map(|name| name.number))
+        .map_err(SetupError::Display)?;
+    let path = config
+        .run_dir
+        .clone()
+        .unwrap_or_else(|| rundir::default_path(display.number()));
+    let in_dir = |error| SetupError::RunDir(path.clone(), error);
+    let dir = RunDir::open(&path).map_err(in_dir)?;
+    let cookie = Cookie::random().map_err(|error| SetupError::System("randomness", error))?;
+    cookie
+        .write(&dir.xauthority(), display.number())
+        .map_err(in_dir)?;
+
+    let token = if config.password.is_none() && !config.allow_no_auth {
+        Some(access::token().map_err(|error| SetupError::System("randomness", error))?)
+    } else {
+        None
+    };
+    let place = Place {
+        config,
+        settings,
+        display: &display,
+        dir: &dir,
+        password: config.password.as_ref().or(token.as_ref()),
+        environment: &environment,
+    };
+    let services =
+        services::all(&place).map_err(|error| SetupError::System("memory file", error))?;
+    let form = match config.log_format {
+        LogFormat::Text => Form::Text,
+        LogFormat::Json => Form::Json,
+    };
+    let channels = Channels {
+        signals,
+        notify: NotifySocket::bind(&dir.notify()).map_err(in_dir)?,
+        control: Control::bind(&dir.control()).map_err(in_dir)?,
+        logs: Logs::new(form, Output::stdout().ok()),
+    };
+    let policy = Policy {
+        grace: config.grace_period,
+        max_disconnection: config.max_disconnection_time,
+    };
+    let greeting = greeting(config, token.as_ref());
+    let outcome = Driver::new(services, policy, channels, display.name())
+        .greet(greeting)
+        .run();
+    Ok(outcome)
+}
+
+/// The one line that people look for: where to go, and with which password if they could not know it.
+fn greeting(config: &Config, token: Option<&Secret>) -> Greeting {
+    let host = reachable(&config.bind);
+    let address = move |port: Option<u16>| {
+        port.filter(|port| *port != 0)
+            .map(|port| format!("{host}:{port}"))
+    };
+    let (web, vnc) = (address(config.web_port), address(config.vnc_port));
+    let (config, token) = (config.clone(), token.cloned());
+    Box::new(move |said_web, said_vnc| {
+        let web = said_web.or(web.as_deref());
+        let vnc = said_vnc.or(vnc.as_deref());
+        access::how(&config, token.as_ref(), web, vnc)
+    })
+}
+
+/// A name for the address that listeners are bound to, that a person can use on this machine.
+fn reachable(bind: &[IpAddr]) -> String {
+    match bind.first() {
+        Some(address) if address.is_unspecified() || address.is_loopback() => {
+            "127.0.0.1".to_owned()
+        }
+        Some(IpAddr::V6(address)) => format!("[{address}]"),
+        Some(IpAddr::V4(address)) => address.to_string(),
+        None => "127.0.0.1".to_owned(),
+    }
+}
+
+/// One line where Kubernetes looks for it; only if the file is there.
+fn tell_kubernetes(reason: &str) {
+    let flags = (nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits();
+    let file = OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .custom_flags(flags)
+        .open(TERMINATION_LOG);
+    if let Ok(mut file) = file {
+        let _ = writeln!(file, "{reason}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_can_be_opened() {
+        let host = |address: &str| reachable(&[address.parse().unwrap()]);
+        assert_eq!(host("0.0.0.0"), "127.0.0.1");
+        assert_eq!(host("::"), "127.0.0.1");
+        assert_eq!(host("10.1.2.3"), "10.1.2.3");
+        assert_eq!(host("2001:db8::1"), "[2001:db8::1]");
+    }
+}

@@ -1,0 +1,236 @@
+//! The services of a desktop: what each is, after whom it comes, and how it is started.
+//!
+//! ```text
+//!  xserver ─▶ display ─▶ wm ─▶ app        each when the one before is ready
+//!     ▲                  │      │
+//!     └──────────────────┴──────┘         bound to it: they end with it and come back with it; display reconnects
+//! ```
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::environment::Environment;
+use crate::config::{Config, Secret};
+use crate::supervisor::driver::{Launch, Readiness};
+use crate::supervisor::rundir::RunDir;
+use crate::supervisor::service::{After, GiveUp, Id, Patience, Spec};
+use crate::sys::memfd;
+use crate::sys::process::Command;
+use crate::xserver::command::{self, Screen};
+use crate::xserver::display::Display;
+
+const XSERVER: Id = Id(0);
+const DISPLAY: Id = Id(1);
+const WM: Id = Id(2);
+
+/// An X server needs some 100 ms here; a slow disk and a busy node some seconds.
+const XSERVER_START: Duration = Duration::from_secs(15);
+/// The display worker needs some 10 ms once X answers.
+const DISPLAY_START: Duration = Duration::from_secs(30);
+/// After this the application comes without a window manager rather than not at all.
+const WM_START: Duration = Duration::from_secs(3);
+
+/// Where everything is.
+pub(super) struct Place<'a> {
+    pub(super) config: &'a Config,
+    /// The settings in force, without secrets, for the display worker.
+    pub(super) settings: &'a [(String, String)],
+    pub(super) display: &'a Display,
+    pub(super) dir: &'a RunDir,
+    /// The password in force: given, or generated.
+    pub(super) password: Option<&'a Secret>,
+    pub(super) environment: &'a Environment,
+}
+
+/// All services, in the order in which they are started.
+///
+/// # Errors
+/// No descriptor is left for a secret.
+pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
+    let mut services = vec![xserver(place), display(place)?, window_manager(place)];
+    if let Some((program, args)) = place
+        .config
+        .application
+        .as_deref()
+        .and_then(<[String]>::split_first)
+    {
+        services.push(application(place, program, args));
+    }
+    Ok(services)
+}
+
+fn xserver(place: &Place<'_>) -> (Spec, Launch) {
+    let config = place.config;
+    let screen = Screen {
+        display: place.display.number(),
+        size: config.max_size,
+        depth: config.depth,
+    };
+    let spec = Spec {
+        name: "xserver",
+        title: "the X server",
+        after: Vec::new(),
+        bound_to: None,
+        restart: true,
+        vital: true,
+        application: false,
+        ready_at_once: false,
+        patience: Patience::Kill(XSERVER_START),
+        give_up: GiveUp {
+            never_ready: Some(4),
+            ready_before: Some(6),
+        },
+    };
+    let command = Command {
+        program: OsString::from(&config.xserver),
+        args: command::arguments(screen, &place.dir.xauthority(), &config.xserver_args),
+        env: place.environment.plain(),
+    };
+    (
+        spec,
+        Launch {
+            command,
+            inherit: Vec::new(),
+            readiness: Readiness::Displayfd,
+        },
+    )
+}
+
+fn display(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
+    let spec = Spec {
+        name: "display",
+        title: "the display server",
+        // It tells viewers about an X server that is gone, so it does not wait for it a second time.
+        after: vec![After::Once(XSERVER)],
+        bound_to: None,
+        restart: true,
+        vital: true,
+        application: false,
+        ready_at_once: false,
+        patience: Patience::Kill(DISPLAY_START),
+        // Once it has worked, the application is worth more than the picture of it.
+        give_up: GiveUp {
+            never_ready: Some(5),
+            ready_before: None,
+        },
+    };
+    let mut env = place.environment.for_display_server(place.settings);
+    let mut set = |name: &str, value: OsString| env.push((OsString::from(name), value));
+    set("DISPLAY", place.display.name().into());
+    set("XAUTHORITY", place.dir.xauthority().into());
+    set("RUN_DIR", place.dir.path().into());
+    set("NOTIFY_SOCKET", place.dir.notify().into());
+    let mut inherit: Vec<OwnedFd> = Vec::new();
+    let secrets = [
+        ("VNC_PASSWORD_FILE", place.password),
+        (
+            "VNC_VIEW_ONLY_PASSWORD_FILE",
+            place.config.view_only_password.as_ref(),
+        ),
+    ];
+    for (name, secret) in secrets {
+        if let Some(secret) = secret {
+            let fd = memfd::sealed("secret", secret.expose().as_bytes())?;
+            set(name, format!("/proc/self/fd/{}", fd.as_raw_fd()).into());
+            inherit.push(fd);
+        }
+    }
+    let command = Command {
+        program: own_program().into(),
+        args: vec!["serve".into()],
+        env,
+    };
+    Ok((
+        spec,
+        Launch {
+            command,
+            inherit,
+            readiness: Readiness::Notify,
+        },
+    ))
+}
+
+fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
+    let spec = Spec {
+        name: "wm",
+        title: "the window manager",
+        after: vec![After::Ready(XSERVER), After::Once(DISPLAY)],
+        bound_to: Some(XSERVER),
+        restart: true,
+        vital: false,
+        application: false,
+        ready_at_once: false,
+        patience: Patience::GoOn(WM_START),
+        give_up: GiveUp::NEVER,
+    };
+    let (program, args) = match place.config.window_manager.split_first() {
+        Some((program, args)) => (program.as_str(), args),
+        None => ("openbox", [].as_slice()),
+    };
+    let launch = Launch {
+        command: client(place, program, args),
+        inherit: Vec::new(),
+        readiness: Readiness::WindowManager,
+    };
+    (spec, launch)
+}
+
+fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Launch) {
+    let config = place.config;
+    let spec = Spec {
+        name: "app",
+        title: "the application",
+        after: vec![After::Ready(XSERVER), After::Ready(WM)],
+        // One that shows nothing does not die of the X server.
+        bound_to: (!config.app_headless).then_some(XSERVER),
+        restart: config.keep_app_running,
+        vital: true,
+        application: true,
+        ready_at_once: config.app_headless,
+        patience: Patience::Endless,
+        give_up: GiveUp {
+            never_ready: (!config.keep_app_running).then_some(5),
+            ready_before: None,
+        },
+    };
+    let readiness = if config.app_headless {
+        Readiness::Silent
+    } else {
+        Readiness::Windows
+    };
+    (
+        spec,
+        Launch {
+            command: client(place, program, args),
+            inherit: Vec::new(),
+            readiness,
+        },
+    )
+}
+
+/// A program that finds the display by its environment.
+fn client(place: &Place<'_>, program: &str, args: &[String]) -> Command {
+    let mut env = place.environment.plain();
+    env.push(("DISPLAY".into(), place.display.name().into()));
+    env.push(("XAUTHORITY".into(), place.dir.xauthority().into()));
+    Command {
+        program: program.into(),
+        args: args.iter().map(OsString::from).collect(),
+        env,
+    }
+}
+
+/// This very program. By its path, so that it goes by its name in lists of processes, unless another file has taken
+/// that path since.
+fn own_program() -> PathBuf {
+    use std::os::unix::fs::MetadataExt;
+    let itself = PathBuf::from("/proc/self/exe");
+    let identity = |path: &PathBuf| std::fs::metadata(path).map(|is| (is.dev(), is.ino())).ok();
+    match std::env::current_exe() {
+        Ok(path) if identity(&path).is_some() && identity(&path) == identity(&itself) => path,
+        _ => itself,
+    }
+}

@@ -1,0 +1,172 @@
+//! What the web port tells about the display: readiness, status, metrics; and where its websockets go.
+
+use super::metrics;
+use super::uplink::Uplink;
+use crate::config::Config;
+use crate::desktop::Desktop;
+use crate::http::{self, Backend, BoxFuture, Part, Readiness, WsStream};
+use crate::server::{Hub, serve_stream};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A display that does not answer within this is not ready.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// The answers of the web port.
+pub(super) struct Front {
+    hub: Arc<Hub>,
+    desktop: Desktop,
+    uplink: Option<Arc<Uplink>>,
+    /// No window is to be waited for.
+    windowless: bool,
+    /// Ready once: the startup probe has passed.
+    started: AtomicBool,
+}
+
+impl Front {
+    pub(super) fn new(
+        hub: Arc<Hub>,
+        desktop: Desktop,
+        uplink: Option<Arc<Uplink>>,
+        config: &Config,
+    ) -> Self {
+        Self {
+            hub,
+            desktop,
+            uplink,
+            windowless: config.app_headless || config.desktop_mode,
+            started: AtomicBool::new(false),
+        }
+    }
+
+    /// What `run` says to people, when there is one.
+    pub(super) fn message(&self) -> Option<String> {
+        self.uplink.as_ref().and_then(|u| u.message())
+    }
+
+    async fn look(
+        desktop: Desktop,
+        supervised: bool,
+        windowless: bool,
+        message: Option<String>,
+    ) -> (Vec<Part>, Option<String>) {
+        let asked = desktop.clone();
+        // A hung X server keeps a thread, never the event loop.
+        let answers = tokio::task::spawn_blocking(move || asked.probe(ANSWER))
+            .await
+            .unwrap_or(false);
+        let status = desktop.status();
+        let part = |name: &str, ok: bool, good: String, bad: String| Part {
+            name: name.to_owned(),
+            ok,
+            detail: if ok { good } else { bad },
+        };
+        let problem = status
+            .problem
+            .clone()
+            .unwrap_or_else(|| "does not answer within 1 s".to_owned());
+        let mut parts = vec![
+            part(
+                "xserver",
+                answers,
+                format!("{}x{}", status.width, status.height),
+                problem,
+            ),
+            part(
+                "capture",
+                status.connected && status.capturing,
+                format!("{} grabs", status.grabs),
+                "the capture is not running".to_owned(),
+            ),
+        ];
+        // In front of somebody else's display nobody promised a window manager or an application.
+        if supervised {
+            let wm = status.window_manager.clone();
+            parts.push(part(
+                "window-manager",
+                wm.is_some(),
+                wm.unwrap_or_default(),
+                "no window manager runs yet".to_owned(),
+            ));
+            if !windowless {
+                parts.push(part(
+                    "application",
+                    status.windows > 0,
+                    format!("{} windows", status.windows),
+                    "the application has no window yet".to_owned(),
+                ));
+            }
+        }
+        let missing = parts.iter().find(|p| !p.ok);
+        let waiting = missing.map(|p| match p.name.as_str() {
+            "window-manager" => "starting: waiting for the window manager".to_owned(),
+            "application" => "starting: waiting for the application's first window".to_owned(),
+            "xserver" => format!("the X server: {}", p.detail),
+            _ => p.detail.clone(),
+        });
+        (parts, message.or(waiting))
+    }
+}
+
+impl Backend for Front {
+    fn readiness(&self) -> BoxFuture<Readiness> {
+        let (desktop, supervised, windowless) =
+            (self.desktop.clone(), self.uplink.is_some(), self.windowless);
+        let message = self.message();
+        let ending = self.uplink.as_ref().is_some_and(|u| u.ending());
+        let started = self.started.load(Ordering::Relaxed);
+        Box::pin(async move {
+            let (parts, message) = Self::look(desktop, supervised, windowless, message).await;
+            let ready = !ending && parts.iter().all(|p| p.ok);
+            Readiness {
+                ready,
+                // Answering at all is what being alive means here; `run` replaces a worker that does not.
+                live: true,
+                started: started || ready,
+                message,
+                parts,
+            }
+        })
+    }
+
+    fn metrics(&self) -> String {
+        metrics::render(&self.hub, &self.desktop.status())
+    }
+
+    fn status_json(&self) -> Value {
+        let d = self.desktop.status();
+        let clients: Vec<Value> = self
+            .hub
+            .list()
+            .into_iter()
+            .map(|c| {
+                json!({
+                    "id": c.id,
+                    "via": c.peer.via,
+                    "permission": format!("{:?}", c.permission),
+                    "seconds": c.since.elapsed().as_secs(),
+                })
+            })
+            .collect();
+        json!({
+            "message": self.message(),
+            "display": {
+                "connected": d.connected,
+                "problem": d.problem,
+                "width": d.width,
+                "height": d.height,
+                "window_manager": d.window_manager,
+                "windows": d.windows,
+                "grabs": d.grabs,
+            },
+            "viewers": clients.len(),
+            "clients": clients,
+        })
+    }
+
+    fn websocket(&self, stream: WsStream, peer: http::Peer) {
+        tokio::spawn(serve_stream(stream, super::viewer(&peer), self.hub.clone()));
+    }
+}

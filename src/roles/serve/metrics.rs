@@ -1,0 +1,67 @@
+//! Metrics as OpenMetrics text; the names are part of what operators rely on.
+
+use crate::desktop::DesktopStatus;
+use crate::server::Hub;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use std::time::Duration;
+
+/// The text of one scrape. The counters live where they are counted; the registry is only the way to write them.
+pub(super) fn render(hub: &Hub, desktop: &DesktopStatus) -> String {
+    let mut registry = Registry::with_prefix("deskinit");
+    let s = hub.stats.snapshot();
+    for (name, help, value) in [
+        ("connections", "Connections accepted", s.connections),
+        (
+            "connections_refused",
+            "Connections refused by a limit",
+            s.refused,
+        ),
+        ("authentication_failures", "Wrong passwords", s.failures),
+        ("sessions", "Sessions begun", s.sessions),
+        ("updates", "Framebuffer updates sent", s.updates),
+        ("sent_bytes", "Bytes to viewers", s.bytes_out),
+        ("received_bytes", "Bytes from viewers", s.bytes_in),
+        ("grabs", "Times the screen was captured", desktop.grabs),
+    ] {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        registry.register(name, help, counter);
+    }
+    let encode_time = Counter::<f64>::default();
+    encode_time.inc_by(Duration::from_micros(s.encode_us).as_secs_f64());
+    registry.register_with_unit("encode", "Time spent encoding", Unit::Seconds, encode_time);
+    for (name, help, value) in [
+        ("viewers", "Authenticated viewers", hub.list().len() as i64),
+        (
+            "display_up",
+            "1 when the X server answers",
+            i64::from(desktop.connected),
+        ),
+        (
+            "windows",
+            "Windows on the screen",
+            i64::from(desktop.windows),
+        ),
+        (
+            "screen_width_pixels",
+            "Width of the screen",
+            i64::from(desktop.width),
+        ),
+        (
+            "screen_height_pixels",
+            "Height of the screen",
+            i64::from(desktop.height),
+        ),
+    ] {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    }
+    let mut text = String::new();
+    // Writing into a string does not fail.
+    let _ = encode(&mut text, &registry);
+    text
+}

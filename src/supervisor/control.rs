@@ -1,0 +1,235 @@
+//! The control socket: who may ask, what waits for whom. Everything is bounded, nothing blocks.
+//!
+//! A watcher that does not read keeps at most one status waiting; when it reads again it gets the latest, not history.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use nix::poll::PollFlags;
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::stat::Mode;
+
+use super::link::Request;
+
+/// Connections at the same time; more are closed at once.
+const CONNECTIONS: usize = 16;
+/// Longest request.
+const REQUEST: usize = 4096;
+
+/// The listening socket and its clients.
+#[derive(Debug)]
+pub struct Control {
+    listener: UnixListener,
+    clients: Vec<Client>,
+}
+
+#[derive(Debug)]
+struct Client {
+    stream: UnixStream,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    /// Asked for every change.
+    watch: bool,
+    /// A status newer than what it has is due.
+    due: bool,
+    /// Close when all has been written.
+    last: bool,
+}
+
+impl Control {
+    /// Listens at `path`, for our own user (and root) only.
+    ///
+    /// # Errors
+    /// The path is taken or longer than 107 bytes.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        let before = nix::sys::stat::umask(Mode::from_bits_truncate(0o177));
+        let listener = UnixListener::bind(path);
+        nix::sys::stat::umask(before);
+        let listener = listener?;
+        listener.set_nonblocking(true)?;
+        Ok(Self {
+            listener,
+            clients: Vec::new(),
+        })
+    }
+
+    /// Descriptors to wait for: the listener, then each client.
+    pub fn fds(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+        let clients = self.clients.iter().map(|client| {
+            let mut events = PollFlags::POLLIN;
+            if !client.output.is_empty() {
+                events |= PollFlags::POLLOUT;
+            }
+            (client.stream.as_fd(), events)
+        });
+        std::iter::once((self.listener.as_fd(), PollFlags::POLLIN)).chain(clients)
+    }
+
+    /// Marks a new status as due for all who watch.
+    pub fn changed(&mut self) {
+        for client in &mut self.clients {
+            client.due |= client.watch;
+        }
+    }
+
+    /// Does anybody wait for a status?
+    pub fn wants_status(&self) -> bool {
+        self.clients
+            .iter()
+            .any(|client| client.due && client.output.is_empty())
+    }
+
+    /// Gives everybody who waits this status line (without its end).
+    pub fn send(&mut self, line: &[u8]) {
+        for client in self
+            .clients
+            .iter_mut()
+            .filter(|client| client.due && client.output.is_empty())
+        {
+            client.output.extend_from_slice(line);
+            client.output.push(b'\n');
+            client.due = false;
+        }
+        self.clients.retain_mut(Client::flush);
+    }
+
+    /// Reads, writes and accepts whatever can be without waiting.
+    pub fn turn(&mut self) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            if self.clients.len() < CONNECTIONS
+                && allowed(&stream)
+                && stream.set_nonblocking(true).is_ok()
+            {
+                self.clients.push(Client {
+                    stream,
+                    input: Vec::new(),
+                    output: Vec::new(),
+                    watch: false,
+                    due: false,
+                    last: false,
+                });
+            }
+        }
+        self.clients
+            .retain_mut(|client| client.flush() && client.read());
+    }
+}
+
+/// The mode of a socket is enough on Linux; the peer's identity is a second lock.
+fn allowed(stream: &UnixStream) -> bool {
+    let me = nix::unistd::geteuid().as_raw();
+    getsockopt(stream, sockopt::PeerCredentials)
+        .is_ok_and(|peer| peer.uid() == me || peer.uid() == 0)
+}
+
+impl Client {
+    /// False when it is to be forgotten.
+    fn read(&mut self) -> bool {
+        let mut buffer = [0; REQUEST];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(count) => {
+                    self.input
+                        .extend_from_slice(buffer.get(..count).unwrap_or_default());
+                    if !self.parse() {
+                        return false;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
+    fn parse(&mut self) -> bool {
+        while let Some(end) = self.input.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.input.drain(..=end).collect();
+            let Ok(request) = serde_json::from_slice::<Request>(&line) else {
+                return false;
+            };
+            self.watch |= request.watch;
+            self.last = !self.watch;
+            self.due = true;
+        }
+        self.input.len() <= REQUEST
+    }
+
+    /// False when it is to be forgotten.
+    fn flush(&mut self) -> bool {
+        while !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(0) => return false,
+                Ok(count) => drop(self.output.drain(..count.min(self.output.len()))),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+            if self.output.is_empty() && self.last {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn fixture(name: &str) -> (Control, std::path::PathBuf) {
+        let path =
+            std::env::temp_dir().join(format!("deskinit-control-{name}-{}", std::process::id()));
+        (Control::bind(&path).unwrap(), path)
+    }
+
+    #[test]
+    fn one_answer_for_a_question_and_many_for_a_watcher() {
+        let (mut control, path) = fixture("ask");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let mut asker = UnixStream::connect(&path).unwrap();
+        let mut watcher = UnixStream::connect(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        asker.write_all(b"{}\n").unwrap();
+        watcher.write_all(b"{\"watch\":true}\n").unwrap();
+        control.turn();
+        assert!(control.wants_status());
+        control.send(b"one");
+        let mut text = String::new();
+        asker.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "one\n");
+        assert!(!control.wants_status());
+        control.changed();
+        control.changed();
+        control.send(b"two");
+        let mut watcher = BufReader::new(watcher);
+        for expected in ["one\n", "two\n"] {
+            let mut line = String::new();
+            watcher.read_line(&mut line).unwrap();
+            assert_eq!(line, expected);
+        }
+    }
+
+    #[test]
+    fn nonsense_ends_a_connection_and_a_crowd_is_kept_out() {
+        let (mut control, path) = fixture("crowd");
+        let mut bad = UnixStream::connect(&path).unwrap();
+        bad.write_all(b"hello\n").unwrap();
+        let mut long = UnixStream::connect(&path).unwrap();
+        long.write_all(&[b'x'; REQUEST + 1]).unwrap();
+        control.turn();
+        assert_eq!(control.clients.len(), 0);
+        let _crowd: Vec<UnixStream> = (0..40)
+            .map(|_| UnixStream::connect(&path).unwrap())
+            .collect();
+        std::fs::remove_file(&path).unwrap();
+        control.turn();
+        assert_eq!(control.clients.len(), CONNECTIONS);
+    }
+}

@@ -1,0 +1,146 @@
+//! What `run` tells others about itself: the types on its control socket, and a small blocking client.
+//!
+//! The protocol is one JSON object a line. A client sends a [`Request`]; it gets one [`Status`], and with `watch` one
+//! more at every change until either side closes.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Name of the control socket in the run directory.
+pub const CONTROL_SOCKET: &str = "control.sock";
+/// Name of the notify socket in the run directory.
+pub const NOTIFY_SOCKET: &str = "notify.sock";
+/// Name of the display server's own socket in the run directory: the same HTTP as its web port.
+pub const SERVE_SOCKET: &str = "serve.sock";
+/// Name of the cookie file in the run directory.
+pub const XAUTHORITY: &str = "Xauthority";
+
+/// Longest line that either side accepts.
+pub const LONGEST_LINE: usize = 64 * 1024;
+
+/// What a client asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Request {
+    /// Go on sending at every change.
+    pub watch: bool,
+}
+
+/// How far everything has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Something is not ready yet, or not ready again.
+    Starting,
+    /// All services are ready.
+    Running,
+    /// It is coming to its end; [`Status::message`] says why.
+    Stopping,
+}
+
+/// What a service is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceState {
+    /// For its predecessors, or for its turn.
+    Waiting,
+    /// It runs and is not ready yet.
+    Starting,
+    /// It runs and is ready.
+    Ready,
+    /// It has ended and will be started again in a moment.
+    Backoff,
+    /// It has been told to end.
+    Stopping,
+    /// It was stopped.
+    Stopped,
+    /// It ended by itself.
+    Ended,
+    /// It was given up.
+    Failed,
+}
+
+impl ServiceState {
+    /// The word that is also on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Backoff => "backoff",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// `xserver`, `display`, `wm` or `app`.
+    pub name: String,
+    /// What it is doing.
+    pub state: ServiceState,
+    /// Its main process.
+    pub pid: Option<i32>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// Milliseconds in this state.
+    pub since_ms: u64,
+    /// How its last process ended: `code 1`, `signal 9 (SIGKILL)`.
+    pub last_exit: Option<String>,
+}
+
+/// Everything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// How far it has got.
+    pub phase: Phase,
+    /// One line for people: what is being waited for, or why it ends. Empty while all is well.
+    pub message: String,
+    /// The exit code that is coming; only while stopping.
+    pub exit_code: Option<u8>,
+    /// The X display, as `:7`.
+    pub display: String,
+    /// Process id of `run`.
+    pub pid: i32,
+    /// Milliseconds since its start.
+    pub uptime_ms: u64,
+    /// Authenticated viewers.
+    pub viewers: u32,
+    /// Windows that a person can see.
+    pub windows: u32,
+    /// Where browsers connect, once that is known.
+    pub web: Option<String>,
+    /// Where viewers connect, once that is known.
+    pub vnc: Option<String>,
+    /// Log lines that were dropped because nobody read them.
+    pub dropped_lines: u64,
+    /// In the order in which they are started.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// Asks the `run` of this run directory for its status, once.
+///
+/// # Errors
+/// Nobody answers within `timeout`, or not in this protocol.
+pub fn status(run_dir: &Path, timeout: Duration) -> io::Result<Status> {
+    let mut stream = UnixStream::connect(run_dir.join(CONTROL_SOCKET))?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    let mut request = serde_json::to_vec(&Request::default())?;
+    request.push(b'\n');
+    stream.write_all(&request)?;
+    let mut line = String::new();
+    BufReader::new(stream.take(LONGEST_LINE as u64)).read_line(&mut line)?;
+    if line.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(serde_json::from_str(&line)?)
+}

@@ -1,0 +1,551 @@
+//! The plan against a small world of simulated processes: scenes that matter, then random events with invariants
+//! checked after each.
+
+use super::*;
+use crate::supervisor::service::{GiveUp, HOLD, Patience, RESTART_GRACE};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+const X: Id = Id(0);
+const DISPLAY: Id = Id(1);
+const WM: Id = Id(2);
+const APP: Id = Id(3);
+const GRACE: Duration = Duration::from_secs(8);
+
+fn specs(keep_app: bool) -> Vec<Spec> {
+    let base = |name, title| Spec {
+        name,
+        title,
+        after: Vec::new(),
+        bound_to: None,
+        restart: true,
+        vital: true,
+        application: false,
+        ready_at_once: false,
+        patience: Patience::Endless,
+        give_up: GiveUp::NEVER,
+    };
+    let patience = Patience::Kill(Duration::from_secs(15));
+    let give_up = GiveUp {
+        never_ready: Some(3),
+        ready_before: Some(6),
+    };
+    vec![
+        Spec {
+            patience,
+            give_up,
+            ..base("xserver", "the X server")
+        },
+        Spec {
+            after: vec![After::Once(X)],
+            ..base("display", "the display server")
+        },
+        Spec {
+            after: vec![After::Ready(X), After::Once(DISPLAY)],
+            bound_to: Some(X),
+            vital: false,
+            patience: Patience::GoOn(Duration::from_secs(3)),
+            ..base("wm", "the window manager")
+        },
+        Spec {
+            after: vec![After::Ready(X), After::Ready(WM)],
+            bound_to: Some(X),
+            restart: keep_app,
+            application: true,
+            ..base("app", "the application")
+        },
+    ]
+}
+
+#[derive(Debug)]
+struct World {
+    plan: Plan,
+    now: Instant,
+    /// Living processes, and the strongest signal each has got.
+    running: BTreeMap<Id, Option<Push>>,
+    ready: BTreeSet<Id>,
+    strays: usize,
+    strays_told: bool,
+    /// What the next start of a service runs into.
+    obstacles: BTreeMap<Id, NotStarted>,
+    starts: Vec<Id>,
+    pushes: Vec<(Id, Push)>,
+}
+
+impl World {
+    fn new(keep_app: bool, max_disconnection: Option<Duration>) -> Self {
+        let now = Instant::now();
+        let policy = Policy {
+            grace: GRACE,
+            max_disconnection,
+        };
+        let mut world = Self {
+            plan: Plan::new(specs(keep_app), policy, now),
+            now,
+            running: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            strays: 0,
+            strays_told: false,
+            obstacles: BTreeMap::new(),
+            starts: Vec::new(),
+            pushes: Vec::new(),
+        };
+        world.settle();
+        world
+    }
+
+    /// Everything up and ready.
+    fn up(keep_app: bool) -> Self {
+        let mut world = Self::new(keep_app, None);
+        for id in [X, DISPLAY, WM, APP] {
+            world.make_ready(id);
+        }
+        assert!(world.plan.waits_for().is_none());
+        world
+    }
+
+    fn advance(&mut self, time: Duration) {
+        self.now += time;
+        self.settle();
+    }
+
+    fn make_ready(&mut self, id: Id) {
+        if self.running.contains_key(&id) && self.plan.ready(id, self.now) {
+            self.ready.insert(id);
+        }
+        self.settle();
+    }
+
+    fn exit(&mut self, id: Id, exit: Exit) {
+        if self.running.remove(&id).is_some() {
+            self.ready.remove(&id);
+            self.plan.exited(id, exit, self.now);
+        }
+        self.settle();
+    }
+
+    fn set_strays(&mut self, count: usize) {
+        self.strays = count;
+        if self.strays_told {
+            self.plan.strays(count);
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..50 {
+            let Some(action) = self.plan.next(self.now) else {
+                return self.verify();
+            };
+            self.obey(action);
+        }
+        panic!("the plan never rests: {self:#?}");
+    }
+
+    fn obey(&mut self, action: Action) {
+        match action {
+            Action::Start(id) => {
+                assert!(
+                    self.plan.stopping().is_none(),
+                    "nothing is started during a stop"
+                );
+                assert!(!self.running.contains_key(&id), "it runs already");
+                match id {
+                    DISPLAY => assert!(self.plan.service(X).unwrap().ever_ready()),
+                    WM | APP => assert!(self.ready.contains(&X), "without an X server"),
+                    _ => {}
+                }
+                if let Some(why) = self.obstacles.remove(&id) {
+                    self.plan.not_started(id, &why, self.now);
+                } else {
+                    self.running.insert(id, None);
+                    self.starts.push(id);
+                    self.plan.started(id, self.now);
+                }
+            }
+            Action::Push(id, push) => {
+                let before = self
+                    .running
+                    .get_mut(&id)
+                    .expect("only living processes are signalled");
+                assert!(
+                    *before != Some(Push::Kill) && *before != Some(push),
+                    "no signal twice"
+                );
+                *before = Some(push);
+                self.pushes.push((id, push));
+                let sinks = id == WM && !self.running.contains_key(&X);
+                if self.plan.stopping().is_some() && push == Push::Term && id != APP && !sinks {
+                    let above = self
+                        .running
+                        .iter()
+                        .filter(|(other, told)| **other > id && told.is_none());
+                    assert_eq!(above.count(), 0, "last started, first stopped");
+                }
+            }
+            Action::PushStrays(push) => {
+                assert!(self.plan.stopping().is_some());
+                self.strays_told = true;
+                if push == Push::Kill {
+                    self.strays = 0;
+                }
+                self.plan.strays(self.strays);
+            }
+        }
+    }
+
+    fn verify(&self) {
+        for (id, service) in self.plan.services() {
+            assert_eq!(
+                service.runs(),
+                self.running.contains_key(&id),
+                "{}",
+                service.spec().name
+            );
+            if service.state() == State::Ready {
+                assert!(self.ready.contains(&id));
+            }
+            let afloat = service
+                .spec()
+                .bound_to
+                .is_none_or(|base| self.running.contains_key(&base));
+            assert!(
+                afloat || !matches!(service.state(), State::Starting | State::Ready),
+                "{} goes on without its footing",
+                service.spec().name
+            );
+        }
+        if let Some(deadline) = self.plan.deadline(self.now)
+            && self.plan.outcome(self.now).is_none()
+        {
+            assert!(
+                deadline > self.now,
+                "a deadline that has passed would make the loop spin"
+            );
+        }
+        if self.plan.outcome(self.now).is_some() {
+            assert!(
+                self.running.values().all(|push| *push == Some(Push::Kill)),
+                "who is left is hopeless"
+            );
+        }
+    }
+
+    /// From now on everybody obeys at once.
+    fn run_down(&mut self) -> Outcome {
+        for _ in 0..100 {
+            if let Some(outcome) = self.plan.outcome(self.now) {
+                return outcome;
+            }
+            let told: Vec<(Id, Push)> = self
+                .running
+                .iter()
+                .filter_map(|(id, push)| push.map(|push| (*id, push)))
+                .collect();
+            if told.is_empty() && self.strays == 0 {
+                let deadline = self.plan.deadline(self.now).expect("something to wait for");
+                self.advance(deadline - self.now);
+            }
+            for (id, push) in told {
+                self.exit(
+                    id,
+                    Exit::Signal(if push == Push::Kill { SIGKILL } else { SIGTERM }),
+                );
+            }
+            self.set_strays(0);
+        }
+        panic!("it never ends: {self:#?}");
+    }
+}
+
+#[test]
+fn each_starts_when_the_one_before_is_ready() {
+    let mut world = World::new(false, None);
+    for (id, expected) in [(X, 1), (DISPLAY, 2), (WM, 3), (APP, 4)] {
+        assert_eq!(world.starts.len(), expected);
+        assert_eq!(world.starts.last(), Some(&id));
+        world.advance(Duration::from_millis(100));
+        assert_eq!(world.starts.len(), expected, "not before it is ready");
+        world.make_ready(id);
+    }
+}
+
+#[test]
+fn an_application_does_not_wait_for_ever_for_its_window_manager() {
+    let mut world = World::new(false, None);
+    world.make_ready(X);
+    world.make_ready(DISPLAY);
+    world.advance(Duration::from_secs(3));
+    assert_eq!(world.starts.last(), Some(&APP));
+
+    let mut world = World::new(false, None);
+    world.obstacles.insert(
+        WM,
+        NotStarted {
+            hopeless: Some(127),
+            reason: "not found".to_owned(),
+        },
+    );
+    world.make_ready(X);
+    world.make_ready(DISPLAY);
+    assert_eq!(
+        world.starts.last(),
+        Some(&APP),
+        "one that is not there is not waited for at all"
+    );
+}
+
+#[test]
+fn the_end_of_the_application_is_the_end() {
+    for exit in [Exit::Code(0), Exit::Code(3), Exit::Signal(11)] {
+        let mut world = World::up(false);
+        world.exit(APP, exit);
+        assert!(
+            world.plan.stopping().is_none(),
+            "its verdict waits for the X server"
+        );
+        world.advance(HOLD);
+        let outcome = world.run_down();
+        assert_eq!(outcome.code, exit.status());
+        let order: Vec<Id> = world.pushes.iter().map(|(id, _)| *id).collect();
+        assert_eq!(order, [WM, DISPLAY, X]);
+    }
+}
+
+#[test]
+fn an_application_that_dies_of_its_x_server_comes_back() {
+    for x_first in [false, true] {
+        let mut world = World::up(false);
+        let mut order = [APP, X, WM];
+        if x_first {
+            order.swap(0, 1);
+        }
+        for id in order {
+            world.exit(id, Exit::Code(1));
+            world.advance(Duration::from_millis(5));
+        }
+        assert!(world.plan.stopping().is_none());
+        world.make_ready(X);
+        world.make_ready(WM);
+        assert_eq!(
+            world.starts,
+            [X, DISPLAY, WM, APP, X, WM, APP],
+            "the display server lives on"
+        );
+        assert_eq!(world.plan.service(WM).unwrap().restarts(), 1);
+    }
+}
+
+#[test]
+fn an_application_that_outlives_its_x_server_is_ended_first() {
+    let mut world = World::up(false);
+    world.exit(X, Exit::Signal(9));
+    assert_eq!(world.pushes, [(WM, Push::Term), (APP, Push::Term)]);
+    world.make_ready(X);
+    world.exit(WM, Exit::Code(1));
+    world.make_ready(WM);
+    world.advance(RESTART_GRACE);
+    assert_eq!(world.pushes.last(), Some(&(APP, Push::Kill)));
+    world.exit(APP, Exit::Signal(9));
+    assert_eq!(world.starts.last(), Some(&APP));
+    assert!(world.plan.stopping().is_none());
+}
+
+#[test]
+fn sigterm_is_answered_with_the_applications_own_code_if_it_has_one() {
+    let answers = [
+        (SIGTERM, Exit::Signal(15), 143),
+        (2, Exit::Signal(15), 130),
+        (SIGTERM, Exit::Code(5), 5),
+        (SIGTERM, Exit::Code(0), 0),
+        (SIGTERM, Exit::Signal(11), 139),
+    ];
+    for (signal, answer, code) in answers {
+        let mut world = World::up(false);
+        world.plan.request_stop(signal, world.now);
+        world.settle();
+        assert_eq!(world.pushes, [(APP, Push::Term)]);
+        world.exit(APP, answer);
+        assert_eq!(world.run_down().code, code, "{answer:?}");
+    }
+    let mut world = World::new(false, None);
+    world.plan.request_stop(SIGTERM, world.now);
+    world.settle();
+    assert_eq!(world.run_down().code, 143, "there was no application yet");
+}
+
+#[test]
+fn who_does_not_obey_is_killed_within_the_grace_period() {
+    let mut world = World::up(false);
+    let start = world.now;
+    world.plan.request_stop(SIGTERM, world.now);
+    world.settle();
+    while world.plan.outcome(world.now).is_none() {
+        let deadline = world.plan.deadline(world.now).unwrap();
+        world.advance(deadline - world.now);
+        let killed: Vec<Id> = world
+            .running
+            .iter()
+            .filter(|(_, push)| **push == Some(Push::Kill))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in killed {
+            world.exit(id, Exit::Signal(9));
+        }
+    }
+    assert_eq!(world.now - start, GRACE);
+    assert_eq!(world.plan.exit_code(), 143);
+}
+
+#[test]
+fn asking_again_shortens() {
+    let mut world = World::up(false);
+    for _ in 0..2 {
+        world.plan.request_stop(SIGTERM, world.now);
+        world.settle();
+    }
+    let left = world.plan.deadline(world.now).unwrap() - world.now;
+    assert!(left <= HURRY, "{left:?}");
+    world.plan.request_stop(SIGTERM, world.now);
+    world.settle();
+    let kills = [APP, WM, DISPLAY, X].map(|id| (id, Push::Kill));
+    assert_eq!(
+        world.pushes,
+        [&[(APP, Push::Term)], kills.as_slice()].concat()
+    );
+}
+
+#[test]
+fn nobody_is_there_for_too_long() {
+    let limit = Duration::from_secs(60);
+    let mut world = World::new(false, Some(limit));
+    world.plan.set_viewers(1, world.now);
+    world.advance(limit * 2);
+    assert!(world.plan.stopping().is_none());
+    world.plan.set_viewers(0, world.now);
+    world.advance(limit - Duration::from_millis(1));
+    assert!(world.plan.stopping().is_none());
+    world.advance(Duration::from_millis(1));
+    let outcome = world.run_down();
+    assert_eq!(
+        (outcome.code, outcome.reason.as_str()),
+        (0, "no viewer for 60 s")
+    );
+}
+
+#[test]
+fn an_x_server_that_never_gets_ready_is_the_end() {
+    let mut world = World::new(false, None);
+    for _ in 0..3 {
+        world.exit(X, Exit::Code(1));
+        world.advance(Duration::from_secs(2));
+    }
+    let outcome = world.run_down();
+    assert_eq!(outcome.code, EXIT_UNAVAILABLE);
+    assert!(
+        outcome.reason.contains("the X server did not become ready")
+            && outcome.reason.contains("code 1")
+    );
+}
+
+#[test]
+fn a_command_that_is_not_there_is_127() {
+    let mut world = World::new(true, None);
+    world.obstacles.insert(
+        APP,
+        NotStarted {
+            hopeless: Some(127),
+            reason: "nope: not found".to_owned(),
+        },
+    );
+    for id in [X, DISPLAY, WM] {
+        world.make_ready(id);
+    }
+    let outcome = world.run_down();
+    assert_eq!(
+        (outcome.code, outcome.reason.as_str()),
+        (127, "the application could not be started: nope: not found")
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Pass(u64),
+    Ready(usize),
+    Exit(usize, Exit),
+    Obey(usize),
+    Obstacle(usize, bool),
+    Viewers(u32),
+    Strays(usize),
+    Stop(i32),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let exit = prop_oneof![
+        (0..=255_u8).prop_map(Exit::Code),
+        (1..32).prop_map(Exit::Signal)
+    ];
+    prop_oneof![
+        6 => (0..6000_u64).prop_map(Event::Pass),
+        2 => (30_000..90_000_u64).prop_map(Event::Pass),
+        12 => (0..4_usize).prop_map(Event::Ready),
+        5 => ((0..4_usize), exit).prop_map(|(id, exit)| Event::Exit(id, exit)),
+        3 => (0..4_usize).prop_map(Event::Obey),
+        2 => ((0..4_usize), any::<bool>()).prop_map(|(id, hopeless)| Event::Obstacle(id, hopeless)),
+        1 => (0..3_u32).prop_map(Event::Viewers),
+        1 => (0..3_usize).prop_map(Event::Strays),
+        1 => prop_oneof![Just(SIGTERM), Just(2)].prop_map(Event::Stop),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    /// Whatever happens: nothing runs twice, nothing starts too early, nobody is signalled in vain, the loop never
+    /// spins, and a stop always ends within the grace period.
+    #[test]
+    fn random_events_break_nothing(
+        keep in any::<bool>(),
+        limit in prop_oneof![Just(None), Just(Some(Duration::from_secs(20)))],
+        events in prop::collection::vec(event(), 1..80),
+    ) {
+        let mut world = World::new(keep, limit);
+        let mut cause: Option<Cause> = None;
+        for event in events {
+            match event {
+                Event::Pass(milliseconds) => world.advance(Duration::from_millis(milliseconds)),
+                Event::Ready(id) => world.make_ready(Id(id)),
+                Event::Exit(id, exit) => world.exit(Id(id), exit),
+                Event::Obey(id) => {
+                    if let Some(Some(push)) = world.running.get(&Id(id)) {
+                        let signal = if *push == Push::Kill { SIGKILL } else { SIGTERM };
+                        world.exit(Id(id), Exit::Signal(signal));
+                    }
+                }
+                Event::Obstacle(id, hopeless) => {
+                    let hopeless = hopeless.then_some(127);
+                    world.obstacles.insert(Id(id), NotStarted { hopeless, reason: "obstacle".to_owned() });
+                }
+                Event::Viewers(viewers) => world.plan.set_viewers(viewers, world.now),
+                Event::Strays(count) => world.set_strays(count),
+                Event::Stop(signal) => {
+                    world.plan.request_stop(signal, world.now);
+                    world.settle();
+                }
+            }
+            // A cause may become the application's answer, and is otherwise for good.
+            if let Some(before) = &cause {
+                let after = world.plan.stopping();
+                prop_assert!(after == Some(before) || matches!(after, Some(Cause::Application(_))));
+            }
+            cause = world.plan.stopping().cloned();
+        }
+        let start = world.now;
+        world.plan.request_stop(SIGTERM, world.now);
+        world.settle();
+        let outcome = world.run_down();
+        prop_assert!(world.now - start <= GRACE + AFTER_KILL * 2);
+        prop_assert!(world.running.values().all(|push| *push == Some(Push::Kill)), "who is left is hopeless");
+        prop_assert!(!outcome.reason.is_empty());
+    }
+}

@@ -1,0 +1,95 @@
+//! Which process belongs to which service.
+//!
+//! A child is registered within the same exclusive borrow as the one that starts it, and reaping borrows the registry
+//! exclusively too: so no exit can be seen before its process is known, and none is lost. This is the only place that
+//! waits for children.
+
+use std::collections::BTreeMap;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use super::service::{Exit, Id};
+use crate::sys::pidfd::Handle;
+use crate::sys::process::{self, Command, SpawnError};
+use crate::sys::reap;
+
+/// The living main processes of the services.
+#[derive(Debug, Default)]
+pub struct Children {
+    by_pid: BTreeMap<i32, (Id, Handle)>,
+}
+
+/// A child that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reaped {
+    /// The service whose main process it was; `None` for an orphan that was handed to us.
+    pub id: Option<Id>,
+    /// Its process id.
+    pub pid: i32,
+    /// How it ended.
+    pub exit: Exit,
+}
+
+impl Children {
+    /// Starts the main process of a service and returns its process id.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn(
+        &mut self,
+        id: Id,
+        command: &Command,
+        output: OwnedFd,
+        inherit: &[BorrowedFd<'_>],
+    ) -> Result<i32, SpawnError> {
+        let handle = process::spawn(command, output, inherit)?;
+        let pid = handle.pid();
+        self.by_pid.insert(pid, (id, handle));
+        Ok(pid)
+    }
+
+    /// The next child that has ended; call until `None`.
+    pub fn reap(&mut self) -> Option<Reaped> {
+        let ended = reap::next()?;
+        let exit = match ended.how {
+            reap::How::Code(code) => Exit::Code(code),
+            reap::How::Signal(signal) => Exit::Signal(signal),
+        };
+        let id = self.by_pid.remove(&ended.pid).map(|(id, _)| id);
+        Some(Reaped {
+            id,
+            pid: ended.pid,
+            exit,
+        })
+    }
+
+    /// The process id of a service's main process.
+    pub fn pid(&self, id: Id) -> Option<i32> {
+        self.handle(id).map(Handle::pid)
+    }
+
+    /// Is it the main process of a service? Which?
+    pub fn service(&self, pid: i32) -> Option<Id> {
+        self.by_pid.get(&pid).map(|(id, _)| *id)
+    }
+
+    /// Signals the main process of a service alone. An error means that it has ended already.
+    pub fn signal(&self, id: Id, signal: i32) {
+        if let Some(handle) = self.handle(id) {
+            let _ = handle.signal(signal);
+        }
+    }
+
+    /// Signals the whole process group of a service. An error means that it has ended already.
+    pub fn signal_group(&self, id: Id, signal: i32) {
+        if let Some(handle) = self.handle(id) {
+            let _ = handle.signal_group(signal);
+        }
+    }
+
+    fn handle(&self, id: Id) -> Option<&Handle> {
+        self.by_pid
+            .values()
+            .find(|(of, _)| *of == id)
+            .map(|(_, handle)| handle)
+    }
+}

@@ -1,0 +1,103 @@
+//! The plan in words and figures: what `status`, the page and `/readyz` say.
+
+use std::time::Instant;
+
+use super::link::{Phase, ServiceState, ServiceStatus, Status};
+use super::plan::Plan;
+use super::service::{Id, Service, State};
+
+/// What is known besides the plan.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The X display, as `:7`.
+    pub display: String,
+    /// Our process id.
+    pub pid: i32,
+    /// When we started.
+    pub started: Instant,
+    /// Windows that a person can see.
+    pub windows: u32,
+    /// Why the display server cannot reach the X server, if so.
+    pub display_problem: Option<String>,
+    /// Where browsers connect.
+    pub web: Option<String>,
+    /// Where viewers connect.
+    pub vnc: Option<String>,
+    /// Log lines that were dropped.
+    pub dropped_lines: u64,
+}
+
+/// The status as it is now.
+pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: Instant) -> Status {
+    let phase = if plan.stopping().is_some() {
+        Phase::Stopping
+    } else if plan.waits_for().is_some() {
+        Phase::Starting
+    } else {
+        Phase::Running
+    };
+    Status {
+        phase,
+        message: message(plan, facts),
+        exit_code: plan.stopping().map(|_| plan.exit_code()),
+        display: facts.display.clone(),
+        pid: facts.pid,
+        uptime_ms: milliseconds(facts.started, now),
+        viewers: plan.viewers(),
+        windows: facts.windows,
+        web: facts.web.clone(),
+        vnc: facts.vnc.clone(),
+        dropped_lines: facts.dropped_lines,
+        services: plan
+            .services()
+            .map(|(id, service)| ServiceStatus {
+                name: service.spec().name.to_owned(),
+                state: word(service.state()),
+                pid: pid(id),
+                restarts: service.restarts(),
+                since_ms: milliseconds(service.since(), now),
+                last_exit: service.last_exit().map(|exit| exit.to_string()),
+            })
+            .collect(),
+    }
+}
+
+fn message(plan: &Plan, facts: &Facts) -> String {
+    if let Some(reason) = plan.reason() {
+        return reason;
+    }
+    match (plan.waits_for(), &facts.display_problem) {
+        (Some(service), _) => waiting(service),
+        (None, Some(problem)) => format!("the display cannot be reached: {problem}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn waiting(service: &Service) -> String {
+    let title = service.spec().title;
+    match (service.state(), service.last_exit()) {
+        (State::Failed, _) => format!("{title} could not be started"),
+        (_, Some(exit)) => format!("{title} has ended ({exit}), starting it again"),
+        (_, None) if service.spec().application && service.state() == State::Starting => {
+            "starting: waiting for the application's window".to_owned()
+        }
+        (_, None) => format!("starting: waiting for {title}"),
+    }
+}
+
+fn word(state: State) -> ServiceState {
+    match state {
+        State::Waiting => ServiceState::Waiting,
+        State::Starting => ServiceState::Starting,
+        State::Ready => ServiceState::Ready,
+        State::Held { .. } | State::Backoff { .. } => ServiceState::Backoff,
+        State::Stopping { .. } => ServiceState::Stopping,
+        State::Stopped => ServiceState::Stopped,
+        State::Ended(_) => ServiceState::Ended,
+        State::Failed => ServiceState::Failed,
+    }
+}
+
+fn milliseconds(from: Instant, to: Instant) -> u64 {
+    u64::try_from(to.saturating_duration_since(from).as_millis()).unwrap_or(u64::MAX)
+}

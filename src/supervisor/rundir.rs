@@ -1,0 +1,165 @@
+//! The run directory: sockets and the cookie, for our user alone.
+//!
+//! It lies in `/tmp` unless told otherwise, where others may plant things under its name: so it is made by us, or it is
+//! a real directory that is ours with nobody else's permissions; anything else is refused.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use super::link::{CONTROL_SOCKET, NOTIFY_SOCKET, SERVE_SOCKET, XAUTHORITY};
+
+/// A socket's path may have 107 bytes; the longest name in the directory takes some of them.
+const LONGEST_PATH: usize = 107 - 1 - CONTROL_SOCKET.len();
+
+/// The directory while it is ours.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    made: bool,
+}
+
+/// Where it lies unless told otherwise.
+pub fn default_path(display: u16) -> PathBuf {
+    PathBuf::from(format!(
+        "/tmp/.deskinit-{}-{display}",
+        nix::unistd::geteuid()
+    ))
+}
+
+impl RunDir {
+    /// Makes the directory, or takes over the one that an earlier run has left.
+    ///
+    /// # Errors
+    /// It belongs to somebody else, others may enter it, it is no directory, a living run uses it, or its name is too
+    /// long for sockets.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        if path.as_os_str().len() > LONGEST_PATH {
+            return Err(io::Error::other(format!(
+                "the name is longer than {LONGEST_PATH} bytes, too long for sockets"
+            )));
+        }
+        let made = match fs::DirBuilder::new().mode(0o700).create(path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error),
+        };
+        let is = fs::symlink_metadata(path)?;
+        let me = nix::unistd::geteuid().as_raw();
+        if !is.is_dir() {
+            return Err(io::Error::other("is there, but is no directory"));
+        }
+        if is.uid() != me {
+            return Err(io::Error::other(format!(
+                "belongs to user {}, not to us ({me})",
+                is.uid()
+            )));
+        }
+        if is.permissions().mode() & 0o077 != 0 {
+            let mode = is.permissions().mode() & 0o7777;
+            return Err(io::Error::other(format!(
+                "others may enter it (mode {mode:o}); it must be 700"
+            )));
+        }
+        let dir = Self {
+            path: path.to_owned(),
+            made,
+        };
+        if UnixStream::connect(dir.control()).is_ok() {
+            // Not ours to clean up when this value goes.
+            std::mem::forget(dir);
+            return Err(io::Error::other("another run uses it"));
+        }
+        dir.clear();
+        Ok(dir)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the control socket is.
+    pub fn control(&self) -> PathBuf {
+        self.path.join(CONTROL_SOCKET)
+    }
+
+    /// Where the notify socket is.
+    pub fn notify(&self) -> PathBuf {
+        self.path.join(NOTIFY_SOCKET)
+    }
+
+    /// Where the cookie file is.
+    pub fn xauthority(&self) -> PathBuf {
+        self.path.join(XAUTHORITY)
+    }
+
+    fn clear(&self) {
+        for name in [CONTROL_SOCKET, NOTIFY_SOCKET, SERVE_SOCKET, XAUTHORITY] {
+            let _ = fs::remove_file(self.path.join(name));
+        }
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        self.clear();
+        // A directory that somebody else made (a mounted volume) stays; so does one of which others have made use.
+        let usual = self
+            .path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b".deskinit-"));
+        if self.made || usual {
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("deskinit-rundir-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn is_private_and_leaves_nothing() {
+        let path = path("own");
+        let dir = RunDir::open(&path).unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        fs::write(dir.xauthority(), "x").unwrap();
+        let living = std::os::unix::net::UnixListener::bind(dir.control()).unwrap();
+        assert!(
+            RunDir::open(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("another run")
+        );
+        assert!(
+            dir.xauthority().exists(),
+            "a living run's files are left alone"
+        );
+        drop(living);
+        drop(dir);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn refuses_what_others_could_have_planted() {
+        let path = path("planted");
+        std::os::unix::fs::symlink("/tmp", &path).unwrap();
+        assert!(RunDir::open(&path).is_err());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(RunDir::open(&path).unwrap_err().to_string().contains("755"));
+        fs::remove_dir(&path).unwrap();
+        assert!(RunDir::open(&std::env::temp_dir().join("x".repeat(120))).is_err());
+    }
+}

@@ -1,0 +1,555 @@
+//! One service: what it is doing, and what its next step is. Pure: no process, no clock (`now` is an argument).
+//!
+//! ```text
+//!            its turn has come              readiness event, or patience
+//!  Waiting ───────────────────▶ Starting ─────────────────────────────▶ Ready
+//!   ▲  ▲                          │  │                                   │ │
+//!   │  │ back-off is over         │  └────────── it ends ────────────────┤ │ told to end (stop, or what it
+//!   │  │                          │ could not be started                 │ │ is bound to has gone)
+//!   │ Backoff ◀── judged: again ──┴──◀── Held (does what it is           │ │
+//!   │                             │      bound to die as well?) ◀────────┘ │
+//!   │                             │                │                       ▼
+//!   │                             ▼ judged: over   │ it does            Stopping
+//!   │                     Ended, Failed            │                     │   │
+//!   └──────────────────────────────────────────────┴──── to come back ───┘   └─ for good ─▶ Stopped
+//! ```
+//!
+//! *Held* exists because an application that dies of its X server may be reaped before it: its end is judged only when
+//! the X server has had the time to be seen dead.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Which service: its place in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub usize);
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(u8),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// As a shell reports it: the code, or 128 + the signal.
+    pub fn status(self) -> u8 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Code(code) => write!(f, "code {code}"),
+            Self::Signal(signal) => match signal_name(signal) {
+                Some(name) => write!(f, "signal {signal} ({name})"),
+                None => write!(f, "signal {signal}"),
+            },
+        }
+    }
+}
+
+/// What people call a signal; `None` for the nameless ones (real-time signals).
+pub fn signal_name(number: i32) -> Option<&'static str> {
+    const NAMES: [&str; 31] = [
+        "SIGHUP",
+        "SIGINT",
+        "SIGQUIT",
+        "SIGILL",
+        "SIGTRAP",
+        "SIGABRT",
+        "SIGBUS",
+        "SIGFPE",
+        "SIGKILL",
+        "SIGUSR1",
+        "SIGSEGV",
+        "SIGUSR2",
+        "SIGPIPE",
+        "SIGALRM",
+        "SIGTERM",
+        "SIGSTKFLT",
+        "SIGCHLD",
+        "SIGCONT",
+        "SIGSTOP",
+        "SIGTSTP",
+        "SIGTTIN",
+        "SIGTTOU",
+        "SIGURG",
+        "SIGXCPU",
+        "SIGXFSZ",
+        "SIGVTALRM",
+        "SIGPROF",
+        "SIGWINCH",
+        "SIGIO",
+        "SIGPWR",
+        "SIGSYS",
+    ];
+    let index = usize::try_from(number).ok()?.checked_sub(1)?;
+    NAMES.get(index).copied()
+}
+
+/// What must be so before a service is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The other is ready now.
+    Ready(Id),
+    /// The other has been ready at some time.
+    Once(Id),
+}
+
+/// What happens when a service that was started does not become ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Wait for ever.
+    Endless,
+    /// After this long, in spite of restarts, those who come after it are started without it.
+    GoOn(Duration),
+    /// After this long it is killed, which counts as a failed start.
+    Kill(Duration),
+}
+
+/// After how many failed starts in a row a service is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GiveUp {
+    /// While it has never been ready.
+    pub never_ready: Option<u32>,
+    /// When it has been ready before.
+    pub ready_before: Option<u32>,
+}
+
+impl GiveUp {
+    /// Try for ever.
+    pub const NEVER: Self = Self {
+        never_ready: None,
+        ready_before: None,
+    };
+}
+
+/// The rules of one service.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Short name, for logs and tables: `xserver`.
+    pub name: &'static str,
+    /// What people call it in a sentence: `the X server`.
+    pub title: &'static str,
+    /// Its predecessors; all of them stand before it in the plan.
+    pub after: Vec<After>,
+    /// It cannot live without this one: ends with it and comes back with it.
+    pub bound_to: Option<Id>,
+    /// Started again when it ends.
+    pub restart: bool,
+    /// Its end (when it is not restarted) or its failure ends everything.
+    pub vital: bool,
+    /// It belongs to the user's work: stopped first, together with the processes that nobody owns.
+    pub application: bool,
+    /// Ready as soon as it has been started.
+    pub ready_at_once: bool,
+    /// How long readiness may take.
+    pub patience: Patience,
+    /// When to stop trying.
+    pub give_up: GiveUp,
+}
+
+/// The first restart comes at once, the second after this; it doubles from then on.
+pub const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+/// No pause between two restarts is longer.
+pub const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// A service that has been ready for this long is forgiven what came before.
+pub const HEALTHY: Duration = Duration::from_secs(60);
+/// How long an end is held back to see whether the service's foundation is dying as well.
+pub const HOLD: Duration = Duration::from_millis(100);
+/// From SIGTERM to SIGKILL when a service must go only to be started again.
+pub const RESTART_GRACE: Duration = Duration::from_secs(1);
+
+/// What a service is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// For those it comes after, or for its turn.
+    Waiting,
+    /// Its process runs and is not ready yet.
+    Starting,
+    /// Its process runs and is ready.
+    Ready,
+    /// Its process has ended; the verdict waits until then.
+    Held {
+        /// How it ended.
+        exit: Exit,
+        /// When it is judged.
+        until: Instant,
+        /// It was ready before it ended.
+        was_ready: bool,
+    },
+    /// It will be started again at that time.
+    Backoff {
+        /// When.
+        until: Instant,
+    },
+    /// Its process has been told to end.
+    Stopping {
+        /// When it is killed.
+        kill_at: Instant,
+        /// What has been sent so far.
+        sent: Sent,
+        /// To be started again afterwards.
+        again: bool,
+    },
+    /// It was stopped, or never started, and will not be started any more.
+    Stopped,
+    /// It ended by itself, and that was that.
+    Ended(Exit),
+    /// Given up.
+    Failed,
+}
+
+/// How far the signals of a stop have got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing yet.
+    Nothing,
+    /// SIGTERM.
+    Term,
+    /// SIGKILL.
+    Kill,
+}
+
+/// A signal for a service's process group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// Please end.
+    Term,
+    /// End.
+    Kill,
+}
+
+/// One service and where it stands.
+#[derive(Clone, Debug)]
+pub struct Service {
+    spec: Spec,
+    state: State,
+    since: Instant,
+    restarts: u32,
+    /// Restarts since it was last healthy: the exponent of the back-off.
+    attempts: u32,
+    failed_starts: u32,
+    ever_ready: bool,
+    /// When it began not to be ready, in spite of starts; for [`Patience::GoOn`].
+    series: Option<Instant>,
+    /// A start that took too long is being killed.
+    overdue: bool,
+    last_exit: Option<Exit>,
+}
+
+impl Service {
+    /// A service that nobody has started yet.
+    pub fn new(spec: Spec, now: Instant) -> Self {
+        Self {
+            spec,
+            state: State::Waiting,
+            since: now,
+            restarts: 0,
+            attempts: 0,
+            failed_starts: 0,
+            ever_ready: false,
+            series: None,
+            overdue: false,
+            last_exit: None,
+        }
+    }
+
+    /// Its rules.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Since when.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// How often it was started again.
+    pub fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    /// How it ended the last time, if ever.
+    pub fn last_exit(&self) -> Option<Exit> {
+        self.last_exit
+    }
+
+    /// Has it been ready at any time?
+    pub fn ever_ready(&self) -> bool {
+        self.ever_ready
+    }
+
+    /// Does a process of it exist?
+    pub fn runs(&self) -> bool {
+        matches!(
+            self.state,
+            State::Starting | State::Ready | State::Stopping { .. }
+        )
+    }
+
+    /// Will it never run again?
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Stopped | State::Ended(_) | State::Failed)
+    }
+
+    /// May those who come after it be started, as far as it is concerned?
+    pub fn lets_others_go_on(&self, now: Instant) -> bool {
+        match (self.state, self.spec.patience, self.series) {
+            (State::Ready, _, _) => true,
+            // A part that people can do without does not keep the application from starting.
+            (State::Failed, Patience::GoOn(_), _) => true,
+            (_, Patience::GoOn(limit), Some(series)) => now >= series + limit,
+            _ => false,
+        }
+    }
+
+    /// Its process has been started.
+    pub fn started(&mut self, now: Instant) {
+        if self.state != State::Waiting {
+            return;
+        }
+        if self.last_exit.is_some() || self.ever_ready {
+            self.restarts += 1;
+        }
+        self.series.get_or_insert(now);
+        self.overdue = false;
+        self.enter(State::Starting, now);
+        if self.spec.ready_at_once {
+            self.ready(now);
+        }
+    }
+
+    /// It could not be started. `hopeless`: trying again would change nothing.
+    pub fn not_started(&mut self, hopeless: bool, now: Instant) {
+        if self.state != State::Waiting {
+            return;
+        }
+        self.series.get_or_insert(now);
+        if hopeless {
+            self.enter(State::Failed, now);
+        } else {
+            self.fail_or_retry(now);
+        }
+    }
+
+    /// It says that it is ready, or others say it. True when that is news.
+    pub fn ready(&mut self, now: Instant) -> bool {
+        if self.state != State::Starting || self.overdue {
+            return false;
+        }
+        self.ever_ready = true;
+        self.failed_starts = 0;
+        self.series = None;
+        self.enter(State::Ready, now);
+        true
+    }
+
+    /// Its process has ended. `footing`: is what it is bound to up (or is it bound to nothing)?
+    pub fn exited(&mut self, exit: Exit, footing: bool, now: Instant) {
+        let healthy =
+            self.state == State::Ready && now.saturating_duration_since(self.since) >= HEALTHY;
+        if healthy {
+            self.attempts = 0;
+        }
+        let was_ready = self.state == State::Ready;
+        self.last_exit = Some(exit);
+        match self.state {
+            State::Starting | State::Ready if !footing => self.wait_again(now),
+            State::Starting | State::Ready if self.spec.bound_to.is_some() => {
+                self.enter(
+                    State::Held {
+                        exit,
+                        until: now + HOLD,
+                        was_ready,
+                    },
+                    now,
+                );
+            }
+            State::Starting | State::Ready => self.judge(exit, was_ready, now),
+            State::Stopping { again: true, .. } if self.overdue => self.judge(exit, false, now),
+            State::Stopping { again: true, .. } => self.wait_again(now),
+            State::Stopping { again: false, .. } => self.enter(State::Stopped, now),
+            // Not ours to have ended: nothing of it was running.
+            _ => {}
+        }
+    }
+
+    /// What it is bound to has gone.
+    pub fn lost_footing(&mut self, now: Instant) {
+        match self.state {
+            State::Held { .. } | State::Backoff { .. } => self.wait_again(now),
+            State::Starting | State::Ready => {
+                self.series = None;
+                self.tell(now + RESTART_GRACE, true, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Stop for good; what still runs at `kill_at` is killed. May be called again with another time.
+    pub fn stop(&mut self, kill_at: Instant, now: Instant) {
+        match self.state {
+            State::Starting | State::Ready => self.tell(kill_at, false, now),
+            State::Stopping { sent, .. } => {
+                self.state = State::Stopping {
+                    kill_at,
+                    sent,
+                    again: false,
+                }
+            }
+            State::Held { exit, .. } => self.enter(State::Ended(exit), now),
+            State::Waiting | State::Backoff { .. } => self.enter(State::Stopped, now),
+            State::Stopped | State::Ended(_) | State::Failed => {}
+        }
+    }
+
+    /// Lets time pass: verdicts, ends of back-offs, lost patience.
+    pub fn tick(&mut self, now: Instant) {
+        if let State::Held {
+            exit,
+            until,
+            was_ready,
+        } = self.state
+            && now >= until
+        {
+            self.judge(exit, was_ready, now);
+        }
+        // A verdict may be a back-off of no length.
+        if let State::Backoff { until } = self.state
+            && now >= until
+        {
+            self.enter(State::Waiting, now);
+        }
+        if let (State::Starting, Patience::Kill(limit)) = (self.state, self.spec.patience)
+            && now >= self.since + limit
+        {
+            self.overdue = true;
+            // It had its time: no second grace.
+            self.tell(now, true, now);
+        }
+    }
+
+    /// The signal that is due now, once.
+    pub fn push(&mut self, now: Instant) -> Option<Push> {
+        let State::Stopping {
+            kill_at,
+            sent,
+            again,
+        } = self.state
+        else {
+            return None;
+        };
+        let (sent, push) = match sent {
+            Sent::Nothing | Sent::Term if now >= kill_at => (Sent::Kill, Push::Kill),
+            Sent::Nothing => (Sent::Term, Push::Term),
+            Sent::Term | Sent::Kill => return None,
+        };
+        self.state = State::Stopping {
+            kill_at,
+            sent,
+            again,
+        };
+        Some(push)
+    }
+
+    /// When [`Service::tick`] or [`Service::push`] will have something to do, or others may go on, if nothing happens.
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        let own = match self.state {
+            State::Held { until, .. } | State::Backoff { until } => Some(until),
+            State::Stopping {
+                sent: Sent::Kill, ..
+            } => None,
+            State::Stopping { kill_at, .. } => Some(kill_at),
+            State::Starting => match self.spec.patience {
+                Patience::Kill(limit) => Some(self.since + limit),
+                Patience::Endless | Patience::GoOn(_) => None,
+            },
+            _ => None,
+        };
+        let others = match (self.state, self.spec.patience, self.series) {
+            (State::Ready | State::Failed, ..) => None,
+            (_, Patience::GoOn(limit), Some(series)) => Some(series + limit).filter(|&at| at > now),
+            _ => None,
+        };
+        own.into_iter().chain(others).min()
+    }
+
+    fn judge(&mut self, exit: Exit, was_ready: bool, now: Instant) {
+        if !self.spec.restart {
+            self.enter(State::Ended(exit), now);
+        } else if was_ready {
+            self.retry(now);
+        } else {
+            self.fail_or_retry(now);
+        }
+    }
+
+    fn fail_or_retry(&mut self, now: Instant) {
+        self.failed_starts += 1;
+        let limit = if self.ever_ready {
+            self.spec.give_up.ready_before
+        } else {
+            self.spec.give_up.never_ready
+        };
+        if limit.is_some_and(|limit| self.failed_starts >= limit) {
+            self.enter(State::Failed, now);
+        } else {
+            self.retry(now);
+        }
+    }
+
+    fn retry(&mut self, now: Instant) {
+        let pause = backoff(self.attempts);
+        self.attempts = self.attempts.saturating_add(1);
+        self.series.get_or_insert(now);
+        self.enter(State::Backoff { until: now + pause }, now);
+    }
+
+    /// Through no fault of its own: no back-off, and those after it wait for it anew.
+    fn wait_again(&mut self, now: Instant) {
+        self.series = None;
+        self.enter(State::Waiting, now);
+    }
+
+    fn tell(&mut self, kill_at: Instant, again: bool, now: Instant) {
+        self.enter(
+            State::Stopping {
+                kill_at,
+                sent: Sent::Nothing,
+                again,
+            },
+            now,
+        );
+    }
+
+    fn enter(&mut self, state: State, now: Instant) {
+        self.state = state;
+        self.since = now;
+    }
+}
+
+/// The pause before a restart, by the number of restarts that came before it.
+pub fn backoff(attempts: u32) -> Duration {
+    match attempts {
+        0 => Duration::ZERO,
+        n => FIRST_BACKOFF
+            .saturating_mul(1_u32.checked_shl(n - 1).unwrap_or(u32::MAX))
+            .min(LONGEST_BACKOFF),
+    }
+}
+
+#[cfg(test)]
+mod tests;

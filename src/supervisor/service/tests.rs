@@ -1,0 +1,139 @@
+//! One service, step by step.
+
+use super::*;
+
+fn spec() -> Spec {
+    Spec {
+        name: "test",
+        title: "the test",
+        after: Vec::new(),
+        bound_to: None,
+        restart: true,
+        vital: false,
+        application: false,
+        ready_at_once: false,
+        patience: Patience::Endless,
+        give_up: GiveUp::NEVER,
+    }
+}
+
+fn bring_up(service: &mut Service, now: Instant) {
+    service.started(now);
+    assert!(service.ready(now));
+}
+
+#[test]
+fn back_off_grows_from_nothing_to_its_limit() {
+    let pauses: Vec<u128> = (0..9).map(|n| backoff(n).as_millis()).collect();
+    assert_eq!(
+        pauses,
+        [0, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]
+    );
+    assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
+}
+
+#[test]
+fn a_healthy_minute_is_forgiveness() {
+    let start = Instant::now();
+    let mut service = Service::new(spec(), start);
+    let mut now = start;
+    for _ in 0..4 {
+        bring_up(&mut service, now);
+        service.exited(Exit::Code(1), true, now);
+        now = service.deadline(now).unwrap();
+        service.tick(now);
+    }
+    assert_eq!(now - start, Duration::from_millis(3500));
+    bring_up(&mut service, now);
+    now += HEALTHY;
+    service.exited(Exit::Code(1), true, now);
+    assert_eq!(service.state(), State::Backoff { until: now });
+    assert_eq!(service.restarts(), 4);
+}
+
+#[test]
+fn a_service_that_never_gets_ready_is_given_up() {
+    let now = Instant::now();
+    let give_up = GiveUp {
+        never_ready: Some(3),
+        ready_before: None,
+    };
+    let mut service = Service::new(
+        Spec {
+            give_up,
+            patience: Patience::Kill(HEALTHY),
+            ..spec()
+        },
+        now,
+    );
+    let mut now = now;
+    for turn in 0..3 {
+        service.started(now);
+        now += HEALTHY;
+        service.tick(now);
+        assert_eq!(service.push(now), Some(Push::Kill));
+        assert_eq!(service.push(now), None);
+        service.exited(Exit::Signal(9), true, now);
+        if turn < 2 {
+            now = service.deadline(now).unwrap();
+            service.tick(now);
+        }
+    }
+    assert_eq!(service.state(), State::Failed);
+}
+
+#[test]
+fn an_end_without_footing_is_not_judged() {
+    let now = Instant::now();
+    let mut service = Service::new(
+        Spec {
+            bound_to: Some(Id(0)),
+            restart: false,
+            ..spec()
+        },
+        now,
+    );
+    bring_up(&mut service, now);
+    service.exited(Exit::Code(1), true, now);
+    assert!(matches!(service.state(), State::Held { .. }));
+    service.lost_footing(now);
+    assert_eq!(service.state(), State::Waiting);
+    bring_up(&mut service, now);
+    service.exited(Exit::Code(1), true, now);
+    service.tick(now + HOLD);
+    assert_eq!(service.state(), State::Ended(Exit::Code(1)));
+}
+
+#[test]
+fn those_after_it_go_on_without_it_in_the_end() {
+    let now = Instant::now();
+    let limit = Duration::from_secs(3);
+    let mut service = Service::new(
+        Spec {
+            patience: Patience::GoOn(limit),
+            ..spec()
+        },
+        now,
+    );
+    assert!(
+        !service.lets_others_go_on(now + limit),
+        "it was never started"
+    );
+    service.started(now);
+    assert!(!service.lets_others_go_on(now));
+    assert_eq!(service.deadline(now), Some(now + limit));
+    service.exited(Exit::Code(1), true, now);
+    service.tick(now);
+    service.started(now + Duration::from_secs(1));
+    assert!(
+        service.lets_others_go_on(now + limit),
+        "restarts do not begin the time anew"
+    );
+}
+
+#[test]
+fn exits_are_told_as_a_shell_does() {
+    assert_eq!(Exit::Code(3).status(), 3);
+    assert_eq!(Exit::Signal(9).status(), 137);
+    assert_eq!(Exit::Signal(15).to_string(), "signal 15 (SIGTERM)");
+}

@@ -1,0 +1,147 @@
+//! Starting a child the way an init owes it: own process group, empty signal mask, default dispositions, only the
+//! descriptors that it was meant to get, and an end when its supervisor is gone.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{self, Stdio};
+
+use crate::sys::pidfd::Handle;
+
+/// What to start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    /// A path, or a name that is looked for in the `PATH` of `env`.
+    pub program: OsString,
+    /// Its arguments, without the name.
+    pub args: Vec<OsString>,
+    /// Its whole environment: nothing is inherited.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+/// Why nothing was started.
+#[derive(Debug)]
+pub struct SpawnError {
+    /// What to make of it.
+    pub kind: SpawnErrorKind,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+/// Classes of [`SpawnError`] that are handled differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpawnErrorKind {
+    /// There is no such program (a shell's 127).
+    NotFound,
+    /// It is there but cannot be run (a shell's 126).
+    NotExecutable,
+    /// Something that may be better later: no process, no memory, no descriptor is left.
+    Temporary,
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            SpawnErrorKind::NotFound => write!(f, "not found ({})", self.source),
+            SpawnErrorKind::NotExecutable => write!(f, "not executable ({})", self.source),
+            SpawnErrorKind::Temporary => write!(f, "{}", self.source),
+        }
+    }
+}
+
+impl std::error::Error for SpawnError {}
+
+impl From<io::Error> for SpawnError {
+    fn from(source: io::Error) -> Self {
+        let kind = match source.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) => SpawnErrorKind::NotFound,
+            Some(
+                libc::EAGAIN
+                | libc::ENOMEM
+                | libc::EMFILE
+                | libc::ENFILE
+                | libc::ETXTBSY
+                | libc::EINTR
+                | libc::EIO,
+            ) => SpawnErrorKind::Temporary,
+            _ => SpawnErrorKind::NotExecutable,
+        };
+        Self { kind, source }
+    }
+}
+
+/// Starts `command` in a process group of its own. Its standard input is empty; both its outputs go to `output`; it
+/// inherits each of `inherit` under the number that it has here, and no other descriptor of ours.
+///
+/// The child ends with SIGTERM when we die. Returns when the program has been loaded, so a missing one is an error.
+///
+/// # Errors
+/// See [`SpawnErrorKind`].
+pub fn spawn(
+    command: &Command,
+    output: OwnedFd,
+    inherit: &[BorrowedFd<'_>],
+) -> Result<Handle, SpawnError> {
+    let mut builder = process::Command::new(&command.program);
+    builder
+        .args(&command.args)
+        .env_clear()
+        .envs(command.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .process_group(0);
+    let inherit: Vec<RawFd> = inherit.iter().map(AsRawFd::as_raw_fd).collect();
+    let parent = nix::unistd::getpid().as_raw();
+    // SAFETY: the closure runs between fork and exec and makes only async-signal-safe system calls; it allocates
+    // nothing, and the descriptors it names stay open in the parent until `spawn` returns.
+    unsafe {
+        builder.pre_exec(move || prepare(parent, &inherit));
+    }
+    // The standard library never waits for the child here but when exec fails, and then for that very process, before
+    // anybody else has heard of it.
+    let child = builder.spawn()?;
+    let pid = i32::try_from(child.id()).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok(Handle::of_child(pid))
+}
+
+/// In the child, before exec.
+fn prepare(parent: i32, inherit: &[RawFd]) -> io::Result<()> {
+    // SAFETY: each is a plain system call on integers or on a set that lives here; see `spawn` for the context.
+    unsafe {
+        if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // It may have died before we asked to be told.
+        if libc::getppid() != parent {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        for signal in 1..=libc::SIGRTMAX() {
+            // KILL, STOP and those that the C library keeps for itself refuse: as they should.
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut empty = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut empty);
+        if libc::sigprocmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // Clearing close-on-exec keeps the numbers: moving descriptors could hit the pipe on which the standard library
+        // reports a failed exec.
+        for &fd in inherit {
+            if libc::fcntl(fd, libc::F_SETFD, 0) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes this process the one that orphans of its descendants are handed to, as PID 1 is by nature.
+///
+/// # Errors
+/// The kernel is older than 3.4.
+pub fn become_subreaper() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}

@@ -1,0 +1,97 @@
+//! Who descends from us, from `/proc`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+/// A living process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// Its parent's.
+    pub parent: i32,
+    /// Its process group's.
+    pub group: i32,
+}
+
+/// All living processes that descend from `ancestor`, without itself and without zombies, in ascending order of ids.
+/// A picture of one moment: whoever acts on it opens a pidfd and looks again with [`look`].
+pub fn descendants(ancestor: i32) -> Vec<Process> {
+    let mut children: BTreeMap<i32, Vec<(Process, bool)>> = BTreeMap::new();
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    for entry in entries.flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
+            continue;
+        };
+        if let Some((process, alive)) = stat(pid) {
+            children
+                .entry(process.parent)
+                .or_default()
+                .push((process, alive));
+        }
+    }
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::from([ancestor]);
+    let mut open = vec![ancestor];
+    while let Some(pid) = open.pop() {
+        for &(child, alive) in children.get(&pid).into_iter().flatten() {
+            if seen.insert(child.pid) {
+                open.push(child.pid);
+                if alive {
+                    found.push(child);
+                }
+            }
+        }
+    }
+    found.sort_by_key(|process| process.pid);
+    found
+}
+
+/// This process as it is now; `None` when it has ended.
+pub fn look(pid: i32) -> Option<Process> {
+    stat(pid)
+        .filter(|(_, alive)| *alive)
+        .map(|(process, _)| process)
+}
+
+/// proc(5): `pid (name) state ppid pgrp …`; the name may hold anything, also parentheses and line ends.
+fn stat(pid: i32) -> Option<(Process, bool)> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let after = text.iter().rposition(|&byte| byte == b')')? + 1;
+    let rest = String::from_utf8_lossy(text.get(after..)?);
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    Some((
+        Process { pid, parent, group },
+        !matches!(state, "Z" | "X" | "x"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_children() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let me = nix::unistd::getpid().as_raw();
+        assert!(descendants(me).iter().any(|process| process.pid == pid));
+        assert_eq!(look(pid).map(|process| process.parent), Some(me));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!descendants(me).iter().any(|process| process.pid == pid));
+        assert_eq!(look(pid), None);
+    }
+}

@@ -1,0 +1,51 @@
+//! Collecting children that have ended: the one place that calls `waitpid`.
+//!
+//! Nothing else in the `run` process may wait for a child: a `waitpid(-1)` beside another waiter loses exit codes to
+//! whoever comes first.
+
+/// A child that has ended: one of ours, or an orphan that was handed to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its process id, free for reuse from now on.
+    pub pid: i32,
+    /// How it ended.
+    pub how: How,
+}
+
+/// The two ways to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It called `exit` with this code.
+    Code(u8),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// The next child that has ended, or `None` when all that remain still run (or there are none). Never blocks.
+pub fn next() -> Option<Ended> {
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place for the kernel to write to.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        if pid < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) {
+            continue;
+        }
+        if pid <= 0 {
+            return None;
+        }
+        if libc::WIFEXITED(status) {
+            let code = u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX);
+            return Some(Ended {
+                pid,
+                how: How::Code(code),
+            });
+        }
+        if libc::WIFSIGNALED(status) {
+            return Some(Ended {
+                pid,
+                how: How::Signal(libc::WTERMSIG(status)),
+            });
+        }
+        // Stopped and continued children are only reported when asked for, which we do not.
+    }
+}

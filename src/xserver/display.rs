@@ -1,0 +1,520 @@
+//! A display number of our own: `/tmp/.XN-lock` and `/tmp/.X11-unix/XN`.
+//!
+//! With `-displayfd` the X server writes no lock, so we hold the lock in its stead, in the usual format (the process id
+//! in ten columns). It outlives restarts of the X server, and every other program that starts X servers respects it.
+//!
+//! A left-over is removed only when its owner is certainly dead: nobody accepts on the socket, and the lock names no
+//! living process. Nothing is ever followed: a link, directory, FIFO or file in the place of either is refused.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::path::{Path, PathBuf};
+
+use crate::sys::pidfd;
+
+/// Numbers that are tried when none was asked for.
+const TRIED: u16 = 1000;
+
+/// A display number that is ours until it is dropped.
+#[derive(Debug)]
+pub struct Display {
+    number: u16,
+    places: Places,
+}
+
+/// Why a display number cannot be had.
+#[derive(Debug)]
+pub enum DisplayError {
+    /// A living X server has it.
+    Taken {
+        /// The display number.
+        number: u16,
+        /// What shows that it lives.
+        sign: String,
+    },
+    /// Something is in its place that is no left-over of an X server.
+    Strange {
+        /// What.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The file system refused.
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No number was asked for and none is free.
+    NoneFree,
+}
+
+impl fmt::Display for DisplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken { number, sign } => {
+                write!(
+                    f,
+                    "DISPLAY=:{number}: another X server has it ({sign}); choose another, or unset DISPLAY"
+                )
+            }
+            Self::Strange { path, what } => {
+                write!(
+                    f,
+                    "{}: is {what}, not what an X server leaves there; remove it",
+                    path.display()
+                )
+            }
+            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::NoneFree => write!(f, "no display number below {TRIED} is free"),
+        }
+    }
+}
+
+impl std::error::Error for DisplayError {}
+
+/// Where locks and sockets are: `/tmp`, but in tests.
+#[derive(Clone, Debug)]
+struct Places {
+    root: PathBuf,
+    /// Sockets in the abstract name space have no root: tests with a root of their own do not look there.
+    abstract_too: bool,
+}
+
+impl Display {
+    /// Takes this number, or the first free one.
+    ///
+    /// # Errors
+    /// See [`DisplayError`].
+    pub fn claim(wanted: Option<u16>) -> Result<Self, DisplayError> {
+        Self::claim_in(
+            Places {
+                root: PathBuf::from("/tmp"),
+                abstract_too: true,
+            },
+            wanted,
+        )
+    }
+
+    /// The number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// As programs read it from `DISPLAY`.
+    pub fn name(&self) -> String {
+        format!(":{}", self.number)
+    }
+
+    fn claim_in(places: Places, wanted: Option<u16>) -> Result<Self, DisplayError> {
+        places.prepare()?;
+        let number = match wanted {
+            Some(number) => {
+                places.take(number)?;
+                number
+            }
+            None => places.first_free()?,
+        };
+        Ok(Self { number, places })
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        // A server that was killed could not remove its socket. Both are ours: we hold the lock.
+        let _ = fs::remove_file(self.places.socket(self.number));
+        let _ = fs::remove_file(self.places.lock(self.number));
+    }
+}
+
+impl Places {
+    fn lock(&self, number: u16) -> PathBuf {
+        self.root.join(format!(".X{number}-lock"))
+    }
+
+    fn socket(&self, number: u16) -> PathBuf {
+        self.directory().join(format!("X{number}"))
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.root.join(".X11-unix")
+    }
+
+    /// The sockets' directory: an X server that is not root refuses to make it.
+    fn prepare(&self) -> Result<(), DisplayError> {
+        let path = self.directory();
+        match fs::DirBuilder::new().mode(0o1777).create(&path) {
+            // The umask has taken bits away.
+            Ok(()) => fs::set_permissions(&path, fs::Permissions::from_mode(0o1777)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        }
+        .map_err(|source| DisplayError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        match kind(&path)? {
+            Some(Kind::Directory) => Ok(()),
+            Some(other) => Err(DisplayError::Strange {
+                path,
+                what: other.name(),
+            }),
+            None => Err(DisplayError::Io {
+                path,
+                source: io::ErrorKind::NotFound.into(),
+            }),
+        }
+    }
+
+    fn first_free(&self) -> Result<u16, DisplayError> {
+        for number in 0..TRIED {
+            match self.take(number) {
+                Ok(()) => return Ok(number),
+                // Somebody else's, in whatever way: the next.
+                Err(DisplayError::Taken { .. } | DisplayError::Strange { .. }) => {}
+                Err(DisplayError::Io { source, .. })
+                    if source.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(DisplayError::NoneFree)
+    }
+
+    /// Takes the lock, then removes what a dead server has left.
+    fn take(&self, number: u16) -> Result<(), DisplayError> {
+        self.check_socket(number)?;
+        self.take_lock(number)?;
+        // Again, now that nobody who keeps to the lock can come between.
+        let cleared = self
+            .check_socket(number)
+            .and_then(|()| self.remove_socket(number));
+        if cleared.is_err() {
+            let _ = fs::remove_file(self.lock(number));
+        }
+        cleared
+    }
+
+    fn take_lock(&self, number: u16) -> Result<(), DisplayError> {
+        let path = self.lock(number);
+        let error = |source| DisplayError::Io {
+            path: path.clone(),
+            source,
+        };
+        let me = std::process::id();
+        let draft = self.root.join(format!(".tX{number}-lock-{me}"));
+        for _ in 0..3 {
+            // Written whole under another name and then linked, so that nobody ever reads half a lock.
+            let _ = fs::remove_file(&draft);
+            let made = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o444)
+                .open(&draft)
+                .and_then(|mut file| writeln!(file, "{me:>10}"))
+                .and_then(|()| fs::hard_link(&draft, &path));
+            let _ = fs::remove_file(&draft);
+            match made {
+                Ok(()) => return Ok(()),
+                Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                    self.remove_dead_lock(number)?
+                }
+                Err(source) => return Err(error(source)),
+            }
+        }
+        Err(DisplayError::Taken {
+            number,
+            sign: format!("{} comes back", path.display()),
+        })
+    }
+
+    fn remove_dead_lock(&self, number: u16) -> Result<(), DisplayError> {
+        let path = self.lock(number);
+        match kind(&path)? {
+            None => return Ok(()),
+            Some(Kind::File) => {}
+            Some(other) => {
+                return Err(DisplayError::Strange {
+                    path,
+                    what: other.name(),
+                });
+            }
+        }
+        let error = |source| DisplayError::Io {
+            path: path.clone(),
+            source,
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc_flags())
+            .open(&path)
+            .map_err(error)?;
+        let owner = owner(&mut file);
+        // Our own process id in it is of an earlier life: a container keeps its /tmp when it is started again.
+        let me = i32::try_from(std::process::id()).ok();
+        match owner {
+            Some(pid) if Some(pid) != me && pidfd::exists(pid) => Err(DisplayError::Taken {
+                number,
+                sign: format!("{} names the living process {pid}", path.display()),
+            }),
+            // Still the file that was read?
+            _ if same(&file, &path) => fs::remove_file(&path).map_err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_socket(&self, number: u16) -> Result<(), DisplayError> {
+        let path = self.socket(number);
+        let taken = |sign: String| Err(DisplayError::Taken { number, sign });
+        match kind(&path)? {
+            None => {}
+            Some(Kind::Socket) => {
+                let address = SocketAddr::from_pathname(&path);
+                if address.is_ok_and(|address| lives(&address)) {
+                    return taken(format!("{} is answered", path.display()));
+                }
+            }
+            Some(other) => {
+                return Err(DisplayError::Strange {
+                    path,
+                    what: other.name(),
+                });
+            }
+        }
+        if self.abstract_too
+            && let Ok(address) = SocketAddr::from_abstract_name(path.as_os_str().as_encoded_bytes())
+            && lives(&address)
+        {
+            return taken(format!(
+                "the abstract socket @{} is answered",
+                path.display()
+            ));
+        }
+        Ok(())
+    }
+
+    fn remove_socket(&self, number: u16) -> Result<(), DisplayError> {
+        let path = self.socket(number);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(DisplayError::Io { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Is anybody behind the socket? Refusal and absence mean no; everything else, a full queue too, means yes.
+fn lives(address: &SocketAddr) -> bool {
+    match UnixStream::connect_addr(address) {
+        Ok(_) => true,
+        Err(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
+        ),
+    }
+}
+
+/// The process id in a lock; `None` when there is none, which no living server leaves.
+fn owner(file: &mut File) -> Option<i32> {
+    let mut text = [0; 32];
+    let count = file.read(&mut text).ok()?;
+    std::str::from_utf8(text.get(..count)?)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+        .filter(|pid| *pid > 0)
+}
+
+fn same(file: &File, path: &Path) -> bool {
+    let (Ok(a), Ok(b)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+fn libc_flags() -> i32 {
+    (nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    File,
+    Directory,
+    Socket,
+    Link,
+    Other,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::File => "a file",
+            Self::Directory => "a directory",
+            Self::Socket => "a socket",
+            Self::Link => "a symbolic link",
+            Self::Other => "a FIFO or device",
+        }
+    }
+}
+
+/// What is there, without following; `None` when nothing is.
+fn kind(path: &Path) -> Result<Option<Kind>, DisplayError> {
+    let what = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            return Err(DisplayError::Io {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    Ok(Some(match () {
+        () if what.is_symlink() => Kind::Link,
+        () if what.is_dir() => Kind::Directory,
+        () if what.is_socket() => Kind::Socket,
+        () if what.is_file() => Kind::File,
+        () => Kind::Other,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    struct Root(PathBuf);
+
+    impl Root {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir()
+                .join(format!("deskinit-display-{name}-{}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn claim(&self, wanted: Option<u16>) -> Result<Display, DisplayError> {
+            Display::claim_in(
+                Places {
+                    root: self.0.clone(),
+                    abstract_too: false,
+                },
+                wanted,
+            )
+        }
+
+        fn entries(&self) -> Vec<String> {
+            let sockets = fs::read_dir(self.0.join(".X11-unix")).unwrap();
+            let all = fs::read_dir(&self.0).unwrap().chain(sockets);
+            let mut names: Vec<String> = all
+                .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Root {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_first_free_number_is_taken_and_given_back() {
+        let root = Root::new("free");
+        let first = root.claim(None).unwrap();
+        assert_eq!((first.number(), first.name()), (0, ":0".to_owned()));
+        let lock = fs::read_to_string(root.0.join(".X0-lock")).unwrap();
+        assert_eq!(
+            (lock.len(), lock.trim().parse::<u32>().unwrap()),
+            (11, std::process::id())
+        );
+        let _living = UnixListener::bind(root.0.join(".X11-unix/X1")).unwrap();
+        drop(first);
+        assert_eq!(root.entries(), [".X11-unix", "X1"]);
+        let mode = fs::metadata(root.0.join(".X11-unix"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o7777, 0o1777);
+    }
+
+    #[test]
+    fn a_living_server_is_refused_and_left_alone() {
+        let root = Root::new("living");
+        drop(root.claim(Some(4)).unwrap());
+        let _listener = UnixListener::bind(root.0.join(".X11-unix/X4")).unwrap();
+        assert!(matches!(
+            root.claim(Some(4)),
+            Err(DisplayError::Taken { number: 4, .. })
+        ));
+        assert_eq!(root.entries(), [".X11-unix", "X4"]);
+        // Process 1 lives as long as the machine does.
+        fs::write(root.0.join(".X5-lock"), "         1\n").unwrap();
+        let error = root.claim(Some(5)).unwrap_err();
+        assert!(error.to_string().contains("living process 1"), "{error}");
+        assert_eq!(root.claim(None).unwrap().number(), 0);
+    }
+
+    #[test]
+    fn what_a_dead_server_left_is_removed() {
+        let root = Root::new("dead");
+        drop(root.claim(Some(2)).unwrap());
+        drop(UnixListener::bind(root.0.join(".X11-unix/X2")).unwrap());
+        for pid in [
+            "4194305\n",
+            &format!("{:>10}\n", std::process::id()),
+            "",
+            "rubbish",
+        ] {
+            fs::write(root.0.join(".X2-lock"), pid).unwrap();
+            assert_eq!(root.claim(Some(2)).unwrap().number(), 2, "{pid:?}");
+            assert_eq!(root.entries(), [".X11-unix"]);
+        }
+    }
+
+    #[test]
+    fn planted_things_are_refused_and_their_targets_unharmed() {
+        let root = Root::new("planted");
+        drop(root.claim(Some(3)).unwrap());
+        let target = root.0.join("target");
+        fs::write(&target, "precious").unwrap();
+        for path in [root.0.join(".X3-lock"), root.0.join(".X11-unix/X3")] {
+            std::os::unix::fs::symlink(&target, &path).unwrap();
+            assert!(matches!(
+                root.claim(Some(3)),
+                Err(DisplayError::Strange { .. })
+            ));
+            fs::remove_file(&path).unwrap();
+            fs::create_dir(&path).unwrap();
+            assert!(matches!(
+                root.claim(Some(3)),
+                Err(DisplayError::Strange { .. })
+            ));
+            fs::remove_dir(&path).unwrap();
+            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+            assert!(matches!(
+                root.claim(Some(3)),
+                Err(DisplayError::Strange { .. })
+            ));
+            fs::remove_file(&path).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+        assert_eq!(root.entries(), [".X11-unix", "target"]);
+        fs::remove_dir(root.0.join(".X11-unix")).unwrap();
+        std::os::unix::fs::symlink("/", root.0.join(".X11-unix")).unwrap();
+        assert!(matches!(
+            root.claim(Some(3)),
+            Err(DisplayError::Strange { .. })
+        ));
+        fs::remove_file(root.0.join(".X11-unix")).unwrap();
+        fs::create_dir(root.0.join(".X11-unix")).unwrap();
+    }
+}

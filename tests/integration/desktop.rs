@@ -1,0 +1,574 @@
+//! Capture, against real X servers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use deskinit::desktop::{Desktop, DesktopEvent, DesktopStatus, Options, ResizeError, Sink};
+use deskinit::pixel::{Frame, Point, Region};
+use deskinit::screen::{CursorImage, Screen};
+use nix::sys::signal::Signal;
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{ChangeWindowAttributesAux, ConnectionExt as _, CreateGCAux};
+
+use crate::support::draw::{Painter, Random, screenshot};
+use crate::support::eventually;
+use crate::support::xvfb::{Config, Process, XServer, sync};
+
+/// The promise is two seconds after the last change; this is for a machine that runs other tests beside.
+const SOON: Duration = Duration::from_secs(5);
+
+/// What the desktop told.
+#[derive(Default)]
+struct Told {
+    events: Mutex<Vec<DesktopEvent>>,
+    frames: Mutex<u64>,
+    news: Condvar,
+}
+
+impl Sink for Told {
+    fn frame(&self, _generation: u64) {
+        *self.frames.lock().expect("whole") += 1;
+        self.news.notify_all();
+    }
+
+    fn event(&self, event: DesktopEvent) {
+        self.events.lock().expect("whole").push(event);
+        self.news.notify_all();
+    }
+}
+
+impl Told {
+    /// Waits for an event, among those told already too.
+    fn wait<T>(&self, what: &str, mut pick: impl FnMut(&DesktopEvent) -> Option<T>) -> T {
+        let deadline = Instant::now() + SOON;
+        let mut events = self.events.lock().expect("whole");
+        loop {
+            if let Some(found) = events.iter().rev().find_map(&mut pick) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "never told: {what}; {events:?}");
+            events = self.news.wait_timeout(events, left).expect("whole").0;
+        }
+    }
+
+    fn wait_status(&self, what: &str, test: impl Fn(&DesktopStatus) -> bool) -> DesktopStatus {
+        let deadline = Instant::now() + SOON;
+        let mut events = self.events.lock().expect("whole");
+        loop {
+            let last = events.iter().rev().find_map(|e| match e {
+                DesktopEvent::Status(s) => Some(s.clone()),
+                _ => None,
+            });
+            if let Some(status) = last.filter(&test) {
+                return status;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "never told: {what}; {events:?}");
+            events = self.news.wait_timeout(events, left).expect("whole").0;
+        }
+    }
+}
+
+/// A desktop with one viewer, who knows the screen only by what changed.
+struct Viewer {
+    desktop: Desktop,
+    screen: Arc<Screen>,
+    told: Arc<Told>,
+    picture: Frame,
+    generation: u64,
+}
+
+impl Viewer {
+    fn of(server: &XServer) -> Self {
+        Self::with(server, |_| {})
+    }
+
+    fn with(server: &XServer, change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options {
+            display: server.display(),
+            xauthority: Some(server.xauthority()),
+            ..Options::default()
+        };
+        change(&mut options);
+        let screen = Arc::new(Screen::new(640, 480));
+        let told = Arc::new(Told::default());
+        let sink: Arc<dyn Sink> = Arc::<Told>::clone(&told);
+        let desktop = Desktop::start(options, Arc::clone(&screen), sink).expect("threads");
+        told.wait_status("connected", |s| s.connected);
+        Self {
+            desktop,
+            screen,
+            told,
+            picture: Frame::new(1, 1),
+            generation: 0,
+        }
+    }
+
+    /// Takes what changed; returns it.
+    fn follow(&mut self) -> Region {
+        let changes = self.screen.changes_since(self.generation);
+        if changes.resized {
+            self.picture = Frame::new(changes.frame.width(), changes.frame.height());
+        }
+        for rect in changes.damage.rects() {
+            self.picture.copy_from(&changes.frame, *rect);
+        }
+        self.generation = changes.generation;
+        changes.damage
+    }
+
+    /// Follows until the picture is that of the server, which draws no more.
+    fn converge(&mut self, server: &XServer) {
+        let (link, root) = server.connect();
+        let truth = screenshot(&link, root);
+        self.converge_to(&truth);
+    }
+
+    fn converge_to(&mut self, truth: &Frame) {
+        let end = Instant::now() + SOON;
+        loop {
+            self.desktop.request_frame();
+            let frames = *self.told.frames.lock().expect("whole");
+            self.follow();
+            if self.picture == *truth {
+                return;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "the picture never became that of the screen; {:?}",
+                self.desktop.status()
+            );
+            let guard = self.told.frames.lock().expect("whole");
+            let _ = self
+                .told
+                .news
+                .wait_timeout_while(guard, left.min(Duration::from_millis(50)), |n| *n == frames)
+                .expect("whole");
+        }
+    }
+
+    fn resize(&self, width: u16, height: u16) -> Result<(), ResizeError> {
+        let (send, receive) = std::sync::mpsc::channel();
+        let reply = move |outcome| send.send(outcome).expect("awaited");
+        self.desktop.resize(width, height, Box::new(reply));
+        receive.recv_timeout(SOON).expect("an answer")
+    }
+}
+
+fn random_drawing_converges(server: &XServer, seed: u64) -> Viewer {
+    let mut viewer = Viewer::of(server);
+    let (link, root) = server.connect();
+    let painter = Painter::window(&link, root, 40, 30, 900, 700);
+    let mut random = Random::new(seed);
+    for round in 0..60 {
+        painter.scribble(&mut random, 900, 700);
+        if round % 3 == 0 {
+            viewer.desktop.request_frame();
+        }
+        if round % 10 == 0 {
+            viewer.follow();
+            sync(&link);
+            viewer.converge(server);
+        }
+    }
+    sync(&link);
+    viewer.converge(server);
+    viewer
+}
+
+#[test]
+fn drawing_arrives_exactly() {
+    let server = XServer::start();
+    let viewer = random_drawing_converges(&server, 1);
+    let status = viewer.desktop.status();
+    assert!(status.shared_memory, "{status:?}");
+    assert_eq!(
+        (status.width, status.height, status.depth),
+        (1280, 1024, 24)
+    );
+}
+
+#[test]
+fn drawing_arrives_without_shared_memory() {
+    let server = XServer::with(Config {
+        args: &["-extension", "MIT-SHM"],
+        ..Config::default()
+    });
+    let viewer = random_drawing_converges(&server, 2);
+    assert!(!viewer.desktop.status().shared_memory);
+}
+
+#[test]
+fn drawing_arrives_from_xvnc() {
+    let server = XServer::with(Config::xvnc());
+    let viewer = random_drawing_converges(&server, 3);
+    assert!(viewer.desktop.status().shared_memory);
+}
+
+#[test]
+fn sixteen_bits_are_converted() {
+    let server = XServer::with(Config {
+        depth: 16,
+        ..Config::default()
+    });
+    let mut viewer = Viewer::of(&server);
+    let (link, root) = server.connect();
+    let painter = Painter::on(&link, root);
+    painter.fill(0xffff, 0, 0, 1280, 1024);
+    painter.fill(0xf800, 101, 50, 3, 2);
+    painter.fill(0x07e0, 104, 50, 5, 2);
+    sync(&link);
+    let mut truth = Frame::new(1280, 1024);
+    for y in 0..1024 {
+        truth.row_mut(y).fill(0xff_ffff);
+    }
+    for y in 50..52 {
+        truth.row_mut(y)[101..104].fill(0xff_0000);
+        truth.row_mut(y)[104..109].fill(0x00_ff00);
+    }
+    viewer.converge_to(&truth);
+    assert_eq!(viewer.desktop.status().depth, 16);
+}
+
+#[test]
+fn a_glyph_is_a_small_update() {
+    let server = XServer::start();
+    let mut viewer = Viewer::of(&server);
+    let (link, root) = server.connect();
+    let painter = Painter::on(&link, root);
+    painter.fill(0, 0, 0, 1280, 1024);
+    sync(&link);
+    viewer.converge(&server);
+    let before = viewer.desktop.status().grabbed_pixels;
+    for i in 0..20u16 {
+        viewer.desktop.request_frame();
+        painter.fill(0xff_ffff, 100 + 9 * i, 200, 7, 12);
+        sync(&link);
+        let damage = eventually("the glyph", SOON, || {
+            let damage = viewer.follow();
+            (!damage.is_empty()).then_some(damage)
+        });
+        assert_eq!(damage.area(), 7 * 12, "{damage:?}");
+    }
+    // What is drawn while the screen is read may be read twice, and so may the screen before the first glyph.
+    let grabbed = viewer.desktop.status().grabbed_pixels - before;
+    assert!(grabbed <= 1280 * 1024 + 2 * 20 * 7 * 12, "{grabbed}");
+}
+
+#[test]
+fn nobody_watches_nothing_is_read() {
+    let server = XServer::start();
+    let mut viewer = Viewer::of(&server);
+    viewer.converge(&server);
+    // The demand that is left is used up by one more frame.
+    let (link, root) = server.connect();
+    let painter = Painter::window(&link, root, 0, 0, 800, 600);
+    painter.fill(1, 0, 0, 800, 600);
+    sync(&link);
+    viewer.converge(&server);
+    painter.fill(2, 0, 0, 800, 600);
+    sync(&link);
+    eventually("the demand is used up", SOON, || {
+        let frame = viewer.screen.latest().1;
+        (frame.row(5)[5] == 2).then_some(())
+    });
+    let before = viewer.desktop.status().grabs;
+    let mut random = Random::new(4);
+    for _ in 0..50 {
+        painter.scribble(&mut random, 800, 600);
+        sync(&link);
+    }
+    // A round trip of the capture thread, to be sure that it saw what there was to see.
+    assert_eq!(viewer.resize(1280, 1024), Ok(()));
+    assert_eq!(viewer.desktop.status().grabs, before);
+    viewer.converge(&server);
+    assert!(viewer.desktop.status().grabs > before);
+}
+
+fn resizes(server: &XServer, growing: bool) {
+    let mut viewer = Viewer::of(server);
+    let (link, root) = server.connect();
+    let painter = Painter::on(&link, root);
+    let mut random = Random::new(5);
+    let mut sizes = vec![
+        (800, 600),
+        (1024, 700),
+        (801, 601),
+        (1280, 1024),
+        (641, 1000),
+    ];
+    if growing {
+        sizes.push((1600, 1200));
+    }
+    for (width, height) in sizes {
+        for _ in 0..5 {
+            painter.scribble(&mut random, width, height);
+        }
+        viewer.desktop.request_frame();
+        assert_eq!(viewer.resize(width, height), Ok(()));
+        let now = viewer.screen.latest().1;
+        assert_eq!((now.width(), now.height()), (width, height));
+        painter.scribble(&mut random, width, height);
+        sync(&link);
+        viewer.converge(server);
+        let status = viewer.desktop.status();
+        assert_eq!((status.width, status.height), (width, height));
+    }
+    // From outside, while something draws.
+    let output = if growing { "VNC-0" } else { "screen" };
+    for (width, height) in [(800, 600), (1024, 768), (640, 480)] {
+        let name = format!("test-{width}x{height}");
+        let (w, h) = (width.to_string(), height.to_string());
+        xrandr(
+            server,
+            &["--newmode", &name, "60", &w, &w, &w, &w, &h, &h, &h, &h],
+        );
+        xrandr(server, &["--addmode", output, &name]);
+        painter.scribble(&mut random, 640, 480);
+        viewer.desktop.request_frame();
+        xrandr(server, &["--output", output, "--mode", &name]);
+        for _ in 0..5 {
+            painter.scribble(&mut random, 640, 480);
+        }
+        sync(&link);
+        viewer.converge(server);
+        let now = (viewer.picture.width(), viewer.picture.height());
+        assert_eq!(now, (width, height));
+    }
+    let refused = viewer.resize(40_000, 40_000);
+    assert!(
+        matches!(refused, Err(ResizeError::OutOfRange { .. })),
+        "{refused:?}"
+    );
+    assert!(viewer.resize(0, 10).is_err());
+    viewer.converge(server);
+}
+
+/// A storm of sizes while another program draws without pause.
+fn storm(server: &XServer) {
+    let mut viewer = Viewer::of(server);
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let (link, root) = server.connect();
+            let painter = Painter::on(&link, root);
+            let mut random = Random::new(7);
+            while !ended.load(Ordering::Relaxed) {
+                painter.scribble(&mut random, 1280, 1024);
+                sync(&link);
+            }
+        });
+        let mut random = Random::new(8);
+        for _ in 0..40 {
+            let size = (1 + random.below(1280), 1 + random.below(1024));
+            viewer.desktop.request_frame();
+            assert_eq!(viewer.resize(size.0, size.1), Ok(()));
+            viewer.follow();
+            let now = (viewer.picture.width(), viewer.picture.height());
+            assert_eq!(now, size);
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+    viewer.converge(server);
+}
+
+#[test]
+fn xvfb_survives_a_storm_of_sizes() {
+    storm(&XServer::start());
+}
+
+#[test]
+fn xvnc_survives_a_storm_of_sizes() {
+    storm(&XServer::with(Config::xvnc()));
+}
+
+fn xrandr(server: &XServer, args: &[&str]) {
+    let done = server.command("xrandr").args(args).status();
+    assert!(done.expect("xrandr is installed").success(), "{args:?}");
+}
+
+#[test]
+fn xvfb_is_resized_under_drawing() {
+    resizes(&XServer::start(), false);
+}
+
+#[test]
+fn xvnc_is_resized_under_drawing() {
+    resizes(&XServer::with(Config::xvnc()), true);
+}
+
+#[test]
+fn the_settings_limit_the_size() {
+    let server = XServer::start();
+    let viewer = Viewer::with(&server, |o| {
+        o.max_size = (1000, 900);
+        o.size = Some((900, 800));
+    });
+    let now = viewer.screen.latest().1;
+    assert_eq!((now.width(), now.height()), (900, 800));
+    assert!(matches!(
+        viewer.resize(1001, 10),
+        Err(ResizeError::OutOfRange {
+            max: (1000, 900),
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_new_server_on_the_same_display_is_shown() {
+    let mut server = XServer::start();
+    let mut viewer = Viewer::of(&server);
+    assert_eq!(viewer.resize(1000, 700), Ok(()));
+    viewer.converge(&server);
+    let last = viewer.picture.clone();
+    server.kill();
+    let status = viewer.told.wait_status("disconnected", |s| !s.connected);
+    assert!(status.problem.is_some());
+    assert!(!viewer.desktop.probe(Duration::from_millis(500)));
+    assert_eq!(viewer.resize(1100, 800), Err(ResizeError::Disconnected));
+    assert_eq!(*viewer.screen.latest().1, last, "the last picture stays");
+    server.restart();
+    let status = viewer.told.wait_status("connected", |s| s.connected);
+    assert_eq!((status.width, status.height), (1100, 800));
+    assert_eq!(status.connections, 2);
+    assert!(viewer.desktop.probe(SOON));
+    let (link, root) = server.connect();
+    Painter::on(&link, root).scribble(&mut Random::new(6), 1100, 800);
+    sync(&link);
+    viewer.converge(&server);
+}
+
+#[test]
+fn a_server_that_hangs_is_noticed_and_left() {
+    let server = XServer::start();
+    let viewer = Viewer::of(&server);
+    assert!(viewer.desktop.probe(SOON));
+    server.signal(Signal::SIGSTOP);
+    let start = Instant::now();
+    assert!(!viewer.desktop.probe(Duration::from_millis(200)));
+    // Also with a connection that has to be made first.
+    assert!(!viewer.desktop.probe(Duration::from_millis(200)));
+    assert!(start.elapsed() < Duration::from_secs(2));
+    server.signal(Signal::SIGCONT);
+    assert!(viewer.desktop.probe(SOON));
+    server.signal(Signal::SIGSTOP);
+    viewer.desktop.resize(800, 600, Box::new(|_| {}));
+    let start = Instant::now();
+    viewer.desktop.stop();
+    assert!(start.elapsed() < Duration::from_secs(2));
+    server.signal(Signal::SIGCONT);
+}
+
+#[test]
+fn the_cursor_is_told_with_straight_alpha() {
+    let server = XServer::start();
+    let viewer = Viewer::of(&server);
+    viewer.desktop.request_frame();
+    let (link, root) = server.connect();
+    let (source, gc, cursor) = (
+        link.generate_id().expect("an id"),
+        link.generate_id().expect("an id"),
+        link.generate_id().expect("an id"),
+    );
+    link.create_pixmap(1, source, root, 8, 8).expect("sent");
+    link.create_gc(gc, source, &CreateGCAux::new().foreground(1))
+        .expect("sent");
+    let all = x11rb::protocol::xproto::Rectangle {
+        x: 0,
+        y: 0,
+        width: 8,
+        height: 8,
+    };
+    link.poly_fill_rectangle(source, gc, &[all]).expect("sent");
+    link.create_cursor(cursor, source, source, 0xffff, 0x8080, 0, 0, 0, 0, 3, 5)
+        .expect("sent");
+    link.change_window_attributes(root, &ChangeWindowAttributesAux::new().cursor(cursor))
+        .expect("sent");
+    sync(&link);
+    let image = viewer.told.wait("the shape", |event| match event {
+        DesktopEvent::Cursor(image) if (image.width, image.height) == (8, 8) => {
+            Some(Arc::<CursorImage>::clone(image))
+        }
+        _ => None,
+    });
+    assert_eq!(image.hot, Point { x: 3, y: 5 });
+    assert!(image.rgba.chunks(4).all(|p| p == [255, 128, 0, 255]));
+    // Somebody else moves the pointer.
+    link.warp_pointer(x11rb::NONE, root, 0, 0, 0, 0, 123, 45)
+        .expect("sent");
+    Painter::on(&link, root).fill(7, 0, 0, 9, 9);
+    sync(&link);
+    viewer.told.wait("the position", |event| match event {
+        DesktopEvent::CursorMoved(at) if *at == (Point { x: 123, y: 45 }) => Some(()),
+        _ => None,
+    });
+}
+
+#[test]
+fn the_window_manager_and_its_windows_are_known() {
+    let server = XServer::start();
+    let viewer = Viewer::of(&server);
+    let status = viewer.desktop.status();
+    assert_eq!((status.window_manager, status.windows), (None, 0));
+    let mut openbox = Process::spawn(server.command("openbox").arg("--sm-disable"));
+    viewer.told.wait_status("openbox", |s| {
+        s.window_manager.as_deref() == Some("Openbox")
+    });
+    let mut xterm = Process::spawn(&mut server.command("xterm"));
+    viewer.told.wait_status("a window", |s| s.windows == 1);
+    let mut second = Process::spawn(&mut server.command("xterm"));
+    viewer.told.wait_status("two windows", |s| s.windows == 2);
+    second.kill();
+    viewer.told.wait_status("one window", |s| s.windows == 1);
+    openbox.kill();
+    viewer
+        .told
+        .wait_status("no manager", |s| s.window_manager.is_none());
+    xterm.kill();
+    viewer.told.wait_status("no window", |s| s.windows == 0);
+}
+
+#[test]
+fn no_system_v_memory_is_used() {
+    let server = XServer::start();
+    let mut viewer = Viewer::of(&server);
+    viewer.converge(&server);
+    assert!(viewer.desktop.status().shared_memory);
+    let ours = [std::process::id(), server.pid()];
+    let segments = std::fs::read_to_string("/proc/sysvipc/shm").expect("readable");
+    for segment in segments.lines().skip(1) {
+        // key shmid perms size cpid lpid …
+        let pids = segment.split_whitespace().skip(4).take(2);
+        assert!(
+            pids.filter_map(|p| p.parse().ok())
+                .all(|p: u32| !ours.contains(&p)),
+            "{segment}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_cookie_is_told_in_words() {
+    let server = XServer::start();
+    let other = XServer::start();
+    let screen = Arc::new(Screen::new(640, 480));
+    let told = Arc::new(Told::default());
+    let sink: Arc<dyn Sink> = Arc::<Told>::clone(&told);
+    let options = Options {
+        display: server.display(),
+        xauthority: Some(other.xauthority()),
+        ..Options::default()
+    };
+    let desktop = Desktop::start(options, screen, sink).expect("threads");
+    let refused = |s: &DesktopStatus| {
+        let problem = s.problem.as_deref().unwrap_or_default();
+        problem.contains("refuses the connection")
+    };
+    told.wait_status("refused", refused);
+    desktop.stop();
+}

@@ -1,0 +1,171 @@
+//! What reaches a terminal when a client types.
+
+use std::process::Command;
+
+use super::{Desk, SOON, focus, keysym};
+use crate::support::xvfb::Process;
+use crate::support::{TempDir, eventually};
+
+const TEXT: &str = "@€ñ{}|~ é ☃ Grüße 你好 🙂 Привет";
+
+/// An xterm whose input goes into a file, byte for byte.
+struct Terminal {
+    dir: TempDir,
+    _xterm: Process,
+}
+
+impl Terminal {
+    fn start(desk: &Desk) -> Terminal {
+        let dir = TempDir::new();
+        let script = format!(
+            "stty raw -echo; touch {0}/ready; exec cat > {0}/typed",
+            dir.path().display()
+        );
+        let mut command: Command = desk.server.command("xterm");
+        command.env("LC_ALL", "C.UTF-8").args([
+            "-geometry",
+            "80x24+0+0",
+            "-xrm",
+            "*allowSendEvents: true",
+            "-e",
+            "sh",
+            "-c",
+            &script,
+        ]);
+        let xterm = Process::spawn(&mut command);
+        eventually("the terminal is ready", SOON, || {
+            dir.path().join("ready").exists().then_some(())
+        });
+        focus(desk);
+        Terminal { dir, _xterm: xterm }
+    }
+
+    /// Waits until exactly this was typed.
+    fn expect(&self, wanted: &str) {
+        let path = self.dir.path().join("typed");
+        let mut last = String::new();
+        let deadline = std::time::Instant::now() + SOON;
+        while last != wanted {
+            last = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).into_owned();
+            assert!(
+                std::time::Instant::now() < deadline,
+                "typed {last:?}, not {wanted:?}"
+            );
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+/// Where a character is on a German keyboard: the client's, whatever the server's layout is.
+fn german_key(c: char) -> Option<u32> {
+    Some(match c {
+        '@' => 0x10,
+        '€' | 'e' => 0x12,
+        '{' => 0x08,
+        '}' => 0x0b,
+        '|' => 0x56,
+        '~' => 0x1b,
+        ' ' => 0x39,
+        'G' => 0x22,
+        'r' => 0x13,
+        'ü' => 0x1a,
+        'ß' => 0x0c,
+        _ => return None,
+    })
+}
+
+fn types(layout: &str, scancodes: bool) {
+    let desk = Desk::new(layout);
+    let terminal = Terminal::start(&desk);
+    for c in TEXT.chars() {
+        let scancode = german_key(c).filter(|_| scancodes);
+        let altgr = scancodes && "@€{}|~".contains(c);
+        let shift = scancodes && c == 'G';
+        if altgr {
+            desk.key(0xfe03, 0xb8, true);
+        }
+        if shift {
+            desk.key(0xffe1, 0x2a, true);
+        }
+        desk.tap(keysym(c), scancode);
+        if shift {
+            desk.key(0xffe1, 0x2a, false);
+        }
+        if altgr {
+            desk.key(0xfe03, 0xb8, false);
+        }
+    }
+    terminal.expect(TEXT);
+    desk.all_up();
+}
+
+#[test]
+fn us_by_keysym() {
+    types("us", false);
+}
+
+#[test]
+fn us_by_scancode() {
+    types("us", true);
+}
+
+#[test]
+fn de_by_keysym() {
+    types("de", false);
+}
+
+#[test]
+fn de_by_scancode() {
+    types("de", true);
+}
+
+#[test]
+fn fr_by_keysym() {
+    types("fr", false);
+}
+
+#[test]
+fn fr_by_scancode() {
+    types("fr", true);
+}
+
+#[test]
+fn ru_by_keysym() {
+    types("ru", false);
+}
+
+#[test]
+fn ru_by_scancode() {
+    types("ru", true);
+}
+
+#[test]
+fn two_layouts_by_keysym() {
+    types("us,ru", false);
+}
+
+#[test]
+fn more_new_characters_than_spare_keys() {
+    let desk = Desk::new("us");
+    let terminal = Terminal::start(&desk);
+    let text: String = ('一'..).take(60).collect();
+    for c in text.chars() {
+        desk.tap(keysym(c), None);
+    }
+    terminal.expect(&text);
+}
+
+#[test]
+fn a_new_layout_counts_at_once() {
+    let desk = Desk::new("us");
+    let terminal = Terminal::start(&desk);
+    let mut typed = String::new();
+    for layout in ["de", "fr", "ru", "us"] {
+        for c in "z@ü你".chars() {
+            desk.tap(keysym(c), None);
+            typed.push(c);
+        }
+        terminal.expect(&typed);
+        super::set_layout(&desk.server, layout);
+    }
+}

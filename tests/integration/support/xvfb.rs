@@ -1,0 +1,214 @@
+//! Real X servers on private displays.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use deskinit::desktop::connect::{Connector, Link};
+use deskinit::xserver::display::Display;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{ConnectionExt as _, Window};
+
+use super::{TempDir, eventually};
+
+/// Which program, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) program: &'static str,
+    pub(crate) size: (u16, u16),
+    pub(crate) depth: u8,
+    pub(crate) args: &'static [&'static str],
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            program: "Xvfb",
+            size: (1280, 1024),
+            depth: 24,
+            args: &[],
+        }
+    }
+}
+
+impl Config {
+    /// TigerVNC's server, without its network.
+    pub(crate) fn xvnc() -> Self {
+        Self {
+            program: "Xtigervnc",
+            args: &["-rfbport", "-1", "-SecurityTypes", "None"],
+            ..Self::default()
+        }
+    }
+}
+
+/// An X server with a cookie; killed when dropped, then its lock and socket are removed.
+pub(crate) struct XServer {
+    config: Config,
+    child: Child,
+    /// Taken before the server starts: a server that looks for a free number itself takes the socket of one that does
+    /// not listen in the abstract name space.
+    claim: Display,
+    dir: TempDir,
+}
+
+impl XServer {
+    /// Xvfb with 1280×1024 pixels of depth 24.
+    pub(crate) fn start() -> Self {
+        Self::with(Config::default())
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        let dir = TempDir::new();
+        let mut cookie = [0; 16];
+        getrandom::fill(&mut cookie).expect("random bytes");
+        let mut entry = vec![0xff, 0xff, 0, 0, 0, 0];
+        for part in [&b"MIT-MAGIC-COOKIE-1"[..], &cookie] {
+            entry.extend((part.len() as u16).to_be_bytes());
+            entry.extend(part);
+        }
+        std::fs::write(dir.path().join("Xauthority"), entry).expect("a cookie file");
+        let claim = Display::claim(None).expect("a free display number");
+        let child = launch(&config, dir.path(), claim.number());
+        Self {
+            config,
+            child,
+            claim,
+            dir,
+        }
+    }
+
+    /// Starts a new server on the same number, with the same cookie, after [`XServer::kill`].
+    pub(crate) fn restart(&mut self) {
+        self.child = launch(&self.config, self.dir.path(), self.claim.number());
+    }
+
+    /// `:7`
+    pub(crate) fn display(&self) -> String {
+        self.claim.name()
+    }
+
+    pub(crate) fn xauthority(&self) -> PathBuf {
+        self.dir.path().join("Xauthority")
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A command that sees this display.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("DISPLAY", self.display())
+            .env("XAUTHORITY", self.xauthority());
+        command
+    }
+
+    pub(crate) fn connector(&self) -> Connector {
+        Connector::new(&self.display(), Some(self.xauthority())).expect("a display name")
+    }
+
+    /// A client of its own, and the root window.
+    pub(crate) fn connect(&self) -> (Link, Window) {
+        let (link, screen) = self.connector().connect().expect("the server answers");
+        let root = link.setup().roots[screen].root;
+        (link, root)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid() as i32), signal).expect("the server is there");
+    }
+
+    /// Kills the server as a crash would: lock and socket stay.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for XServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn launch(config: &Config, dir: &Path, number: u16) -> Child {
+    let mut command = Command::new(config.program);
+    command.arg(format!(":{number}"));
+    let (width, height) = config.size;
+    if config.program == "Xvfb" {
+        let geometry = format!("{width}x{height}x{}", config.depth);
+        command.args(["-screen", "0", &geometry]);
+    } else {
+        command.args(["-geometry", &format!("{width}x{height}")]);
+        command.args(["-depth", &config.depth.to_string()]);
+    }
+    let mut child = command
+        .args(["-displayfd", "1", "-noreset", "-nolisten", "tcp"])
+        .args(["-nolisten", "local", "-auth"])
+        .arg(dir.join("Xauthority"))
+        .args(config.args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the X server is installed");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("piped");
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .expect("readable");
+    assert_eq!(line.trim(), number.to_string(), "{}", config.program);
+    child
+}
+
+/// Something that is killed when dropped.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self(
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the program is installed"),
+        )
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits until the server has done all that this client asked for.
+pub(crate) fn sync(link: &Link) {
+    link.get_input_focus()
+        .expect("connected")
+        .reply()
+        .expect("answered");
+}
+
+#[test]
+fn servers_start_and_leave_nothing() {
+    let server = XServer::start();
+    let (pid, socket) = (server.pid(), format!("/tmp/.X11-unix/X{}", server.number));
+    sync(&server.connect().0);
+    drop(server);
+    assert!(!Path::new(&socket).exists());
+    eventually("the server is gone", Duration::from_secs(1), || {
+        (!Path::new(&format!("/proc/{pid}")).exists()).then_some(())
+    });
+}
