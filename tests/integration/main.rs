@@ -9,4 +9,5 @@ mod input;
 mod layering;
 mod readme;
 mod rfb_client;
+mod run;
 mod support;

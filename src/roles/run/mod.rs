@@ -104,6 +104,7 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
     let names = config::secret_names();
     environ::scrub(|name| names.iter().any(|secret| secret == name));
     environ::hide_memory();
+    process::keep_descriptors();
     process::become_subreaper().map_err(|error| SetupError::System("subreaper", error))?;
 
     // Dropped in the reverse order at the end: sockets and files, the directory, the display number.
@@ -154,23 +155,6 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
         .greet(greeting)
         .run();
     Ok(outcome)
-}
-
-/// 32 letters and digits: 190 bits.
-fn random_token() -> io::Result<Secret> {
-    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut token = String::with_capacity(32);
-    while token.len() < 32 {
-        let mut bytes = [0; 64];
-        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-        // 62 does not divide 64: what lies beyond is thrown away, so that every character is as likely.
-        let characters = bytes
-            .iter()
-            .filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
-        token.extend(characters.map(|&byte| char::from(byte)));
-    }
-    token.truncate(32);
-    Secret::new(token).map_err(|_| io::Error::other("an empty token"))
 }
 
 /// The one line that people look for: where to go, and with which password if they could not know it.
