@@ -274,7 +274,8 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(worker: &'a mut Worker, conn: Link, screen: usize) -> Result<Session<'a>, End> {
         let now = Instant::now();
-        let link = XServer::new(conn, screen)?;
+        let mut link = XServer::new(conn, screen)?;
+        Keyboard::release_strays(&mut link)?;
         let mut keyboard = Keyboard::new(worker.options.raw_keyboard);
         keyboard.inherit(link.keymap(), &link.lent_before()?, now);
         let lamps = if link.has_xkb() {
@@ -304,6 +305,7 @@ impl<'a> Session<'a> {
             rung: None,
             blocked: None,
         };
+        session.point(Pointer::release_strays())?;
         session.tell_leds()?;
         Ok(session)
     }

@@ -81,25 +81,44 @@ pub(crate) struct Keyboard {
 impl Keyboard {
     /// `raw`: a scan code decides alone.
     pub(crate) fn new(raw: bool) -> Keyboard {
-        Keyboard { raw, ..Keyboard::default() }
+        Keyboard {
+            raw,
+            ..Keyboard::default()
+        }
     }
 
     /// A key of a client went down, or repeats.
-    pub(crate) fn down<S: KeyServer>(&mut self, server: &mut S, client: u64, name: Name, now: Instant) -> Result<Outcome, S::Error> {
+    pub(crate) fn down<S: KeyServer>(
+        &mut self,
+        server: &mut S,
+        client: u64,
+        name: Name,
+        now: Instant,
+    ) -> Result<Outcome, S::Error> {
         let mut state = server.observe()?;
         self.spares.reconcile(server.keymap());
         let mut decision = self.decide(server.keymap(), &state, &name);
         if let Decision::Lend = decision {
             let busy = |code| state.is_down(code) || self.held.holds(code);
-            match self.spares.choose(server.keymap(), server.map_changed(), busy, now) {
+            match self
+                .spares
+                .choose(server.keymap(), server.map_changed(), busy, now)
+            {
                 Choice::Wait(until) => return Ok(Outcome::Wait(until)),
                 Choice::None => {
-                    debug!(keysym = name.keysym, "no spare key for a symbol that the layout lacks");
+                    debug!(
+                        keysym = name.keysym,
+                        "no spare key for a symbol that the layout lacks"
+                    );
                     return Ok(Outcome::Done);
                 }
                 Choice::Take(keycode) => {
                     self.spares.lend(keycode, name.keysym, now);
-                    server.lend(keycode, keysym::plainest(name.keysym), &self.spares.keycodes())?;
+                    server.lend(
+                        keycode,
+                        keysym::plainest(name.keysym),
+                        &self.spares.keycodes(),
+                    )?;
                     state = server.observe()?;
                     decision = self.decide(server.keymap(), &state, &name);
                 }
@@ -112,9 +131,18 @@ impl Keyboard {
     }
 
     /// A key of a client went up. What it did not press it cannot release.
-    pub(crate) fn up<S: KeyServer>(&mut self, server: &mut S, client: u64, name: Name, now: Instant) -> Result<(), S::Error> {
+    pub(crate) fn up<S: KeyServer>(
+        &mut self,
+        server: &mut S,
+        client: u64,
+        name: Name,
+        now: Instant,
+    ) -> Result<(), S::Error> {
         let map = server.keymap();
-        if let Some((keycode, last)) = self.held.release(client, &name, |code, keysym| map.carries(code, keysym)) {
+        if let Some((keycode, last)) = self
+            .held
+            .release(client, &name, |code, keysym| map.carries(code, keysym))
+        {
             self.spares.touch(keycode, now);
             if last {
                 server.key(keycode, false)?;
@@ -124,9 +152,16 @@ impl Keyboard {
     }
 
     /// Releases everything that a client holds: its other keys before its modifiers, so that no key is seen without them.
-    pub(crate) fn release_all<S: KeyServer>(&mut self, server: &mut S, client: u64) -> Result<(), S::Error> {
-        let (modifiers, others): (Vec<u8>, Vec<u8>) =
-            self.held.release_all(client).into_iter().partition(|&code| server.keymap().is_modifier_key(code));
+    pub(crate) fn release_all<S: KeyServer>(
+        &mut self,
+        server: &mut S,
+        client: u64,
+    ) -> Result<(), S::Error> {
+        let (modifiers, others): (Vec<u8>, Vec<u8>) = self
+            .held
+            .release_all(client)
+            .into_iter()
+            .partition(|&code| server.keymap().is_modifier_key(code));
         for keycode in others.into_iter().chain(modifiers) {
             server.key(keycode, false)?;
         }
@@ -134,13 +169,27 @@ impl Keyboard {
     }
 
     /// Releases everything that anybody holds.
-    pub(crate) fn release_everything<S: KeyServer>(&mut self, server: &mut S) -> Result<(), S::Error> {
-        self.held.clients().into_iter().try_for_each(|client| self.release_all(server, client))
+    pub(crate) fn release_everything<S: KeyServer>(
+        &mut self,
+        server: &mut S,
+    ) -> Result<(), S::Error> {
+        self.held
+            .clients()
+            .into_iter()
+            .try_for_each(|client| self.release_all(server, client))
     }
 
     /// The keycodes that are lent to symbols.
     pub(crate) fn lent(&self) -> Vec<u8> {
         self.spares.keycodes()
+    }
+
+    /// Releases what an earlier process left pressed when it was killed; keys of real keyboards stay as they are.
+    pub(crate) fn release_strays<S: KeyServer>(server: &mut S) -> Result<(), S::Error> {
+        let state = server.observe()?;
+        (0..=u8::MAX)
+            .filter(|&code| state.is_down(code))
+            .try_for_each(|code| server.key(code, false))
     }
 
     /// Takes over the keycodes that an earlier process had lent to symbols on this server.
@@ -154,7 +203,10 @@ impl Keyboard {
 
     fn decide(&self, map: &Keymap, state: &State, name: &Name) -> Decision {
         let wanted = canonical(name.keysym);
-        let place = name.scancode.and_then(scancode::keycode).filter(|&code| map.has(code));
+        let place = name
+            .scancode
+            .and_then(scancode::keycode)
+            .filter(|&code| map.has(code));
         if let Some(code) = place.filter(|_| self.raw || name.keysym == 0) {
             return Decision::Press(Stroke::plain(code));
         }
@@ -165,11 +217,17 @@ impl Keyboard {
             return decide_function(map, state, wanted, place);
         }
         let mods = state.mods();
-        let here = place.and_then(|code| map.symbol(code, mods, state.group).map(|symbol| (code, symbol)));
+        let here = place.and_then(|code| {
+            map.symbol(code, mods, state.group)
+                .map(|symbol| (code, symbol))
+        });
         let accept = |symbol: u32| canonical(symbol) == wanted;
         if let Some((code, symbol)) = here {
             // A layout without Latin letters at the client: Ctrl+С (Cyrillic) is meant as Ctrl+C.
-            let foreign = map.is_command(mods) && keysym::is_letter(wanted) && !keysym::is_ascii_letter(wanted) && keysym::is_ascii_letter(symbol);
+            let foreign = map.is_command(mods)
+                && keysym::is_letter(wanted)
+                && !keysym::is_ascii_letter(wanted)
+                && keysym::is_ascii_letter(symbol);
             if accept(symbol) || foreign {
                 return Decision::Press(Stroke::plain(code));
             }
@@ -188,7 +246,15 @@ impl Keyboard {
         }
     }
 
-    fn press<S: KeyServer>(&mut self, server: &mut S, client: u64, name: Name, stroke: &Stroke, state: &State, now: Instant) -> Result<(), S::Error> {
+    fn press<S: KeyServer>(
+        &mut self,
+        server: &mut S,
+        client: u64,
+        name: Name,
+        stroke: &Stroke,
+        state: &State,
+        now: Instant,
+    ) -> Result<(), S::Error> {
         let keycode = stroke.keycode;
         let was_held = self.held.holds(keycode);
         match self.held.keycode(client, &name) {
@@ -227,7 +293,8 @@ impl Keyboard {
         for &code in stroke.press.iter().rev() {
             server.key(code, false)?;
         }
-        for &code in &stroke.release {
+        // Only what a client holds: anything else that was down would be down for ever.
+        for &code in stroke.release.iter().filter(|&&code| self.held.holds(code)) {
             server.key(code, true)?;
         }
         Ok(())
@@ -247,8 +314,16 @@ fn decide_function(map: &Keymap, state: &State, wanted: u32, place: Option<u8>) 
         if let Some(stroke) = map.stroke(state, place, true, |symbol| canonical(symbol) == wanted) {
             return Decision::Press(stroke);
         }
-        return if keysym::is_mappable(wanted) { Decision::Lend } else { Decision::Nothing };
+        return if keysym::is_mappable(wanted) {
+            Decision::Lend
+        } else {
+            Decision::Nothing
+        };
     }
-    let equivalent = keysym::equivalents(wanted).iter().find_map(|&other| map.plain_key(other, state, place));
-    equivalent.map_or(Decision::Nothing, |code| Decision::Press(Stroke::plain(code)))
+    let equivalent = keysym::equivalents(wanted)
+        .iter()
+        .find_map(|&other| map.plain_key(other, state, place));
+    equivalent.map_or(Decision::Nothing, |code| {
+        Decision::Press(Stroke::plain(code))
+    })
 }

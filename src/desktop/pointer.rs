@@ -54,6 +54,11 @@ impl Pointer {
         self.update()
     }
 
+    /// Releases what an earlier process left pressed when it was killed.
+    pub(crate) fn release_strays() -> impl Iterator<Item = Action> {
+        (1..=9).map(|button| Action::Button(button, false))
+    }
+
     fn update(&mut self) -> impl Iterator<Item = Action> + use<> {
         let wanted = self.clients.values().fold(0, |all, mask| all | mask);
         let changed = wanted ^ self.pressed;

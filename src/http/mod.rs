@@ -30,7 +30,7 @@ use std::time::Duration;
 
 pub use connection::serve_connection;
 pub use health::{Part, Readiness};
-pub use origin::{Host, Origin, OriginError};
+pub use origin::{BadOrigin, Host, Origin, OriginError, Origins};
 pub use websocket::{Farewell, WsStream};
 
 /// A future that may be awaited on any thread.
@@ -57,7 +57,7 @@ pub struct Site {
     /// Who answers everything that is no file.
     pub backend: Arc<dyn Backend>,
     /// Pages of other origins that may open the websocket; the page's own origin always may.
-    pub allowed_origins: Vec<Origin>,
+    pub allowed_origins: Origins,
     /// Names under which the site may be called; empty: any. Addresses and `localhost` always may. With a list, a
     /// name that somebody else made point here (DNS rebinding) is refused.
     pub allowed_hosts: Vec<Host>,
@@ -73,7 +73,7 @@ impl Site {
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self {
             backend,
-            allowed_origins: Vec::new(),
+            allowed_origins: Origins::default(),
             allowed_hosts: Vec::new(),
             page: PageDefaults::default(),
             heartbeat: limits::HEARTBEAT,

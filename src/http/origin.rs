@@ -19,6 +19,66 @@ pub struct Origin {
     port: u16,
 }
 
+/// The origins that may come besides the page's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins {
+    any: bool,
+    listed: Vec<Origin>,
+}
+
+/// An entry of a list of origins that is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadOrigin {
+    /// The entry.
+    pub given: String,
+    /// What is wrong with it.
+    pub error: OriginError,
+}
+
+impl fmt::Display for BadOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no origin: {}", self.given, self.error)
+    }
+}
+
+impl std::error::Error for BadOrigin {}
+
+impl Origins {
+    /// Reads a list of origins; `*` among them is any.
+    ///
+    /// # Errors
+    /// The first entry that is none.
+    pub fn parse<S: AsRef<str>>(entries: &[S]) -> Result<Self, BadOrigin> {
+        let mut origins = Self::default();
+        for entry in entries.iter().map(AsRef::as_ref) {
+            if entry == "*" {
+                origins.any = true;
+            } else {
+                let bad = |error| BadOrigin {
+                    given: entry.to_owned(),
+                    error,
+                };
+                origins.listed.push(entry.parse().map_err(bad)?);
+            }
+        }
+        Ok(origins)
+    }
+
+    fn contains(&self, origin: &Origin) -> bool {
+        self.any || self.listed.contains(origin)
+    }
+
+    /// The list as a source list of a content security policy (CSP 3, 2.3.1): each entry after a space.
+    pub(super) fn sources(&self) -> String {
+        let listed = self.listed.iter().map(|origin| format!(" {origin}"));
+        if self.any {
+            " *".into()
+        } else {
+            listed.collect()
+        }
+    }
+}
+
 /// A host name or address, in lower case; an IPv6 address keeps its brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host(String);
@@ -213,7 +273,7 @@ pub fn check_host(headers: &HeaderMap, allowed: &[Host], required: bool) -> Resu
 ///
 /// # Errors
 /// If it comes from another origin than the one it calls and the operator did not list it.
-pub fn check_origin(headers: &HeaderMap, allowed: &[Origin]) -> Result<(), Refused> {
+pub fn check_origin(headers: &HeaderMap, allowed: &Origins) -> Result<(), Refused> {
     let Some(text) =
         single(headers, &ORIGIN).map_err(|Many| Refused::Origin("several origins".into()))?
     else {
@@ -264,7 +324,7 @@ mod tests {
 
     #[test]
     fn pairs_of_host_and_origin() {
-        let listed: Vec<Origin> = vec!["https://desk.example.org".parse().unwrap()];
+        let listed = Origins::parse(&["https://desk.example.org"]).unwrap();
         for (host, origin, expected) in [
             ("desk:5800", None, true),
             ("desk:5800", Some("http://desk:5800"), true),
@@ -315,10 +375,24 @@ mod tests {
     }
 
     #[test]
+    fn a_star_is_any_origin_but_none_that_is_opaque() {
+        let any = Origins::parse(&["*"]).unwrap();
+        assert!(check_origin(&headers("desk", Some("https://evil.org")), &any).is_ok());
+        assert!(check_origin(&headers("desk", Some("null")), &any).is_err());
+        assert_eq!(any.sources(), " *");
+        let two = Origins::parse(&["https://a", "http://b:81"]).unwrap();
+        assert_eq!(two.sources(), " https://a http://b:81");
+        assert_eq!(
+            Origins::parse(&["https://a", "b"]).unwrap_err().to_string(),
+            "\"b\" is no origin: an origin starts with http:// or https://"
+        );
+    }
+
+    #[test]
     fn two_origins_are_refused() {
         let mut map = headers("desk", Some("http://desk"));
         map.append(ORIGIN, HeaderValue::from_static("http://desk"));
-        assert!(check_origin(&map, &[]).is_err());
+        assert!(check_origin(&map, &Origins::default()).is_err());
     }
 
     #[test]

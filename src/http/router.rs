@@ -142,15 +142,11 @@ fn file(site: &Site, asset: &'static Asset, request: &Parts) -> Answer {
 /// What the page may load: its own files, pictures that noVNC makes (`data:`, `blob:`), any websocket (the address
 /// of another host is a setting of the page). Frames only for those who may connect anyway.
 fn policy(site: &Site) -> String {
-    let mut policy = String::from(
+    format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
-         connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
-    );
-    for origin in &site.allowed_origins {
-        policy.push(' ');
-        policy.push_str(&origin.to_string());
-    }
-    policy
+         connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'{}",
+        site.allowed_origins.sources()
+    )
 }
 
 fn announces_body(request: &Parts) -> bool {

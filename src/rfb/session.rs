@@ -219,6 +219,7 @@ pub struct Session {
     job_is_out: bool,
     fence_announced: bool,
     continuous_announced: bool,
+    power_refused: bool,
 
     demand: Demand,
     damage: Region,
@@ -275,6 +276,7 @@ impl Session {
             job_is_out: false,
             fence_announced: false,
             continuous_announced: false,
+            power_refused: false,
             demand: Demand::default(),
             damage: Region::from(sizes.common()),
             sizes,
@@ -487,3 +489,6 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

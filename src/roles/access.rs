@@ -17,9 +17,16 @@ pub(super) fn ensure_password(config: &mut Config) -> io::Result<Option<Secret>>
 }
 
 /// How to come in, for the one line that people look for. The fragment of an address never leaves the browser.
-pub(super) fn how(config: &Config, token: Option<&Secret>, web: Option<&str>, vnc: Option<&str>) -> String {
+pub(super) fn how(
+    config: &Config,
+    token: Option<&Secret>,
+    web: Option<&str>,
+    vnc: Option<&str>,
+) -> String {
     let mut ways = Vec::new();
-    let fragment = token.map(|t| format!("#password={}", t.expose())).unwrap_or_default();
+    let fragment = token
+        .map(|t| format!("#password={}", t.expose()))
+        .unwrap_or_default();
     ways.extend(web.map(|address| format!("http://{address}/{fragment} in a browser")));
     ways.extend(vnc.map(|address| format!("{address} in a VNC viewer")));
     let login = match token {
@@ -40,7 +47,9 @@ pub(super) fn token() -> io::Result<Secret> {
         let mut bytes = [0; 64];
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         // 62 does not divide 64: what lies beyond is thrown away, so that every character is as likely.
-        let letters = bytes.iter().filter_map(|b| ALPHABET.get(usize::from(b & 63)));
+        let letters = bytes
+            .iter()
+            .filter_map(|b| ALPHABET.get(usize::from(b & 63)));
         token.extend(letters.map(|b| char::from(*b)));
     }
     token.truncate(LENGTH);

@@ -201,7 +201,16 @@ mod tests {
     #[test]
     fn flags_win_and_switches_need_no_value() {
         let matches = command()
-            .try_get_matches_from(["deskinit", "run", "--vnc-port", "7", "--vnc-view-only", "--", "a", "-b"])
+            .try_get_matches_from([
+                "deskinit",
+                "run",
+                "--vnc-port",
+                "7",
+                "--vnc-view-only",
+                "--",
+                "a",
+                "-b",
+            ])
             .unwrap();
         let (_, args) = matches.subcommand().unwrap();
         let (config, _) = Config::parse(gather(args)).unwrap();

@@ -13,8 +13,8 @@ use super::{Peer, Stats};
 use crate::encode::Encoder;
 use crate::pixel::Frame;
 use crate::rfb::{
-    Authenticated, Effect, Handshake, HandshakeError, InputBuffer, Poll, Progress,
-    ProtocolError, ResizeCause, ResizeStatus, Session, Start,
+    Authenticated, Effect, Handshake, HandshakeError, InputBuffer, Poll, Progress, ProtocolError,
+    ResizeCause, ResizeStatus, Session, Start,
 };
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -102,7 +102,9 @@ pub async fn serve_stream<S: Transport>(stream: S, peer: Peer, hub: Arc<Hub>) {
         Err(end) => {
             match &end {
                 // Probes and port scans: of no interest to anybody.
-                End::Closed | End::Io(_) | End::TimedOut => tracing::debug!(%peer, %end, "no session"),
+                End::Closed | End::Io(_) | End::TimedOut => {
+                    tracing::debug!(%peer, %end, "no session")
+                }
                 _ => tracing::warn!(%peer, %end, "no session"),
             }
             return;
@@ -132,7 +134,9 @@ pub async fn serve_stream<S: Transport>(stream: S, peer: Peer, hub: Arc<Hub>) {
         _ => String::new(),
     };
     // Its keys are released before the farewell, which may wait for a slow peer.
-    let Task { mut link, session, .. } = task;
+    let Task {
+        mut link, session, ..
+    } = task;
     drop(session);
     link.farewell(&reason).await;
 }
@@ -145,7 +149,11 @@ async fn turn_away<S: Transport>(link: &mut Link<S>, hub: &Hub, reason: &str) {
 }
 
 /// The handshake, with its time limits.
-async fn enter<S: Transport>(link: &mut Link<S>, peer: &Peer, hub: &Hub) -> Result<Authenticated, End> {
+async fn enter<S: Transport>(
+    link: &mut Link<S>,
+    peer: &Peer,
+    hub: &Hub,
+) -> Result<Authenticated, End> {
     let mut challenge = [0; 16];
     getrandom::fill(&mut challenge).map_err(|e| End::Io(io::Error::other(e.to_string())))?;
     let mut handshake = Handshake::new(hub.policy.clone(), challenge);
@@ -481,11 +489,6 @@ impl<S: Transport> Task<S> {
         match self.session.rfb.poll(now) {
             Poll::Nothing => (Work::Idle(encoder), None),
             Poll::At(at) => (Work::Idle(encoder), Some(at)),
-            Poll::Update(job) if (job.width, job.height) != (frame.width(), frame.height()) => {
-                // Resized between two looks: what it is now comes with the next.
-                self.session.rfb.give_back(job);
-                (Work::Idle(encoder), Some(now))
-            }
             Poll::Update(job) => {
                 let done = self.hub.pool.encode(place, encoder, frame, job);
                 (Work::Busy(done), None)
@@ -565,13 +568,16 @@ impl<S: Transport> Task<S> {
     }
 
     fn finished(&mut self, done: Finished) {
+        self.work = Work::Idle(done.encoder);
+        let Some(encoded) = done.encoded else {
+            // Resized between two looks: what it is now comes with the next.
+            self.session.rfb.give_back(done.job);
+            return;
+        };
         let stats = &self.hub.stats;
         Stats::add(&stats.updates, 1);
         Stats::add(&stats.encode_us, done.took.as_micros() as u64);
-        self.session
-            .rfb
-            .finish(done.job, done.encoded, Instant::now());
-        self.work = Work::Idle(done.encoder);
+        self.session.rfb.finish(done.job, encoded, Instant::now());
     }
 }
 

@@ -63,7 +63,10 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy => write!(f, "more than {MAX_STRANGERS} connections wait for a password; try again"),
+            Self::Busy => write!(
+                f,
+                "more than {MAX_STRANGERS} connections wait for a password; try again"
+            ),
             Self::BusySource => write!(
                 f,
                 "more than {MAX_STRANGERS_EACH} connections from here wait for a password; try again"
@@ -172,9 +175,15 @@ mod tests {
     #[test]
     fn failures_cost_time_and_are_forgotten() {
         let (limits, now) = (Limits::new(), Instant::now());
-        let delays: Vec<_> = (0..8).map(|_| limits.failed(ip(1), now).as_millis()).collect();
+        let delays: Vec<_> = (0..8)
+            .map(|_| limits.failed(ip(1), now).as_millis())
+            .collect();
         assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
         assert_eq!(limits.failed(ip(1), now + FORGET).as_millis(), 100);
-        assert_eq!(limits.failed(ip(2), now).as_millis(), 100, "others pay nothing");
+        assert_eq!(
+            limits.failed(ip(2), now).as_millis(),
+            100,
+            "others pay nothing"
+        );
     }
 }

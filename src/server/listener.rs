@@ -21,11 +21,18 @@ pub async fn bind(variable: &str, addresses: &[IpAddr], port: u16) -> io::Result
         let listener = TcpListener::bind(address).await.map_err(|e| {
             let advice = match e.kind() {
                 io::ErrorKind::AddrInUse => "another program listens there; choose another port",
-                io::ErrorKind::PermissionDenied => "ports below 1024 need a capability; choose a higher one",
-                io::ErrorKind::AddrNotAvailable => "this machine has no such address; see BIND_ADDRESS",
+                io::ErrorKind::PermissionDenied => {
+                    "ports below 1024 need a capability; choose a higher one"
+                }
+                io::ErrorKind::AddrNotAvailable => {
+                    "this machine has no such address; see BIND_ADDRESS"
+                }
                 _ => "see BIND_ADDRESS",
             };
-            io::Error::new(e.kind(), format!("{variable}: cannot listen on {address}: {e}; {advice}"))
+            io::Error::new(
+                e.kind(),
+                format!("{variable}: cannot listen on {address}: {e}; {advice}"),
+            )
         })?;
         // All addresses share the port that the kernel chose for the first.
         port = listener.local_addr()?.port();
@@ -52,7 +59,11 @@ pub async fn listen(listener: TcpListener, via: &'static str, each: impl Fn(TcpS
                 );
             }
             // The peer's own doing: nothing to wait for.
-            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+                ) => {}
             Err(e) => {
                 tracing::warn!(via, error = %e, pause_ms = pause.as_millis() as u64, "cannot accept a connection");
                 tokio::time::sleep(pause).await;

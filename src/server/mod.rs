@@ -18,7 +18,7 @@ mod pool;
 mod stats;
 
 pub use connection::{Transport, serve_stream};
-pub use hub::{ClientInfo, Hub, Options, Seat, Sharing, Shared};
+pub use hub::{ClientInfo, Hub, Options, Seat, Shared, Sharing};
 pub use limits::{Limits, Refusal, Ticket};
 pub use listener::{bind, listen};
 pub use pool::Pool;

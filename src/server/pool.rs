@@ -28,7 +28,8 @@ pub(super) struct Place(OwnedSemaphorePermit);
 pub(super) struct Finished {
     pub(super) encoder: Encoder,
     pub(super) job: Job,
-    pub(super) encoded: Encoded,
+    /// None when the frame had another size than the client knows: nothing was done.
+    pub(super) encoded: Option<Encoded>,
     pub(super) took: Duration,
 }
 
@@ -61,7 +62,7 @@ impl Pool {
         self.places.clone().acquire_owned().await.ok().map(Place)
     }
 
-    /// Encodes a job's regions of `frame`; the answer is lost only when the encoder panicked.
+    /// Encodes a job from `frame`; the answer is lost only when the encoder panicked.
     pub(super) fn encode(
         &self,
         place: Place,
@@ -72,14 +73,7 @@ impl Pool {
         let (tx, rx) = oneshot::channel();
         self.threads.spawn(move || {
             let begun = Instant::now();
-            let mut encoded = encoder.encode(&frame, &job.damage, &job.params, &mut job.bytes);
-            if !job.refresh.is_empty() {
-                let params = job.refresh_params();
-                let more = encoder.encode(&frame, &job.refresh, &params, &mut job.bytes);
-                encoded.rects += more.rects;
-                encoded.lossy.union(&more.lossy);
-                encoded.stats += more.stats;
-            }
+            let encoded = job.encode(&mut encoder, &frame);
             drop(frame);
             drop(place.0);
             // The connection may have gone meanwhile.

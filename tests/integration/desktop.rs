@@ -1,6 +1,8 @@
 //! Capture, against real X servers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use deskinit::desktop::{Desktop, DesktopEvent, DesktopStatus, Options, ResizeError, Sink};
@@ -169,9 +171,11 @@ fn random_drawing_converges(server: &XServer, seed: u64) -> Viewer {
         }
         if round % 10 == 0 {
             viewer.follow();
+            sync(&link);
             viewer.converge(server);
         }
     }
+    sync(&link);
     viewer.converge(server);
     viewer
 }
@@ -237,6 +241,7 @@ fn a_glyph_is_a_small_update() {
     let (link, root) = server.connect();
     let painter = Painter::on(&link, root);
     painter.fill(0, 0, 0, 1280, 1024);
+    sync(&link);
     viewer.converge(&server);
     let before = viewer.desktop.status().grabbed_pixels;
     for i in 0..20u16 {
@@ -263,6 +268,7 @@ fn nobody_watches_nothing_is_read() {
     let (link, root) = server.connect();
     let painter = Painter::window(&link, root, 0, 0, 800, 600);
     painter.fill(1, 0, 0, 800, 600);
+    sync(&link);
     viewer.converge(&server);
     painter.fill(2, 0, 0, 800, 600);
     sync(&link);
@@ -307,6 +313,7 @@ fn resizes(server: &XServer, growing: bool) {
         let now = viewer.screen.latest().1;
         assert_eq!((now.width(), now.height()), (width, height));
         painter.scribble(&mut random, width, height);
+        sync(&link);
         viewer.converge(server);
         let status = viewer.desktop.status();
         assert_eq!((status.width, status.height), (width, height));
@@ -327,6 +334,7 @@ fn resizes(server: &XServer, growing: bool) {
         for _ in 0..5 {
             painter.scribble(&mut random, 640, 480);
         }
+        sync(&link);
         viewer.converge(server);
         let now = (viewer.picture.width(), viewer.picture.height());
         assert_eq!(now, (width, height));
@@ -338,6 +346,44 @@ fn resizes(server: &XServer, growing: bool) {
     );
     assert!(viewer.resize(0, 10).is_err());
     viewer.converge(server);
+}
+
+/// A storm of sizes while another program draws without pause.
+fn storm(server: &XServer) {
+    let mut viewer = Viewer::of(server);
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let (link, root) = server.connect();
+            let painter = Painter::on(&link, root);
+            let mut random = Random::new(7);
+            while !ended.load(Ordering::Relaxed) {
+                painter.scribble(&mut random, 1280, 1024);
+                sync(&link);
+            }
+        });
+        let mut random = Random::new(8);
+        for _ in 0..40 {
+            let size = (1 + random.below(1280), 1 + random.below(1024));
+            viewer.desktop.request_frame();
+            assert_eq!(viewer.resize(size.0, size.1), Ok(()));
+            viewer.follow();
+            let now = (viewer.picture.width(), viewer.picture.height());
+            assert_eq!(now, size);
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+    viewer.converge(server);
+}
+
+#[test]
+fn xvfb_survives_a_storm_of_sizes() {
+    storm(&XServer::start());
+}
+
+#[test]
+fn xvnc_survives_a_storm_of_sizes() {
+    storm(&XServer::with(Config::xvnc()));
 }
 
 fn xrandr(server: &XServer, args: &[&str]) {
@@ -393,6 +439,7 @@ fn a_new_server_on_the_same_display_is_shown() {
     assert!(viewer.desktop.probe(SOON));
     let (link, root) = server.connect();
     Painter::on(&link, root).scribble(&mut Random::new(6), 1100, 800);
+    sync(&link);
     viewer.converge(&server);
 }
 

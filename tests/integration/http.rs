@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use deskinit::http::{Backend, BoxFuture, Part, Peer, Readiness, Site, WsStream, serve_connection};
+use deskinit::http::{
+    Backend, BoxFuture, Origins, Part, Peer, Readiness, Site, WsStream, serve_connection,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -419,7 +421,7 @@ async fn a_head_that_drips_is_cut() {
 #[tokio::test]
 async fn websockets_open_for_their_own_page() {
     let served = serve(Behaviour::Echo, |site| {
-        site.allowed_origins = vec!["https://portal.example.org".parse().unwrap()];
+        site.allowed_origins = Origins::parse(&["https://portal.example.org"]).unwrap();
     })
     .await;
     for (headers, expected) in [

@@ -43,7 +43,11 @@ impl Told {
         let mut events = self.events.lock().unwrap();
         loop {
             if let Some(index) = events.iter().position(|e| pick(e).is_some()) {
-                return events.drain(..=index).next_back().and_then(|e| pick(&e)).unwrap();
+                return events
+                    .drain(..=index)
+                    .next_back()
+                    .and_then(|e| pick(&e))
+                    .unwrap();
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "never told: {what}; {events:?}");
@@ -52,11 +56,18 @@ impl Told {
     }
 
     pub(crate) fn clipboard(&self, wanted: &str) {
-        self.wait(wanted, |e| matches!(e, DesktopEvent::Clipboard(t) if **t == *wanted).then_some(()));
+        self.wait(wanted, |e| {
+            matches!(e, DesktopEvent::Clipboard(t) if **t == *wanted).then_some(())
+        });
     }
 
     pub(crate) fn count(&self, pick: impl Fn(&DesktopEvent) -> bool) -> usize {
-        self.events.lock().unwrap().iter().filter(|e| pick(e)).count()
+        self.events
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|e| pick(e))
+            .count()
     }
 }
 
@@ -77,11 +88,26 @@ impl Desk {
 
     pub(crate) fn on(server: XServer, change: impl FnOnce(&mut Options)) -> Desk {
         let told = Arc::new(Told::default());
-        let mut options = Options { display: server.display(), xauthority: Some(server.xauthority()), ..Options::default() };
+        let mut options = Options {
+            display: server.display(),
+            xauthority: Some(server.xauthority()),
+            ..Options::default()
+        };
         change(&mut options);
-        let input = InputThread::start(server.connector(), options, Arc::clone(&told) as Arc<dyn Sink>).unwrap();
-        told.wait("the LEDs at the start", |e| matches!(e, DesktopEvent::Leds(_)).then_some(()));
-        Desk { input, told, server }
+        let input = InputThread::start(
+            server.connector(),
+            options,
+            Arc::clone(&told) as Arc<dyn Sink>,
+        )
+        .unwrap();
+        told.wait("the LEDs at the start", |e| {
+            matches!(e, DesktopEvent::Leds(_)).then_some(())
+        });
+        Desk {
+            input,
+            told,
+            server,
+        }
     }
 
     pub(crate) fn send(&self, client: u64, event: InputEvent) {
@@ -89,7 +115,14 @@ impl Desk {
     }
 
     pub(crate) fn key(&self, keysym: u32, scancode: impl Into<Option<u32>>, down: bool) {
-        self.send(1, InputEvent::Key { keysym, scancode: scancode.into(), down });
+        self.send(
+            1,
+            InputEvent::Key {
+                keysym,
+                scancode: scancode.into(),
+                down,
+            },
+        );
     }
 
     /// Down and up.
@@ -152,7 +185,12 @@ impl Xev {
     pub(crate) fn start(desk: &Desk) -> Xev {
         let mut command = desk.server.command("xev");
         command.args(["-event", "keyboard", "-geometry", "200x200+0+0"]);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let seen = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let sink = Arc::clone(&seen);
@@ -167,7 +205,11 @@ impl Xev {
         let mut seen = self.seen.0.lock().unwrap();
         while seen.len() < count {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "only {} of {count} key events: {seen:#?}", seen.len());
+            assert!(
+                !left.is_zero(),
+                "only {} of {count} key events: {seen:#?}",
+                seen.len()
+            );
             seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
         }
         seen.drain(..).collect()
@@ -192,8 +234,16 @@ impl Xev {
 
     /// The names of the keys pressed before an Escape, without modifiers.
     pub(crate) fn names(&self, desk: &Desk) -> Vec<String> {
-        let modifier = |name: &str| ["_L", "_R", "_Shift", "_Lock"].iter().any(|end| name.ends_with(end));
-        self.until_escape(desk).into_iter().filter(|s| s.press && !modifier(&s.name)).map(|s| s.name).collect()
+        let modifier = |name: &str| {
+            ["_L", "_R", "_Shift", "_Lock"]
+                .iter()
+                .any(|end| name.ends_with(end))
+        };
+        self.until_escape(desk)
+            .into_iter()
+            .filter(|s| s.press && !modifier(&s.name))
+            .map(|s| s.name)
+            .collect()
     }
 }
 
@@ -217,8 +267,18 @@ fn read_xev(lines: impl Iterator<Item = String>, sink: &(Mutex<Vec<Seen>>, Condv
             let seen = Seen {
                 press: press_,
                 state: u32::from_str_radix(state.trim_start_matches("0x"), 16).unwrap(),
-                keycode: field("keycode ").split(' ').next().unwrap_or_default().parse().unwrap(),
-                name: field("(keysym ").split([',', ')']).nth(1).unwrap_or_default().trim().to_owned(),
+                keycode: field("keycode ")
+                    .split(' ')
+                    .next()
+                    .unwrap_or_default()
+                    .parse()
+                    .unwrap(),
+                name: field("(keysym ")
+                    .split([',', ')'])
+                    .nth(1)
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned(),
             };
             sink.0.lock().unwrap().push(seen);
             sink.1.notify_all();
@@ -233,9 +293,13 @@ pub(crate) fn focus(desk: &Desk) {
     let window = eventually("a window is mapped", SOON, || {
         let tree = link.query_tree(root).unwrap().reply().unwrap();
         tree.children.into_iter().rev().find(|&w| {
-            link.get_window_attributes(w).unwrap().reply().is_ok_and(|a| a.map_state == MapState::VIEWABLE)
+            link.get_window_attributes(w)
+                .unwrap()
+                .reply()
+                .is_ok_and(|a| a.map_state == MapState::VIEWABLE)
         })
     });
-    link.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME).unwrap();
+    link.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME)
+        .unwrap();
     xvfb::sync(&link);
 }

@@ -4,6 +4,7 @@
 
 mod desktop;
 mod encode;
+mod fuzz_corpus;
 mod http;
 mod input;
 mod layering;

@@ -14,7 +14,11 @@ fn the_settings_table_is_the_one_of_the_code() {
     let (head, rest) = text.split_once(BEGIN).expect("README has the begin marker");
     let (table, tail) = rest.split_once(END).expect("README has the end marker");
     if std::env::var_os("UPDATE_README").is_some() {
-        std::fs::write(&path, format!("{head}{BEGIN}{}{END}{tail}", markdown_table())).unwrap();
+        std::fs::write(
+            &path,
+            format!("{head}{BEGIN}{}{END}{tail}", markdown_table()),
+        )
+        .unwrap();
         return;
     }
     assert!(

@@ -79,7 +79,7 @@ class Viewer:
         """Waits for equality; `near` is how far a colour may be off in the end, for servers that never send it exactly."""
         start = time.monotonic()
         try:
-            wait_for("equal picture", 2 if near else 8, self.equals)
+            wait_for("equal picture", 4, self.equals)
         except AssertionError as e:
             screen, shown = self.shown()
             screen.save("/tmp/viewer-expected.png")
@@ -112,8 +112,9 @@ class TigerVnc(Viewer):
         secret = os.path.join(self.work, "viewer-password")
         if not os.path.exists(secret):
             write_password(secret)
+        # Without a menu key it does not paint a hint about that key over the picture.
         return self.display.start(
-            "xtigervncviewer", "-passwd", secret, "-AutoSelect=0", "-RemoteResize=0", "-DotWhenNoCursor=0",
+            "xtigervncviewer", "-passwd", secret, "-AutoSelect=0", "-RemoteResize=0", "-MenuKey=",
             *self.options, f"127.0.0.1::{self.server.port}",
         )  # fmt: skip
 

@@ -16,7 +16,9 @@ pub(crate) fn canonical(keysym: u32) -> u32 {
 
 /// The number that most applications know: Latin-1 as itself, all others as the client says.
 pub(crate) fn plainest(keysym: u32) -> u32 {
-    Some(canonical(keysym)).filter(|&code| code < 0x100).unwrap_or(keysym)
+    Some(canonical(keysym))
+        .filter(|&code| code < 0x100)
+        .unwrap_or(keysym)
 }
 
 /// The character that a key types; `None` for functions, the keypad and dead keys.

@@ -35,7 +35,12 @@ pub(crate) struct XServer {
 impl XServer {
     /// Prepares a new connection: XTEST must be there, XKB should.
     pub(crate) fn new(conn: Link, screen: usize) -> Result<XServer, ReplyError> {
-        let root = conn.setup().roots.get(screen).ok_or(ConnectionError::UnknownError)?.root;
+        let root = conn
+            .setup()
+            .roots
+            .get(screen)
+            .ok_or(ConnectionError::UnknownError)?
+            .root;
         conn.xtest_get_version(2, 2)?.reply()?;
         let has_xkb = use_xkb(&conn)?;
         if has_xkb {
@@ -44,9 +49,21 @@ impl XServer {
         } else {
             warn!("the X server has no XKB: keys are looked up in the core keyboard map");
         }
-        let lent_property = conn.intern_atom(false, b"_DESKINIT_LENT_KEYCODES")?.reply()?.atom;
+        let lent_property = conn
+            .intern_atom(false, b"_DESKINIT_LENT_KEYCODES")?
+            .reply()?
+            .atom;
         let map = fetch::keymap(&conn, has_xkb)?;
-        Ok(XServer { conn, root, has_xkb, map, stale: false, changed: None, events: VecDeque::new(), lent_property })
+        Ok(XServer {
+            conn,
+            root,
+            has_xkb,
+            map,
+            stale: false,
+            changed: None,
+            events: VecDeque::new(),
+            lent_property,
+        })
     }
 
     /// The connection, for everything but keys.
@@ -77,7 +94,18 @@ impl XServer {
 
     /// The keycodes that an earlier process lent to symbols and could not take back.
     pub(crate) fn lent_before(&self) -> Result<Vec<u8>, ReplyError> {
-        Ok(self.conn.get_property(false, self.root, self.lent_property, AtomEnum::CARDINAL, 0, 64)?.reply()?.value)
+        Ok(self
+            .conn
+            .get_property(
+                false,
+                self.root,
+                self.lent_property,
+                AtomEnum::CARDINAL,
+                0,
+                64,
+            )?
+            .reply()?
+            .value)
     }
 
     /// Takes all symbols back from the keycodes that were lent.
@@ -93,7 +121,9 @@ impl XServer {
         while let Some(event) = self.conn.poll_for_event()? {
             match event {
                 Event::XkbMapNotify(_) | Event::XkbNewKeyboardNotify(_) => self.stale = true,
-                Event::MappingNotify(event) if event.request != xproto::Mapping::POINTER => self.stale = true,
+                Event::MappingNotify(event) if event.request != xproto::Mapping::POINTER => {
+                    self.stale = true
+                }
                 other => self.events.push_back(other),
             }
         }
@@ -124,15 +154,29 @@ impl KeyServer for XServer {
     }
 
     fn key(&mut self, keycode: u8, down: bool) -> Result<(), ReplyError> {
-        let kind = if down { xproto::KEY_PRESS_EVENT } else { xproto::KEY_RELEASE_EVENT };
-        self.conn.xtest_fake_input(kind, keycode, x11rb::CURRENT_TIME, x11rb::NONE, 0, 0, 0)?;
+        let kind = if down {
+            xproto::KEY_PRESS_EVENT
+        } else {
+            xproto::KEY_RELEASE_EVENT
+        };
+        self.conn
+            .xtest_fake_input(kind, keycode, x11rb::CURRENT_TIME, x11rb::NONE, 0, 0, 0)?;
         Ok(())
     }
 
     fn lock_group(&mut self, group: u8) -> Result<(), ReplyError> {
         if self.has_xkb {
             let nothing = xproto::ModMask::from(0u16);
-            self.conn.xkb_latch_lock_state(CORE_KEYBOARD, nothing, nothing, true, group.into(), nothing, false, 0)?;
+            self.conn.xkb_latch_lock_state(
+                CORE_KEYBOARD,
+                nothing,
+                nothing,
+                true,
+                group.into(),
+                nothing,
+                false,
+                0,
+            )?;
         }
         Ok(())
     }
@@ -140,24 +184,48 @@ impl KeyServer for XServer {
     fn lend(&mut self, keycode: u8, keysym: u32, lent: &[u8]) -> Result<(), ReplyError> {
         debug!(keycode, keysym, "lending a keycode");
         // First the record, then the deed: after a crash in between nothing is left behind unknown.
-        self.conn.change_property8(PropMode::REPLACE, self.root, self.lent_property, AtomEnum::CARDINAL, lent)?;
+        self.conn.change_property8(
+            PropMode::REPLACE,
+            self.root,
+            self.lent_property,
+            AtomEnum::CARDINAL,
+            lent,
+        )?;
         // One symbol: the server itself puts the capital beside a small letter.
-        self.conn.change_keyboard_mapping(1, keycode, 1, &[keysym])?;
+        self.conn
+            .change_keyboard_mapping(1, keycode, 1, &[keysym])?;
         Ok(())
     }
 }
 
 fn use_xkb(conn: &Link) -> Result<bool, ReplyError> {
-    if conn.extension_information(xkb::X11_EXTENSION_NAME)?.is_none() {
+    if conn
+        .extension_information(xkb::X11_EXTENSION_NAME)?
+        .is_none()
+    {
         return Ok(false);
     }
     Ok(conn.xkb_use_extension(1, 0)?.reply()?.supported)
 }
 
 fn select_events(conn: &Link) -> Result<(), ConnectionError> {
-    let kinds = xkb::EventType::NEW_KEYBOARD_NOTIFY | xkb::EventType::MAP_NOTIFY | xkb::EventType::INDICATOR_STATE_NOTIFY | xkb::EventType::BELL_NOTIFY;
-    let map = xkb::MapPart::KEY_TYPES | xkb::MapPart::KEY_SYMS | xkb::MapPart::KEY_ACTIONS | xkb::MapPart::MODIFIER_MAP | xkb::MapPart::VIRTUAL_MODS;
-    conn.xkb_select_events(CORE_KEYBOARD, xkb::EventType::from(0u16), kinds, map, map, &xkb::SelectEventsAux::new())?;
+    let kinds = xkb::EventType::NEW_KEYBOARD_NOTIFY
+        | xkb::EventType::MAP_NOTIFY
+        | xkb::EventType::INDICATOR_STATE_NOTIFY
+        | xkb::EventType::BELL_NOTIFY;
+    let map = xkb::MapPart::KEY_TYPES
+        | xkb::MapPart::KEY_SYMS
+        | xkb::MapPart::KEY_ACTIONS
+        | xkb::MapPart::MODIFIER_MAP
+        | xkb::MapPart::VIRTUAL_MODS;
+    conn.xkb_select_events(
+        CORE_KEYBOARD,
+        xkb::EventType::from(0u16),
+        kinds,
+        map,
+        map,
+        &xkb::SelectEventsAux::new(),
+    )?;
     Ok(())
 }
 
@@ -168,7 +236,18 @@ fn select_events(conn: &Link) -> Result<(), ConnectionError> {
 fn silence_repetition(conn: &Link) -> Result<(), ReplyError> {
     for device in 2..32 {
         let wanted = xkb::XIFeature::from(0u16);
-        let info = match conn.xkb_get_device_info(device, wanted, false, 0, 0, xkb::LedClass::DFLT_XI_CLASS, xkb::ID::DFLT_XI_ID)?.reply() {
+        let info = match conn
+            .xkb_get_device_info(
+                device,
+                wanted,
+                false,
+                0,
+                0,
+                xkb::LedClass::DFLT_XI_CLASS,
+                xkb::ID::DFLT_XI_ID,
+            )?
+            .reply()
+        {
             Ok(info) => info,
             Err(ReplyError::X11Error(_)) => continue,
             Err(error) => return Err(error),
@@ -176,12 +255,43 @@ fn silence_repetition(conn: &Link) -> Result<(), ReplyError> {
         if !info.name.ends_with(b"XTEST keyboard") {
             continue;
         }
-        let (mods, vmods, options) = (xproto::ModMask::from(0u16), xkb::VMod::from(0u16), xkb::AXOption::from(0u16));
+        let (mods, vmods, options) = (
+            xproto::ModMask::from(0u16),
+            xkb::VMod::from(0u16),
+            xkb::AXOption::from(0u16),
+        );
         let none = xkb::BoolCtrl::from(0u32);
         conn.xkb_set_controls(
-            device, mods, mods, mods, mods, vmods, vmods, vmods, vmods, 0, 0, options,
-            xkb::BoolCtrl::REPEAT_KEYS, none, xkb::Control::CONTROLS_ENABLED,
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, none, none, options, options, &[0; 32],
+            device,
+            mods,
+            mods,
+            mods,
+            mods,
+            vmods,
+            vmods,
+            vmods,
+            vmods,
+            0,
+            0,
+            options,
+            xkb::BoolCtrl::REPEAT_KEYS,
+            none,
+            xkb::Control::CONTROLS_ENABLED,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            none,
+            none,
+            options,
+            options,
+            &[0; 32],
         )?;
         return Ok(());
     }

@@ -51,7 +51,8 @@ pub(crate) enum Choice {
 impl Spares {
     /// Forgets the keycodes whose symbol somebody else changed.
     pub(crate) fn reconcile(&mut self, map: &Keymap) {
-        self.lent.retain(|lent| map.carries(lent.keycode, lent.keysym));
+        self.lent
+            .retain(|lent| map.carries(lent.keycode, lent.keysym));
     }
 
     /// A keycode was pressed or released: it rests from now on.
@@ -62,17 +63,31 @@ impl Spares {
     }
 
     /// Finds a keycode for a new symbol. `changed` is when the map changed last, `busy` tells which keys are pressed.
-    pub(crate) fn choose(&self, map: &Keymap, changed: Option<Instant>, busy: impl Fn(u8) -> bool, now: Instant) -> Choice {
+    pub(crate) fn choose(
+        &self,
+        map: &Keymap,
+        changed: Option<Instant>,
+        busy: impl Fn(u8) -> bool,
+        now: Instant,
+    ) -> Choice {
         if let Some(settled) = changed.map(|at| at + DISTANCE).filter(|&at| at > now) {
             return Choice::Wait(settled);
         }
         let free = |code: &u8| !busy(*code) && !self.is_lent(*code);
         // Keys that some keyboard has come last: pressed by scan code, they should not type a stranger's symbol.
-        let fresh = map.unused().filter(free).min_by_key(|&code| scancode::is_physical(code));
+        let fresh = map
+            .unused()
+            .filter(free)
+            .min_by_key(|&code| scancode::is_physical(code));
         if let Some(keycode) = fresh {
             return Choice::Take(keycode);
         }
-        match self.lent.iter().filter(|lent| !busy(lent.keycode)).min_by_key(|lent| lent.used) {
+        match self
+            .lent
+            .iter()
+            .filter(|lent| !busy(lent.keycode))
+            .min_by_key(|lent| lent.used)
+        {
             Some(lent) if lent.used + REST <= now => Choice::Take(lent.keycode),
             Some(lent) => Choice::Wait(lent.used + REST),
             None => Choice::None,
@@ -82,7 +97,11 @@ impl Spares {
     /// Records that a keycode has a symbol now.
     pub(crate) fn lend(&mut self, keycode: u8, keysym: u32, now: Instant) {
         self.lent.retain(|lent| lent.keycode != keycode);
-        self.lent.push(Lent { keycode, keysym: canonical(keysym), used: now });
+        self.lent.push(Lent {
+            keycode,
+            keysym: canonical(keysym),
+            used: now,
+        });
     }
 
     /// Every keycode that is lent.
@@ -114,18 +133,37 @@ mod tests {
             now += Duration::from_millis(1);
         }
         assert!(taken.len() > 10);
-        assert_eq!(spares.choose(&map, None, |_| false, now), Choice::Wait(start + REST));
-        assert_eq!(spares.choose(&map, None, |code| code == taken[0], now), Choice::Wait(start + Duration::from_millis(1) + REST));
+        assert_eq!(
+            spares.choose(&map, None, |_| false, now),
+            Choice::Wait(start + REST)
+        );
+        assert_eq!(
+            spares.choose(&map, None, |code| code == taken[0], now),
+            Choice::Wait(start + Duration::from_millis(1) + REST)
+        );
         assert_eq!(spares.choose(&map, None, |_| true, now), Choice::None);
-        assert_eq!(spares.choose(&map, Some(now), |_| false, now), Choice::Wait(now + DISTANCE));
+        assert_eq!(
+            spares.choose(&map, Some(now), |_| false, now),
+            Choice::Wait(now + DISTANCE)
+        );
         spares.touch(taken[0], now);
-        assert_eq!(spares.choose(&map, None, |_| false, start + REST + Duration::from_millis(1)), Choice::Take(taken[1]));
+        assert_eq!(
+            spares.choose(
+                &map,
+                None,
+                |_| false,
+                start + REST + Duration::from_millis(1)
+            ),
+            Choice::Take(taken[1])
+        );
     }
 
     #[test]
     fn codes_of_real_keys_come_last() {
         let map = samples::us();
-        assert!(matches!(Spares::default().choose(&map, None, |_| false, Instant::now()), Choice::Take(code) if !scancode::is_physical(code)));
+        assert!(
+            matches!(Spares::default().choose(&map, None, |_| false, Instant::now()), Choice::Take(code) if !scancode::is_physical(code))
+        );
     }
 
     #[test]

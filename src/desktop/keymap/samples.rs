@@ -1,6 +1,7 @@
 //! Keyboard maps as literals, for tests: the parts of us, de, fr and ru that matter.
 
 use super::*;
+use crate::desktop::keyboard::keysym::lower;
 
 /// Mod2, where Num Lock lives.
 pub(crate) const NUM: u8 = 0x10;
@@ -294,4 +295,20 @@ pub(crate) fn fr() -> Keymap {
         ]],
         true,
     )
+}
+
+/// What ChangeKeyboardMapping with one symbol does: a letter gets its capital beside it.
+pub(crate) fn change(map: &mut Keymap, keycode: u8, keysym: u32) {
+    let (small, capital) = (lower(keysym), upper(keysym));
+    let new = if small == capital {
+        group(one_level(), &[keysym])
+    } else {
+        group(alphabetic(), &[small, capital])
+    };
+    map.keys[usize::from(keycode)].groups = vec![new];
+}
+
+/// The modifiers of a key that is held.
+pub(crate) fn held_modifiers(map: &Keymap, keycode: u8) -> u8 {
+    map.sets(keycode, &State::default())
 }

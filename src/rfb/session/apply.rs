@@ -120,7 +120,10 @@ impl Session {
             ClientMessage::Fence { flags, payload } => self.fence(flags, payload)?,
             ClientMessage::SetDesktopSize(layout) => self.wish_for_size(layout)?,
             ClientMessage::Xvp { version, code } => {
-                self.notice(Notice::Power(code));
+                // Once is enough for the log.
+                if !std::mem::replace(&mut self.power_refused, true) {
+                    self.notice(Notice::Power(code));
+                }
                 if self.caps.xvp {
                     self.answer(|out| server::xvp_fail(out, version))?;
                 }

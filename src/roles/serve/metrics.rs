@@ -14,7 +14,11 @@ pub(super) fn render(hub: &Hub, desktop: &DesktopStatus) -> String {
     let s = hub.stats.snapshot();
     for (name, help, value) in [
         ("connections", "Connections accepted", s.connections),
-        ("connections_refused", "Connections refused by a limit", s.refused),
+        (
+            "connections_refused",
+            "Connections refused by a limit",
+            s.refused,
+        ),
         ("authentication_failures", "Wrong passwords", s.failures),
         ("sessions", "Sessions begun", s.sessions),
         ("updates", "Framebuffer updates sent", s.updates),
@@ -31,10 +35,26 @@ pub(super) fn render(hub: &Hub, desktop: &DesktopStatus) -> String {
     registry.register_with_unit("encode", "Time spent encoding", Unit::Seconds, encode_time);
     for (name, help, value) in [
         ("viewers", "Authenticated viewers", hub.list().len() as i64),
-        ("display_up", "1 when the X server answers", i64::from(desktop.connected)),
-        ("windows", "Windows on the screen", i64::from(desktop.windows)),
-        ("screen_width_pixels", "Width of the screen", i64::from(desktop.width)),
-        ("screen_height_pixels", "Height of the screen", i64::from(desktop.height)),
+        (
+            "display_up",
+            "1 when the X server answers",
+            i64::from(desktop.connected),
+        ),
+        (
+            "windows",
+            "Windows on the screen",
+            i64::from(desktop.windows),
+        ),
+        (
+            "screen_width_pixels",
+            "Width of the screen",
+            i64::from(desktop.width),
+        ),
+        (
+            "screen_height_pixels",
+            "Height of the screen",
+            i64::from(desktop.height),
+        ),
     ] {
         let gauge = Gauge::<i64>::default();
         gauge.set(value);

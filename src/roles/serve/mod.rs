@@ -17,11 +17,11 @@ mod uplink;
 use super::access;
 use crate::config::{Config, Secret, Sharing};
 use crate::desktop::{Desktop, Options as DesktopOptions};
-use crate::http::{self, Site};
+use crate::http::{self, Origins, Site};
 use crate::rfb::{AuthPolicy, Features};
 use crate::screen::Screen;
-use crate::supervisor::link::SERVE_SOCKET;
 use crate::server::{self, Hub, Peer, Pool};
+use crate::supervisor::link::SERVE_SOCKET;
 use backend::Front;
 use bridge::Bridge;
 use std::io;
@@ -95,7 +95,13 @@ async fn serve(mut config: Config) -> io::Result<()> {
     ));
     let site = Arc::new(site(&config, front.clone()));
     let (vnc_at, web_at) = (address(&vnc), address(&web));
-    announce(&config, vnc_at.as_deref(), web_at.as_deref(), token.as_ref(), uplink.is_some());
+    announce(
+        &config,
+        vnc_at.as_deref(),
+        web_at.as_deref(),
+        token.as_ref(),
+        uplink.is_some(),
+    );
     for listener in vnc {
         let hub = hub.clone();
         tokio::spawn(server::listen(listener, "vnc", move |stream, peer| {
@@ -182,26 +188,35 @@ fn desktop_options(config: &Config, display: &str, ours: bool) -> DesktopOptions
 fn site(config: &Config, front: Arc<Front>) -> Site {
     let mut site = Site::new(front);
     site.heartbeat = config.heartbeat.unwrap_or_default();
-    site.allowed_origins = config
-        .allowed_origins
-        .iter()
-        .filter_map(|o| o.parse().ok())
-        .collect();
+    site.allowed_origins = Origins::parse(&config.allowed_origins).unwrap_or_else(|bad| {
+        tracing::warn!("ALLOWED_ORIGINS: {bad}; no other pages may connect");
+        Origins::default()
+    });
     site
 }
 
 /// Says where the desktop can be seen; with the token when it was made here. Under `run` it is `run` that says so,
 /// once, however often this worker is restarted.
-fn announce(config: &Config, vnc: Option<&str>, web: Option<&str>, token: Option<&Secret>, supervised: bool) {
+fn announce(
+    config: &Config,
+    vnc: Option<&str>,
+    web: Option<&str>,
+    token: Option<&Secret>,
+    supervised: bool,
+) {
     if supervised {
         tracing::debug!(vnc, web, "display server listens");
     } else {
         tracing::info!("{}", access::how(config, token, web, vnc));
     }
     if config.allow_no_auth {
-        tracing::warn!("ALLOW_NO_AUTH: everybody who reaches the ports sees and controls this desktop");
+        tracing::warn!(
+            "ALLOW_NO_AUTH: everybody who reaches the ports sees and controls this desktop"
+        );
     } else if token.is_none() && config.password_is_cut() {
-        tracing::warn!("VNC_PASSWORD is longer than 8 characters: RFB's authentication uses only the first 8");
+        tracing::warn!(
+            "VNC_PASSWORD is longer than 8 characters: RFB's authentication uses only the first 8"
+        );
     }
 }
 

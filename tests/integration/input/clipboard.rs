@@ -20,8 +20,18 @@ impl Owner {
     fn new(desk: &Desk, selection: &str, text: &str) -> Owner {
         let mut command = desk.server.command("xclip");
         command.args(["-quiet", "-i", "-selection", selection]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
         Owner(child)
     }
 
@@ -39,7 +49,15 @@ impl Drop for Owner {
 
 fn paste(server: &XServer, selection: &str, target: &str) -> Vec<u8> {
     let mut command: Command = server.command("timeout");
-    command.args(["10", "xclip", "-o", "-selection", selection, "-target", target]);
+    command.args([
+        "10",
+        "xclip",
+        "-o",
+        "-selection",
+        selection,
+        "-target",
+        target,
+    ]);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     output.stdout
@@ -58,13 +76,31 @@ fn a_clients_text_is_there_for_programs() {
     settle(&desk);
     for selection in ["clipboard", "primary"] {
         for target in ["UTF8_STRING", "TEXT", "text/plain;charset=utf-8"] {
-            assert_eq!(String::from_utf8(paste(&desk.server, selection, target)).unwrap(), TEXT, "{selection} {target}");
+            assert_eq!(
+                String::from_utf8(paste(&desk.server, selection, target)).unwrap(),
+                TEXT,
+                "{selection} {target}"
+            );
         }
     }
-    assert_eq!(paste(&desk.server, "clipboard", "STRING"), b"Gr\xfc\xdfe, ?? ?\nzweite Zeile");
+    assert_eq!(
+        paste(&desk.server, "clipboard", "STRING"),
+        b"Gr\xfc\xdfe, ?? ?\nzweite Zeile"
+    );
     let targets = String::from_utf8(paste(&desk.server, "clipboard", "TARGETS")).unwrap();
-    for target in ["TARGETS", "UTF8_STRING", "STRING", "TEXT", "text/plain;charset=utf-8", "TIMESTAMP", "MULTIPLE"] {
-        assert!(targets.lines().any(|line| line == target), "{target} in {targets}");
+    for target in [
+        "TARGETS",
+        "UTF8_STRING",
+        "STRING",
+        "TEXT",
+        "text/plain;charset=utf-8",
+        "TIMESTAMP",
+        "MULTIPLE",
+    ] {
+        assert!(
+            targets.lines().any(|line| line == target),
+            "{target} in {targets}"
+        );
     }
     assert!(!paste(&desk.server, "clipboard", "TIMESTAMP").is_empty());
 }
@@ -85,16 +121,33 @@ fn primary_stays_here_if_so_set() {
     let _primary = Owner::new(&desk, "primary", "secret");
     let _clipboard = Owner::new(&desk, "clipboard", "told");
     desk.told.clipboard("told");
-    assert_eq!(desk.told.count(|e| matches!(e, DesktopEvent::Clipboard(_))), 0);
+    assert_eq!(
+        desk.told.count(|e| matches!(e, DesktopEvent::Clipboard(_))),
+        0
+    );
 }
 
 #[test]
 fn what_was_copied_before_is_told() {
     let server = XServer::start();
     let mut command = server.command("xclip");
-    let mut early = command.args(["-quiet", "-i", "-selection", "clipboard"]).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut early = command
+        .args(["-quiet", "-i", "-selection", "clipboard"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     early.stdin.take().unwrap().write_all(b"early").unwrap();
-    crate::support::eventually("xclip owns it", SOON, || (server.command("xclip").args(["-o", "-selection", "clipboard"]).output().unwrap().stdout == b"early").then_some(()));
+    crate::support::eventually("xclip owns it", SOON, || {
+        (server
+            .command("xclip")
+            .args(["-o", "-selection", "clipboard"])
+            .output()
+            .unwrap()
+            .stdout
+            == b"early")
+            .then_some(())
+    });
     let desk = Desk::on(server, |_| {});
     desk.told.clipboard("early");
     let _ = early.kill();

@@ -27,7 +27,10 @@ const KP_HOME: u32 = 0xff95;
 const KP_7: u32 = 0xffb7;
 
 fn presses(seen: &[Seen]) -> Vec<(&str, u32, u32)> {
-    seen.iter().filter(|s| s.press).map(|s| (&*s.name, s.keycode, s.state)).collect()
+    seen.iter()
+        .filter(|s| s.press)
+        .map(|s| (&*s.name, s.keycode, s.state))
+        .collect()
 }
 
 #[test]
@@ -39,7 +42,10 @@ fn the_key_at_the_clients_place_is_pressed_if_it_gives_the_symbol() {
     // A client with a German layout: y is where z is.
     desk.tap('y'.into(), 0x2c);
     let seen = xev.until_escape(&desk);
-    assert_eq!(presses(&seen), [("a", 38, 0), ("less", 94, 0), ("y", 29, 0)]);
+    assert_eq!(
+        presses(&seen),
+        [("a", 38, 0), ("less", 94, 0), ("y", 29, 0)]
+    );
     desk.all_up();
 }
 
@@ -58,8 +64,22 @@ fn function_keys_keep_their_modifiers() {
     desk.tap(F1, None);
     desk.key(ALT, 0x38, false);
     let seen = xev.until_escape(&desk);
-    let keys: Vec<(u32, u32)> = presses(&seen).into_iter().map(|(_, code, state)| (code, state)).collect();
-    assert_eq!(keys, [(50, 0), (23, 1), (23, 1), (37, 0), (67, 4), (64, 0), (67, 8)]);
+    let keys: Vec<(u32, u32)> = presses(&seen)
+        .into_iter()
+        .map(|(_, code, state)| (code, state))
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            (50, 0),
+            (23, 1),
+            (23, 1),
+            (37, 0),
+            (67, 4),
+            (64, 0),
+            (67, 8)
+        ]
+    );
     desk.all_up();
 }
 
@@ -71,7 +91,11 @@ fn the_keypad_is_right_with_and_without_num_lock() {
         for (symbol, name) in [(KP_7, "KP_7"), (KP_HOME, "KP_Home")] {
             for scancode in [None, Some(0x47)] {
                 desk.tap(symbol, scancode);
-                assert_eq!(xev.names(&desk), [name], "Num Lock {lock}, scan code {scancode:?}");
+                assert_eq!(
+                    xev.names(&desk),
+                    [name],
+                    "Num Lock {lock}, scan code {scancode:?}"
+                );
             }
         }
         // Digits above the letters are other keys.
@@ -93,7 +117,19 @@ fn letters_are_right_with_and_without_caps_lock() {
                 desk.tap(keysym(c), None);
             }
             let names = xev.names(&desk);
-            let wanted = ["a", "A", "z", "Z", "1", "exclam", "eacute", "Eacute", "ntilde", "Cyrillic_ya", "Cyrillic_YA"];
+            let wanted = [
+                "a",
+                "A",
+                "z",
+                "Z",
+                "1",
+                "exclam",
+                "eacute",
+                "Eacute",
+                "ntilde",
+                "Cyrillic_ya",
+                "Cyrillic_YA",
+            ];
             assert_eq!(names, wanted, "{layout}, Caps Lock {lock}");
             desk.tap(CAPS, 0x3a);
             xev.until_escape(&desk);
@@ -176,7 +212,9 @@ fn a_held_key_repeats_once_for_each_repetition_of_the_client() {
     desk.key('@'.into(), 0x03, true);
     // Well beyond the delay of the server's own repetition.
     let quiet = Instant::now() + Duration::from_millis(1200);
-    eventually("time passes", SOON, || (Instant::now() > quiet).then_some(()));
+    eventually("time passes", SOON, || {
+        (Instant::now() > quiet).then_some(())
+    });
     for _ in 0..3 {
         desk.key('@'.into(), 0x03, true);
     }
@@ -185,9 +223,17 @@ fn a_held_key_repeats_once_for_each_repetition_of_the_client() {
     desk.key(SHIFT, 0x2a, false);
     desk.key('@'.into(), 0x03, false);
     let seen = xev.until_escape(&desk);
-    let count = |name: &str, press| seen.iter().filter(|s| s.name == name && s.press == press).count();
+    let count = |name: &str, press| {
+        seen.iter()
+            .filter(|s| s.name == name && s.press == press)
+            .count()
+    };
     assert_eq!(count("at", true), 4, "{seen:#?}");
-    assert_eq!(seen.iter().filter(|s| s.keycode == 11 && !s.press).count(), 4, "{seen:#?}");
+    assert_eq!(
+        seen.iter().filter(|s| s.keycode == 11 && !s.press).count(),
+        4,
+        "{seen:#?}"
+    );
     desk.all_up();
 }
 
@@ -205,7 +251,14 @@ fn raw_scan_codes_leave_the_meaning_to_the_server() {
 #[test]
 fn the_layout_is_left_as_it_was() {
     let server = XServer::start();
-    let map = |server: &XServer| server.command("xmodmap").arg("-pke").output().unwrap().stdout;
+    let map = |server: &XServer| {
+        server
+            .command("xmodmap")
+            .arg("-pke")
+            .output()
+            .unwrap()
+            .stdout
+    };
     let before = map(&server);
     let desk = Desk::on(server, |_| {});
     let xev = Xev::start(&desk);
@@ -221,8 +274,22 @@ fn all_nine_buttons_and_the_pointer() {
     let desk = Desk::new("us");
     let (link, root) = desk.server.connect();
     let window = link.generate_id().unwrap();
-    let aux = CreateWindowAux::new().event_mask(EventMask::BUTTON_PRESS | EventMask::BUTTON_RELEASE);
-    link.create_window(0, window, root, 0, 0, 400, 400, 0, WindowClass::INPUT_ONLY, 0, &aux).unwrap();
+    let aux =
+        CreateWindowAux::new().event_mask(EventMask::BUTTON_PRESS | EventMask::BUTTON_RELEASE);
+    link.create_window(
+        0,
+        window,
+        root,
+        0,
+        0,
+        400,
+        400,
+        0,
+        WindowClass::INPUT_ONLY,
+        0,
+        &aux,
+    )
+    .unwrap();
     link.map_window(window).unwrap();
     sync(&link);
     for n in 0..9 {
@@ -236,7 +303,15 @@ fn all_nine_buttons_and_the_pointer() {
                 Event::ButtonRelease(e) => (false, e),
                 other => panic!("{other:?}"),
             };
-            assert_eq!((is_press, u16::from(event.detail), event.root_x, event.root_y), (press, n + 1, 10 + n as i16, 20 + n as i16));
+            assert_eq!(
+                (
+                    is_press,
+                    u16::from(event.detail),
+                    event.root_x,
+                    event.root_y
+                ),
+                (press, n + 1, 10 + n as i16, 20 + n as i16)
+            );
         }
     }
     desk.pointer(30, 30, 5);
@@ -250,18 +325,31 @@ fn all_nine_buttons_and_the_pointer() {
 #[test]
 fn lamps_and_bell() {
     let desk = Desk::new("us");
-    let leds = |wanted: Leds| desk.told.wait("LEDs", |e| matches!(e, DesktopEvent::Leds(l) if *l == wanted).then_some(()));
+    let leds = |wanted: Leds| {
+        desk.told.wait("LEDs", |e| {
+            matches!(e, DesktopEvent::Leds(l) if *l == wanted).then_some(())
+        })
+    };
     desk.tap(CAPS, 0x3a);
-    leds(Leds { caps: true, ..Leds::default() });
+    leds(Leds {
+        caps: true,
+        ..Leds::default()
+    });
     desk.tap(NUM, 0x45);
-    leds(Leds { caps: true, num: true, ..Leds::default() });
+    leds(Leds {
+        caps: true,
+        num: true,
+        ..Leds::default()
+    });
     desk.tap(CAPS, None);
     desk.tap(NUM, None);
     leds(Leds::default());
     let (link, _) = desk.server.connect();
     link.bell(0).unwrap();
     sync(&link);
-    desk.told.wait("the bell", |e| matches!(e, DesktopEvent::Bell).then_some(()));
+    desk.told.wait("the bell", |e| {
+        matches!(e, DesktopEvent::Bell).then_some(())
+    });
 }
 
 #[test]
@@ -271,13 +359,44 @@ fn it_is_back_when_the_server_is() {
     desk.key('x'.into(), 0x2d, true);
     desk.server.kill();
     desk.server.restart();
-    desk.told.wait("the LEDs of the new server", |e| matches!(e, DesktopEvent::Leds(_)).then_some(()));
+    desk.told.wait("the LEDs of the new server", |e| {
+        matches!(e, DesktopEvent::Leds(_)).then_some(())
+    });
     let xev = Xev::start(&desk);
     desk.key('x'.into(), 0x2d, false);
     desk.tap('y'.into(), None);
     assert_eq!(xev.names(&desk), ["y"]);
     let mut xclip: Command = desk.server.command("xclip");
-    assert_eq!(xclip.args(["-o", "-selection", "clipboard"]).output().unwrap().stdout, b"kept");
+    assert_eq!(
+        xclip
+            .args(["-o", "-selection", "clipboard"])
+            .output()
+            .unwrap()
+            .stdout,
+        b"kept"
+    );
+}
+
+#[test]
+fn what_a_killed_process_left_pressed_goes_up() {
+    use x11rb::protocol::xproto::{BUTTON_PRESS_EVENT, KEY_PRESS_EVENT};
+    use x11rb::protocol::xtest::ConnectionExt as _;
+    let server = XServer::start();
+    let (link, root) = server.connect();
+    for (kind, code) in [
+        (KEY_PRESS_EVENT, 50),
+        (KEY_PRESS_EVENT, 38),
+        (BUTTON_PRESS_EVENT, 1),
+        (BUTTON_PRESS_EVENT, 8),
+    ] {
+        link.xtest_fake_input(kind, code, 0, 0, 0, 0, 0).unwrap();
+    }
+    sync(&link);
+    let desk = Desk::on(server, |_| {});
+    desk.all_up();
+    eventually("the buttons are up", SOON, || {
+        (u16::from(link.query_pointer(root).unwrap().reply().unwrap().mask) == 0).then_some(())
+    });
 }
 
 #[test]

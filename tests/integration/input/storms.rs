@@ -22,17 +22,61 @@ impl Random {
         // Letters, digits, modifiers, function keys, the keypad, dead keys, and what no layout has. No lock keys: they stay
         // on by design.
         const SYMBOLS: &[u32] = &[
-            0x61, 0x41, 0x7a, 0x31, 0x21, 0x40, 0x7b, 0xe9, 0xdf, 0x20ac, 0x6c6, 0x0100_4f60, 0x0101_f642, 0xfe51, 0xff0d, 0xff09, 0xfe20, 0xffbe,
-            0xffb7, 0xff95, 0xffe1, 0xffe2, 0xffe3, 0xffe9, 0xffea, 0xffeb, 0xfe03, 0xff7e, 0xffe7, 0, 0xffff_ffff, 0x00ff_ffff,
+            0x61,
+            0x41,
+            0x7a,
+            0x31,
+            0x21,
+            0x40,
+            0x7b,
+            0xe9,
+            0xdf,
+            0x20ac,
+            0x6c6,
+            0x0100_4f60,
+            0x0101_f642,
+            0xfe51,
+            0xff0d,
+            0xff09,
+            0xfe20,
+            0xffbe,
+            0xffb7,
+            0xff95,
+            0xffe1,
+            0xffe2,
+            0xffe3,
+            0xffe9,
+            0xffea,
+            0xffeb,
+            0xfe03,
+            0xff7e,
+            0xffe7,
+            0,
+            0xffff_ffff,
+            0x00ff_ffff,
         ];
-        const PLACES: &[u32] = &[0x1e, 0x10, 0x2a, 0x36, 0x1d, 0x38, 0xb8, 0x9d, 0x47, 0x1c, 0x56, 0xdb, 0, 0xff, 0x1234];
+        const PLACES: &[u32] = &[
+            0x1e, 0x10, 0x2a, 0x36, 0x1d, 0x38, 0xb8, 0x9d, 0x47, 0x1c, 0x56, 0xdb, 0, 0xff, 0x1234,
+        ];
         let mut pick = |from: &[u32]| from[self.below(from.len() as u64) as usize];
         let (keysym, place) = (pick(SYMBOLS), pick(PLACES));
         match self.below(8) {
-            0 => InputEvent::Pointer { x: self.below(700) as u16, y: self.below(700) as u16, buttons: self.below(512) as u16 },
-            1 => InputEvent::Pointer { x: 5, y: 5, buttons: 0 },
+            0 => InputEvent::Pointer {
+                x: self.below(700) as u16,
+                y: self.below(700) as u16,
+                buttons: self.below(512) as u16,
+            },
+            1 => InputEvent::Pointer {
+                x: 5,
+                y: 5,
+                buttons: 0,
+            },
             2 if self.below(10) == 0 => InputEvent::ReleaseAll,
-            n => InputEvent::Key { keysym, scancode: (n % 2 == 0).then_some(place), down: self.below(2) == 0 },
+            n => InputEvent::Key {
+                keysym,
+                scancode: (n % 2 == 0).then_some(place),
+                down: self.below(2) == 0,
+            },
         }
     }
 }

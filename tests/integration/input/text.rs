@@ -17,11 +17,25 @@ struct Terminal {
 impl Terminal {
     fn start(desk: &Desk) -> Terminal {
         let dir = TempDir::new();
-        let script = format!("stty raw -echo; touch {0}/ready; exec cat > {0}/typed", dir.path().display());
+        let script = format!(
+            "stty raw -echo; touch {0}/ready; exec cat > {0}/typed",
+            dir.path().display()
+        );
         let mut command: Command = desk.server.command("xterm");
-        command.env("LC_ALL", "C.UTF-8").args(["-geometry", "80x24+0+0", "-xrm", "*allowSendEvents: true", "-e", "sh", "-c", &script]);
+        command.env("LC_ALL", "C.UTF-8").args([
+            "-geometry",
+            "80x24+0+0",
+            "-xrm",
+            "*allowSendEvents: true",
+            "-e",
+            "sh",
+            "-c",
+            &script,
+        ]);
         let xterm = Process::spawn(&mut command);
-        eventually("the terminal is ready", SOON, || dir.path().join("ready").exists().then_some(()));
+        eventually("the terminal is ready", SOON, || {
+            dir.path().join("ready").exists().then_some(())
+        });
         focus(desk);
         Terminal { dir, _xterm: xterm }
     }
@@ -33,7 +47,10 @@ impl Terminal {
         let deadline = std::time::Instant::now() + SOON;
         while last != wanted {
             last = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).into_owned();
-            assert!(std::time::Instant::now() < deadline, "typed {last:?}, not {wanted:?}");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "typed {last:?}, not {wanted:?}"
+            );
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }

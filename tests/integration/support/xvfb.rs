@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use deskinit::desktop::connect::{Connector, Link};
+use deskinit::xserver::display::Display;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use x11rb::connection::Connection;
@@ -44,11 +45,13 @@ impl Config {
     }
 }
 
-/// An X server with a cookie; killed, with its lock and socket removed, when dropped.
+/// An X server with a cookie; killed when dropped, then its lock and socket are removed.
 pub(crate) struct XServer {
     config: Config,
     child: Child,
-    number: u32,
+    /// Taken before the server starts: a server that looks for a free number itself takes the socket of one that does
+    /// not listen in the abstract name space.
+    claim: Display,
     dir: TempDir,
 }
 
@@ -68,23 +71,24 @@ impl XServer {
             entry.extend(part);
         }
         std::fs::write(dir.path().join("Xauthority"), entry).expect("a cookie file");
-        let (child, number) = launch(&config, dir.path(), None);
+        let claim = Display::claim(None).expect("a free display number");
+        let child = launch(&config, dir.path(), claim.number());
         Self {
             config,
             child,
-            number,
+            claim,
             dir,
         }
     }
 
     /// Starts a new server on the same number, with the same cookie, after [`XServer::kill`].
     pub(crate) fn restart(&mut self) {
-        (self.child, self.number) = launch(&self.config, self.dir.path(), Some(self.number));
+        self.child = launch(&self.config, self.dir.path(), self.claim.number());
     }
 
     /// `:7`
     pub(crate) fn display(&self) -> String {
-        format!(":{}", self.number)
+        self.claim.name()
     }
 
     pub(crate) fn xauthority(&self) -> PathBuf {
@@ -129,18 +133,12 @@ impl XServer {
 impl Drop for XServer {
     fn drop(&mut self) {
         self.kill();
-        for path in [
-            format!("/tmp/.X{}-lock", self.number),
-            format!("/tmp/.X11-unix/X{}", self.number),
-        ] {
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
-fn launch(config: &Config, dir: &Path, number: Option<u32>) -> (Child, u32) {
+fn launch(config: &Config, dir: &Path, number: u16) -> Child {
     let mut command = Command::new(config.program);
-    command.args(number.map(|n| format!(":{n}")));
+    command.arg(format!(":{number}"));
     let (width, height) = config.size;
     if config.program == "Xvfb" {
         let geometry = format!("{width}x{height}x{}", config.depth);
@@ -150,7 +148,8 @@ fn launch(config: &Config, dir: &Path, number: Option<u32>) -> (Child, u32) {
         command.args(["-depth", &config.depth.to_string()]);
     }
     let mut child = command
-        .args(["-displayfd", "1", "-noreset", "-nolisten", "tcp", "-auth"])
+        .args(["-displayfd", "1", "-noreset", "-nolisten", "tcp"])
+        .args(["-nolisten", "local", "-auth"])
         .arg(dir.join("Xauthority"))
         .args(config.args)
         .stdin(Stdio::null())
@@ -163,11 +162,8 @@ fn launch(config: &Config, dir: &Path, number: Option<u32>) -> (Child, u32) {
     BufReader::new(stdout)
         .read_line(&mut line)
         .expect("readable");
-    let number = line
-        .trim()
-        .parse()
-        .unwrap_or_else(|_| panic!("{} wrote {line:?} as its number", config.program));
-    (child, number)
+    assert_eq!(line.trim(), number.to_string(), "{}", config.program);
+    child
 }
 
 /// Something that is killed when dropped.

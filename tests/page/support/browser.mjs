@@ -11,16 +11,20 @@ const FLAGS = [
     '--disable-component-update', '--disable-sync',
 ];
 
-/** Starts a browser; `options` are those of a browser context. Returns { context, page, close }. */
+/** Starts a browser; `options` are those of a browser context. Returns { context, page, complaints, close };
+ * complaints are uncaught errors and breaches of the content security policy. */
 export async function openBrowser(options = {}) {
     const profile = await mkdtemp(join(tmpdir(), 'deskinit-page-'));
     const context = await chromium.launchPersistentContext(profile, {
         executablePath: CHROMIUM, headless: true, args: FLAGS, viewport: { width: 1000, height: 700 }, ...options,
     });
     const [page] = context.pages();
+    const complaints = [];
+    page.on('pageerror', (error) => complaints.push(String(error.stack ?? error)));
+    page.on('console', (message) => /Content.Security.Policy/i.test(message.text()) && complaints.push(message.text()));
     const close = async () => {
         await context.close();
         await rm(profile, { recursive: true, force: true });
     };
-    return { context, page, close };
+    return { context, page, complaints, close };
 }

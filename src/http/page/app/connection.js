@@ -14,6 +14,8 @@ import { Session } from './session.js';
 
 const GROWTH = 1.6;
 const SLOWEST = 15000;
+const QUICK = 300;
+const QUICK_LOOKS = 8;
 const HEALTH_TIME = 3000;
 const HINT_EVERY = 3000;
 const HINT_EVERY_WHEN_READY = 15000;
@@ -188,7 +190,11 @@ export class Connection extends EventTarget {
             this.#connect();
             return;
         }
-        const pause = Math.min(SLOWEST, this.#settings.get('reconnect_delay') * GROWTH ** this.#attempt);
+        let pause = Math.min(SLOWEST, this.#settings.get('reconnect_delay') * GROWTH ** this.#attempt);
+        if (!reachable && this.#attempt < QUICK_LOOKS) {
+            // A server that is started again is back within a second; a look that finds nothing costs nothing.
+            pause = Math.min(pause, QUICK);
+        }
         this.#attempt += 1;
         this.#count(performance.now() + pause, () => (reachable ? this.#connect() : this.#wait(false)));
     }
@@ -200,7 +206,8 @@ export class Connection extends EventTarget {
             then();
             return;
         }
-        overlay.next(`Next attempt in ${Math.ceil(left / 1000)}\u00a0s`);
+        // A fraction of a second is not worth a line that comes and goes.
+        overlay.next(left < 500 ? '' : `Next attempt in ${Math.ceil(left / 1000)}\u00a0s`);
         this.#timer = setTimeout(() => this.#count(until, then), Math.min(left, 1000));
     }
 

@@ -42,7 +42,7 @@ export class Session extends EventTarget {
     #refused = null;
     #closed = { code: 0, reason: '' };
     #pictured = false;
-    #inputAt = 0;
+    #keyAt = 0;
     #reactions = [];
 
     constructor(target, url, settings, credentials) {
@@ -108,9 +108,9 @@ export class Session extends EventTarget {
     sendKey(keysym, code, down) { this.#rfb.sendKey(keysym, code, down); }
     paste(text) { this.#rfb.clipboardPasteFrom(text); }
 
-    /** Milliseconds from input to the next picture, the median of the last ones; null if there were none. */
+    /** Milliseconds from a key to the next picture, the median of the last ones; null if there were none. */
     get reaction() {
-        const sorted = this.#reactions.toSorted((a, b) => a - b);
+        const sorted = [...this.#reactions].sort((a, b) => a - b);
         return sorted.length > 0 ? sorted[sorted.length >> 1] : null;
     }
 
@@ -120,10 +120,10 @@ export class Session extends EventTarget {
 
     #sending(data) {
         this.counters.sent += data.byteLength;
-        const kind = data[0];
-        // KeyEvent, PointerEvent, QEMU's key event (RFC 6143 7.5.4, 7.5.5). Only the oldest unanswered one counts.
-        if (this.#pictured && this.#inputAt === 0 && (kind === 4 || kind === 5 || kind === 255)) {
-            this.#inputAt = performance.now();
+        // KeyEvent (RFC 6143 7.5.4) and QEMU's: the pointer often changes nothing, a key that goes down mostly does.
+        const key = (data[0] === 4 && data[1] === 1) || (data[0] === 255 && data[1] === 0 && data[3] === 1);
+        if (key && this.#pictured) {
+            this.#keyAt = performance.now();
         }
     }
 
@@ -138,10 +138,10 @@ export class Session extends EventTarget {
             this.#pictured = true;
             this.#say('picture');
         }
-        if (this.#inputAt > 0) {
-            const took = performance.now() - this.#inputAt;
-            this.#inputAt = 0;
-            // What comes later than that was not caused by the input.
+        if (this.#keyAt > 0) {
+            const took = performance.now() - this.#keyAt;
+            this.#keyAt = 0;
+            // What comes later than that was not caused by the key.
             if (took < 1000) {
                 this.#reactions = [...this.#reactions.slice(-20), took];
             }

@@ -136,7 +136,6 @@ function hidePassword(location, history, query, fragment) {
     }
     fragment.delete('password');
     query.delete('password');
-    const search = query.size > 0 ? `?${query}` : '';
-    const hash = fragment.size > 0 ? `#${fragment}` : '';
-    history.replaceState(history.state, '', location.pathname + search + hash);
+    const rest = (mark, parameters) => (String(parameters) === '' ? '' : `${mark}${parameters}`);
+    history.replaceState(history.state, '', location.pathname + rest('?', query) + rest('#', fragment));
 }

@@ -32,6 +32,10 @@ export class Toolbar {
             const label = connection.wanted ? 'Disconnect' : 'Connect';
             $('b-power').title = label;
             $('b-power').setAttribute('aria-label', label);
+            if (!connection.connected) {
+                // What is said about the connection must not be hidden.
+                this.#closePanels();
+            }
         });
     }
 

@@ -1,0 +1,125 @@
+//! What the fuzzer feeds, one function a target: each takes any bytes and panics when a promise is broken.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deskinit::encode::Encoder;
+use deskinit::pixel::{Frame, Rect, Region};
+use deskinit::rfb::client::ClientMessage;
+use deskinit::rfb::parse::Parser;
+use deskinit::rfb::{
+    AuthPolicy, Features, Handshake, InputBuffer, Permission, Poll, Progress, Secret, Session,
+    Start, Version, clipboard as clip,
+};
+
+/// Bytes for a handshake, a few at a time. Without the password nothing leads in; with None, only the right order does.
+pub fn handshake(data: &[u8]) {
+    let [how, data @ ..] = data else {
+        return;
+    };
+    let none = how & 1 != 0;
+    let policy = Arc::new(AuthPolicy {
+        password: Secret::new(*b"not to be guessed").ok(),
+        none,
+        ..AuthPolicy::default()
+    });
+    let mut handshake = Handshake::new(policy, [0x5a; 16]);
+    let (mut input, mut out) = (InputBuffer::new(), Vec::new());
+    handshake.greeting(&mut out);
+    for piece in data.chunks(usize::from(how >> 1).max(1)) {
+        assert_eq!(input.push(piece), piece.len());
+        match handshake.receive(&mut input, &mut out) {
+            Progress::More => {}
+            Progress::Done(_) => {
+                assert!(none, "somebody came in without the password");
+                return;
+            }
+            Progress::Failed(_) => return,
+        }
+        assert!(out.len() < 1024 && input.len() < 16);
+    }
+}
+
+/// Bytes of an authenticated client: the parser gives the same however they are cut, and a session stays bounded.
+pub fn client_messages(data: &[u8]) {
+    let [how, data @ ..] = data else {
+        return;
+    };
+    let step = usize::from(how >> 2).max(1);
+    assert_eq!(parse(data, *how, 1), parse(data, *how, usize::MAX));
+
+    let permission = if how & 1 == 0 {
+        Permission::Full
+    } else {
+        Permission::ViewOnly
+    };
+    let mut now = Instant::now();
+    let mut session = Session::new(Start {
+        version: Version::V3_8,
+        permission,
+        width: 64,
+        height: 48,
+        name: String::new(),
+        features: Features::default(),
+        now,
+    });
+    let frame = Frame::new(64, 48);
+    let mut encoder = Encoder::new();
+    let mut input = InputBuffer::new();
+    for mut piece in data.chunks(step) {
+        while !piece.is_empty() {
+            piece = &piece[input.push(piece)..];
+            if session.receive(&mut input, now).is_err() {
+                return;
+            }
+        }
+        while let Some(effect) = session.next_effect() {
+            let notice = matches!(effect, deskinit::rfb::Effect::Notice(_));
+            assert!(permission == Permission::Full || notice, "{effect:?}");
+        }
+        now += Duration::from_millis(50);
+        session.damaged(&Region::from(Rect::new(1, 2, 30, 20)), &[]);
+        if session.output().len() < 64 * 1024
+            && let Poll::Update(mut job) = session.poll(now)
+        {
+            match job.encode(&mut encoder, &frame) {
+                Some(encoded) => session.finish(job, encoded, now),
+                None => session.give_back(job),
+            }
+        }
+        assert!(session.output().len() < 2 << 20);
+    }
+}
+
+fn parse(data: &[u8], how: u8, step: usize) -> (Vec<ClientMessage>, bool) {
+    let mut parser = Parser::new(how & 1 == 0);
+    parser.set_extensions(how & 2 != 0, how & 2 != 0);
+    let mut input = InputBuffer::new();
+    let mut messages = Vec::new();
+    for mut piece in data.chunks(step) {
+        while !piece.is_empty() {
+            let taken = input.push(piece);
+            assert!(taken > 0, "the parser leaves room");
+            piece = &piece[taken..];
+            loop {
+                match parser.next(&mut input) {
+                    Ok(Some(message)) => messages.push(message),
+                    Ok(None) => break,
+                    Err(_) => return (messages, false),
+                }
+            }
+        }
+    }
+    (messages, true)
+}
+
+/// The compressed data of a clipboard: at most a limit comes out.
+pub fn clipboard(data: &[u8]) {
+    if let Ok(text) = clip::inflate_text(data) {
+        // A byte that is no UTF-8 becomes a character of three.
+        assert!(text.len() <= 3 * clip::LIMIT + 3);
+        assert!(!text.contains('\0') && !text.contains('\r'));
+    }
+    let latin1 = clip::to_latin1(&clip::from_latin1(data));
+    assert!(latin1.len() <= data.len());
+}
