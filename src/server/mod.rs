@@ -13,13 +13,16 @@
 mod connection;
 mod hub;
 mod limits;
+mod link;
 mod listener;
 mod pool;
 mod stats;
+mod task;
 
-pub use connection::{Transport, serve_stream};
+pub use connection::serve_stream;
 pub use hub::{ClientInfo, Hub, Options, Seat, Shared, Sharing};
 pub use limits::{Limits, Refusal, Ticket};
+pub use link::Transport;
 pub use listener::{bind, listen};
 pub use pool::Pool;
 pub use stats::{Snapshot, Stats};

@@ -138,6 +138,20 @@ fn prepare(parent: i32, inherit: &[RawFd]) -> io::Result<()> {
     Ok(())
 }
 
+/// Marks every descriptor but the standard three as not to be inherited: children get what they are meant to get, and
+/// nothing that whoever started us forgot. Failure (a kernel older than 5.11) is harmless and ignored.
+pub fn keep_descriptors() {
+    // SAFETY: sets a flag on descriptors; closes none.
+    let _ = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+}
+
 /// Makes this process the one that orphans of its descendants are handed to, as PID 1 is by nature.
 ///
 /// # Errors

@@ -60,6 +60,11 @@ pub fn look(pid: i32) -> Option<Process> {
         .map(|(process, _)| process)
 }
 
+/// Has it ended, with nobody having asked how? False when that cannot be told.
+pub fn is_zombie(pid: i32) -> bool {
+    stat(pid).is_some_and(|(_, alive)| !alive)
+}
+
 /// proc(5): `pid (name) state ppid pgrp …`; the name may hold anything, also parentheses and line ends.
 fn stat(pid: i32) -> Option<(Process, bool)> {
     let text = fs::read(format!("/proc/{pid}/stat")).ok()?;

@@ -14,7 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt,
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 
-use crate::sys::pidfd;
+use crate::sys::{pidfd, procfs};
 
 /// Numbers that are tried when none was asked for.
 const TRIED: u16 = 1000;
@@ -257,7 +257,7 @@ impl Places {
         // Our own process id in it is of an earlier life: a container keeps its /tmp when it is started again.
         let me = i32::try_from(std::process::id()).ok();
         match owner {
-            Some(pid) if Some(pid) != me && pidfd::exists(pid) => Err(DisplayError::Taken {
+            Some(pid) if Some(pid) != me && lives_on(pid) => Err(DisplayError::Taken {
                 number,
                 sign: format!("{} names the living process {pid}", path.display()),
             }),
@@ -306,6 +306,11 @@ impl Places {
             _ => Ok(()),
         }
     }
+}
+
+/// A zombie holds nothing any more.
+fn lives_on(pid: i32) -> bool {
+    pidfd::exists(pid) && !procfs::is_zombie(pid)
 }
 
 /// Is anybody behind the socket? Refusal and absence mean no; everything else, a full queue too, means yes.

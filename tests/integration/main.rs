@@ -10,4 +10,5 @@ mod input;
 mod layering;
 mod readme;
 mod rfb_client;
+mod run;
 mod support;

@@ -104,6 +104,7 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
     let names = config::secret_names();
     environ::scrub(|name| names.iter().any(|secret| secret == name));
     environ::hide_memory();
+    process::keep_descriptors();
     process::become_subreaper().map_err(|error| SetupError::System("subreaper", error))?;
 
     // Dropped in the reverse order at the end: sockets and files, the directory, the display number.

@@ -7,6 +7,7 @@
 pub(crate) mod client;
 pub(crate) mod clipboard;
 pub(crate) mod decode;
+pub(crate) mod desk;
 pub(crate) mod draw;
 pub(crate) mod inflate;
 pub(crate) mod pictures;

@@ -1,0 +1,371 @@
+//! A session at work: one task owns it and everything that belongs to it, so nothing here is locked.
+//!
+//! ```text
+//!        ┌─► receive ─► effects ─► catch up ─► plan ─► send ─► wait ─┐
+//!        │   what wakes it: bytes in, room for bytes out, an encoded │
+//!        └── job, news from the desktop, a timer of the session, ◄───┘
+//!            or the end
+//! ```
+
+use super::Stats;
+use super::connection::End;
+use super::hub::{Hub, Membership, Shared};
+use super::link::{Link, Transport};
+use super::pool::{Finished, Place};
+use crate::encode::Encoder;
+use crate::pixel::Frame;
+use crate::rfb::{
+    Authenticated, Effect, InputBuffer, Poll, ResizeCause, ResizeStatus, Session, Start,
+};
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+
+/// No new update while so many bytes wait for the socket: what waits is a region, not bytes.
+const HIGH_WATER: usize = 64 * 1024;
+/// The viewer list is brought up to date this often at most.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
+
+/// A session and all that belongs to it.
+pub(super) struct Task<S> {
+    link: Link<S>,
+    input: InputBuffer,
+    session: Running,
+    hub: Arc<Hub>,
+    news: watch::Receiver<Shared>,
+    seen: Shared,
+    work: Work,
+    /// A resize that this client asked for, until it is done.
+    resize: Option<oneshot::Receiver<bool>>,
+    noted: Instant,
+}
+
+/// The protocol's side and the place among the others.
+struct Running {
+    rfb: Session,
+    member: Membership,
+}
+
+/// What the encoders are doing for this client.
+enum Work {
+    Idle(Encoder),
+    /// Waits for a place in the pool.
+    Queued(Encoder, Pin<Box<dyn Future<Output = Option<Place>> + Send>>),
+    Busy(oneshot::Receiver<Finished>),
+    /// Between two states, and after a job that never came back.
+    Gone,
+}
+
+impl<S: Transport> Task<S> {
+    pub(super) fn new(
+        mut link: Link<S>,
+        member: Membership,
+        hub: Arc<Hub>,
+        entered: &Authenticated,
+    ) -> Self {
+        let mut news = hub.subscribe();
+        let seen = news.borrow_and_update().clone();
+        let (_, frame) = hub.screen.latest();
+        let now = Instant::now();
+        let mut rfb = Session::new(Start {
+            version: entered.version,
+            permission: entered.permission,
+            width: frame.width(),
+            height: frame.height(),
+            name: seen.name.to_string(),
+            features: hub.options.features,
+            now,
+        });
+        if let Some(image) = &seen.cursor {
+            rfb.cursor(image.clone());
+        }
+        rfb.leds(seen.leds);
+        if !seen.clipboard.2.is_empty() {
+            rfb.clipboard(&seen.clipboard.2);
+        }
+        Self {
+            input: std::mem::take(&mut link.early),
+            link,
+            session: Running { rfb, member },
+            hub,
+            news,
+            seen: Shared {
+                generation: 0,
+                ..seen
+            },
+            work: Work::Idle(Encoder::new()),
+            resize: None,
+            noted: now,
+        }
+    }
+
+    /// Runs until the connection has to end; says why.
+    pub(super) async fn run(&mut self) -> Result<Infallible, End> {
+        loop {
+            let now = Instant::now();
+            self.session
+                .rfb
+                .receive(&mut self.input, now)
+                .map_err(End::Protocol)?;
+            while let Some(effect) = self.session.rfb.next_effect() {
+                self.apply(effect)?;
+            }
+            self.catch_up();
+            let timer = self.plan(now);
+            self.take_output();
+            self.account(now);
+            self.wait(timer).await?;
+        }
+    }
+
+    /// Leaves the hub, which releases the keys, and gives the stream back for a farewell that may take a while.
+    pub(super) fn leave(self) -> Link<S> {
+        self.link
+    }
+
+    /// Does what the client asked for.
+    fn apply(&mut self, effect: Effect) -> Result<(), End> {
+        let id = self.session.member.id;
+        match effect {
+            Effect::Key {
+                keysym,
+                scancode,
+                down,
+            } => self.hub.seat.key(id, keysym, scancode, down),
+            Effect::Pointer { x, y, buttons } => self.hub.seat.pointer(id, x, y, buttons),
+            Effect::ClipboardText(text) => self.session.member.set_clipboard(text),
+            Effect::Resize { width, height } => {
+                let (tx, rx) = oneshot::channel();
+                self.hub.seat.resize(
+                    width,
+                    height,
+                    Box::new(move |done| {
+                        // The client may have gone meanwhile.
+                        let _ = tx.send(done);
+                    }),
+                );
+                // The last one wins; the answer to an earlier one is given with it.
+                self.resize = Some(rx);
+            }
+            Effect::Notice(notice) => {
+                tracing::debug!(client = id, %notice, "viewer");
+            }
+            Effect::Closed(error) => return Err(End::Protocol(error)),
+        }
+        Ok(())
+    }
+
+    /// Tells the session what happened on the desktop since the last look.
+    fn catch_up(&mut self) {
+        let news = self.news.borrow_and_update().clone();
+        let new_cursor = match (&news.cursor, &self.seen.cursor) {
+            (Some(new), Some(old)) => !Arc::ptr_eq(new, old),
+            (new, old) => new.is_some() != old.is_some(),
+        };
+        let rfb = &mut self.session.rfb;
+        if let Some(image) = news.cursor.as_ref().filter(|_| new_cursor) {
+            rfb.cursor(image.clone());
+        }
+        if news.cursor_at.0 != self.seen.cursor_at.0 {
+            rfb.cursor_moved(news.cursor_at.1);
+        }
+        if news.clipboard.0 != self.seen.clipboard.0
+            && news.clipboard.1 != Some(self.session.member.id)
+        {
+            rfb.clipboard(&news.clipboard.2);
+        }
+        if news.leds != self.seen.leds {
+            rfb.leds(news.leds);
+        }
+        if news.name != self.seen.name {
+            rfb.name(&news.name);
+        }
+        for _ in self.seen.bells..news.bells.min(self.seen.bells + 3) {
+            rfb.bell();
+        }
+        let generation = self.seen.generation;
+        self.seen = Shared { generation, ..news };
+    }
+
+    /// Takes over what changed on the screen; the frame that it returns is the one the session now knows.
+    fn screen_changed(&mut self) -> Arc<Frame> {
+        let changes = self.hub.screen.changes_since(self.seen.generation);
+        self.seen.generation = changes.generation;
+        let rfb = &mut self.session.rfb;
+        if changes.resized {
+            let (width, height) = (changes.frame.width(), changes.frame.height());
+            rfb.resized(width, height, ResizeCause::Server);
+        }
+        rfb.damaged(&changes.damage, &changes.moves);
+        changes.frame
+    }
+
+    /// Starts an update when the client may have one. Returns when to look again.
+    fn plan(&mut self, now: Instant) -> Option<Instant> {
+        if self.link.waiting() >= HIGH_WATER {
+            return None;
+        }
+        let mut timer = None;
+        if matches!(self.work, Work::Idle(_))
+            && let Work::Idle(encoder) = std::mem::replace(&mut self.work, Work::Gone)
+        {
+            self.work = match self.hub.pool.try_place() {
+                Some(place) => {
+                    let (work, at) = self.start(encoder, place, now);
+                    timer = at;
+                    work
+                }
+                None => {
+                    let pool = self.hub.pool.clone();
+                    Work::Queued(encoder, Box::pin(async move { pool.place().await }))
+                }
+            };
+        }
+        if self.session.rfb.wants_frames() {
+            self.hub.seat.request_frame();
+        }
+        timer
+    }
+
+    /// With a place in the pool: encodes what the client may have of the newest frame.
+    fn start(&mut self, encoder: Encoder, place: Place, now: Instant) -> (Work, Option<Instant>) {
+        let frame = self.screen_changed();
+        match self.session.rfb.poll(now) {
+            Poll::Nothing => (Work::Idle(encoder), None),
+            Poll::At(at) => (Work::Idle(encoder), Some(at)),
+            Poll::Update(job) => {
+                let done = self.hub.pool.encode(place, encoder, frame, job);
+                (Work::Busy(done), None)
+            }
+        }
+    }
+
+    fn take_output(&mut self) {
+        let output = self.session.rfb.output();
+        if output.is_empty() {
+            return;
+        }
+        if self.link.waiting() == 0 {
+            self.link.output.clear();
+            self.link.sent = 0;
+            std::mem::swap(&mut self.link.output, output);
+        } else {
+            self.link.output.append(output);
+        }
+        self.link.flushed = false;
+    }
+
+    fn account(&mut self, now: Instant) {
+        if now.duration_since(self.noted) >= NOTE_EVERY {
+            self.noted = now;
+            self.session.member.note(self.session.rfb.stats());
+        }
+        let stats = &self.hub.stats;
+        Stats::add(&stats.bytes_in, std::mem::take(&mut self.link.bytes_in));
+        Stats::add(&stats.bytes_out, std::mem::take(&mut self.link.bytes_out));
+    }
+
+    /// Sleeps until something happens, and takes it in.
+    async fn wait(&mut self, timer: Option<Instant>) -> Result<(), End> {
+        let timer = async {
+            match timer {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            turn = self.link.turn(&mut self.input) => turn?,
+            done = advance(&mut self.work) => match done {
+                // The next turn finds a free place again, or not: it decides with what is known then.
+                Step::Place(encoder, place) => {
+                    let (work, _) = self.start(encoder, place, Instant::now());
+                    self.work = work;
+                }
+                Step::Finished(finished) => self.finished(*finished),
+                Step::Lost => return Err(End::Server("the encoder failed".into())),
+            },
+            done = answered(&mut self.resize) => {
+                self.resize = None;
+                // The frame of the new size is published before the answer: it must not overtake it.
+                let frame = self.screen_changed();
+                let status = if done {
+                    ResizeStatus::Done
+                } else {
+                    ResizeStatus::OutOfResources
+                };
+                let cause = ResizeCause::Client(status);
+                self.session.rfb.resized(frame.width(), frame.height(), cause);
+            }
+            changed = self.news.changed() => if changed.is_err() {
+                return Err(End::Server("the server stops".into()));
+            },
+            () = closed(&mut self.session.member.close) => {
+                let reason = self.session.member.close.borrow().clone();
+                return Err(End::Server(reason.unwrap_or_default()));
+            }
+            () = timer => {}
+        }
+        if let Some(reason) = &self.news.borrow().closing {
+            return Err(End::Server(reason.clone()));
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, done: Finished) {
+        self.work = Work::Idle(done.encoder);
+        let Some(encoded) = done.encoded else {
+            // Resized between two looks: what it is now comes with the next.
+            self.session.rfb.give_back(done.job);
+            return;
+        };
+        let stats = &self.hub.stats;
+        Stats::add(&stats.updates, 1);
+        Stats::add(&stats.encode_us, done.took.as_micros() as u64);
+        self.session.rfb.finish(done.job, encoded, Instant::now());
+    }
+}
+
+enum Step {
+    Place(Encoder, Place),
+    Finished(Box<Finished>),
+    Lost,
+}
+
+/// Waits for the encoders; for ever when they have nothing of this client. May be dropped and called again.
+async fn advance(work: &mut Work) -> Step {
+    match work {
+        Work::Idle(_) | Work::Gone => std::future::pending().await,
+        Work::Queued(_, place) => {
+            let place = place.await;
+            match (std::mem::replace(work, Work::Gone), place) {
+                (Work::Queued(encoder, _), Some(place)) => Step::Place(encoder, place),
+                _ => Step::Lost,
+            }
+        }
+        Work::Busy(done) => {
+            let done = done.await;
+            match (std::mem::replace(work, Work::Gone), done) {
+                (Work::Busy(_), Ok(finished)) => Step::Finished(Box::new(finished)),
+                _ => Step::Lost,
+            }
+        }
+    }
+}
+
+/// The answer to a resize; for ever when none was asked for.
+async fn answered(resize: &mut Option<oneshot::Receiver<bool>>) -> bool {
+    match resize {
+        Some(rx) => rx.await.unwrap_or(false),
+        None => std::future::pending().await,
+    }
+}
+
+async fn closed(close: &mut watch::Receiver<Option<Arc<str>>>) {
+    // An error means that the hub forgot this client, which only its own leaving does.
+    if close.wait_for(Option::is_some).await.is_err() {
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,184 @@
+//! The exit code of the whole, and how a stop goes.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::support::TempDir;
+use crate::support::desk::{Builder, DESKINIT, Desk, LONG};
+
+/// A desktop whose application needs no window.
+fn headless(script: &str) -> Builder {
+    Builder::new(&["sh", "-c", script]).env("APP_HEADLESS", "1")
+}
+
+#[test]
+fn the_applications_code_is_ours() {
+    for code in [0, 1, 3, 64, 255] {
+        assert_eq!(headless(&format!("exit {code}")).start().code(), code);
+    }
+    for (signal, code) in [("KILL", 137), ("TERM", 143), ("SEGV", 139), ("USR1", 138)] {
+        let (status, lines) = headless(&format!("kill -{signal} $$")).start().end();
+        assert_eq!(status.code(), Some(code));
+        let last = lines.last().unwrap();
+        assert!(last.contains(&format!("SIG{signal}")), "{last}");
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_run_is_told_as_by_a_shell() {
+    assert_eq!(Desk::start(&["/nonexistent/program"]).code(), 127);
+    let dir = TempDir::new();
+    let path = dir.path().join("data");
+    std::fs::write(&path, "data").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (status, lines) = Desk::start(&[path.to_str().unwrap()]).end();
+    assert_eq!(status.code(), Some(126));
+    let last = lines.last().unwrap();
+    assert!(
+        last.contains("the application could not be started") && last.contains("not executable"),
+        "{last}"
+    );
+}
+
+#[test]
+fn wrong_settings_start_nothing() {
+    let (status, _) = Desk::start(&[]).end();
+    assert_eq!(status.code(), Some(64), "nothing to run");
+    let (status, _) = Builder::new(&["true"])
+        .env("DISPLAY", "elsewhere:0")
+        .start()
+        .end();
+    assert_eq!(status.code(), Some(64), "an X server elsewhere");
+    let living = Desk::start(&["sleep", "100"]);
+    let number = living.when("a display", LONG, |_| true).display;
+    let output = Command::new(DESKINIT)
+        .args(["run", "--", "true"])
+        .env("DISPLAY", &number)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("another X server has it"), "{text}");
+}
+
+#[test]
+fn sigterm_and_sigint_before_the_application_answered() {
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130)] {
+        let desk = Desk::start(&["sleep", "100"]);
+        desk.when("a control socket", LONG, |_| true);
+        desk.signal(signal);
+        assert_eq!(desk.code(), code, "while starting");
+
+        let desk = Builder::new(&["sleep", "100"])
+            .env("APP_HEADLESS", "1")
+            .start();
+        desk.up();
+        let asked = Instant::now();
+        desk.signal(signal);
+        assert_eq!(desk.code(), code, "an application that does not handle it");
+        assert!(
+            asked.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            asked.elapsed()
+        );
+    }
+}
+
+#[test]
+fn the_applications_answer_to_sigterm_counts() {
+    let desk =
+        headless("trap 'echo saving; exit 5' TERM; echo ready; while :; do sleep 0.05; done")
+            .start();
+    desk.up();
+    desk.line("[app] ready");
+    desk.signal(Signal::SIGTERM);
+    let (status, lines) = desk.end();
+    assert_eq!(status.code(), Some(5));
+    assert!(lines.iter().any(|line| line == "[app] saving"));
+    assert!(lines.last().unwrap().contains("code 5"), "{lines:#?}");
+}
+
+#[test]
+fn who_ignores_sigterm_is_killed_and_a_second_one_shortens() {
+    let script = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
+    let desk = headless(script).env("GRACE_PERIOD", "2").start();
+    desk.line("[app] ready");
+    let asked = Instant::now();
+    desk.signal(Signal::SIGTERM);
+    assert_eq!(desk.code(), 143);
+    let took = asked.elapsed();
+    assert!(
+        took > Duration::from_millis(1300) && took < Duration::from_millis(2800),
+        "{took:?}"
+    );
+
+    let desk = headless(script).env("GRACE_PERIOD", "60").start();
+    desk.line("[app] ready");
+    let asked = Instant::now();
+    desk.signal(Signal::SIGTERM);
+    desk.when("it is stopping", LONG, |status| {
+        status.exit_code == Some(143)
+    });
+    desk.signal(Signal::SIGTERM);
+    assert_eq!(desk.code(), 143);
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        asked.elapsed()
+    );
+}
+
+#[test]
+fn a_stopped_application_is_continued_to_obey() {
+    let desk = headless("trap 'exit 6' TERM; echo ready; kill -STOP $$; sleep 100").start();
+    desk.line("[app] ready");
+    desk.signal(Signal::SIGTERM);
+    assert_eq!(desk.code(), 6);
+}
+
+#[test]
+fn nobody_came() {
+    let desk = headless("sleep 100")
+        .env("MAX_DISCONNECTION_TIME", "2")
+        .start();
+    let (status, lines) = desk.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(
+        lines.last().unwrap().contains("no viewer for 2 s"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn other_signals_reach_the_application() {
+    let desk = headless("trap 'exit 12' USR2; echo ready; while :; do sleep 0.05; done").start();
+    desk.line("[app] ready");
+    desk.signal(Signal::SIGUSR2);
+    assert_eq!(desk.code(), 12);
+}
+
+#[test]
+fn an_x_server_that_does_not_come_up_is_told_with_its_last_words() {
+    let (status, lines) = Builder::new(&["true"])
+        .env("XSERVER_ARGS", "-nonsense")
+        .start()
+        .end();
+    assert_eq!(status.code(), Some(69));
+    let last = lines.last().unwrap();
+    assert!(
+        last.contains("the X server did not become ready") && last.contains("-nonsense"),
+        "{last}"
+    );
+    let (status, lines) = Builder::new(&["true"])
+        .env("XSERVER", "/nonexistent/X")
+        .start()
+        .end();
+    assert_eq!(status.code(), Some(69));
+    assert!(
+        lines.last().unwrap().contains("/nonexistent/X: not found"),
+        "{lines:#?}"
+    );
+}

@@ -1,0 +1,6 @@
+//! `deskinit run` as a whole: order of starting, exit codes, restarts, stopping, and what it leaves behind.
+
+mod codes;
+mod recovery;
+mod secrets;
+mod tidy;

@@ -1,0 +1,159 @@
+//! Every part is killed in turn; the others must hardly notice.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use deskinit::supervisor::link::{Phase, Status};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::desk::{Builder, DESKINIT, Desk, LONG, is_ready, pid};
+
+fn kill_service(status: &Status, name: &str) -> (i32, Instant) {
+    let old = pid(status, name);
+    kill(Pid::from_raw(old), Signal::SIGKILL).unwrap();
+    (old, Instant::now())
+}
+
+/// Back, as another process, and ready; with the time it took.
+fn back(desk: &Desk, name: &str, old: i32, since: Instant) -> (Status, Duration) {
+    let status = desk.when(&format!("{name} is back"), LONG, |status| {
+        status.phase == Phase::Running && pid(status, name) != old && is_ready(status, name)
+    });
+    (status, since.elapsed())
+}
+
+#[test]
+fn the_display_server_is_back_at_once_and_nobody_else_is_touched() {
+    let desk = Desk::start(&["xterm"]);
+    let before = desk.up();
+    let (old, since) = kill_service(&before, "display");
+    let (after, took) = back(&desk, "display", old, since);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    for name in ["xserver", "wm", "app"] {
+        assert_eq!(pid(&before, name), pid(&after, name));
+    }
+    let greetings = desk
+        .lines()
+        .iter()
+        .filter(|line| line.contains("password is"))
+        .count();
+    assert_eq!(greetings, 1, "the token is shown once and stays");
+}
+
+#[test]
+fn the_window_manager_is_back_at_once() {
+    let desk = Desk::start(&["xterm"]);
+    let before = desk.up();
+    let (old, since) = kill_service(&before, "wm");
+    let (after, took) = back(&desk, "wm", old, since);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    for name in ["xserver", "display", "app"] {
+        assert_eq!(pid(&before, name), pid(&after, name));
+    }
+}
+
+#[test]
+fn the_x_server_comes_back_with_all_that_depend_on_it() {
+    for signal in [Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGTERM] {
+        let desk = Desk::start(&["xterm"]);
+        let before = desk.up();
+        let since = Instant::now();
+        let old = pid(&before, "xserver");
+        kill(Pid::from_raw(old), signal).unwrap();
+        let (after, took) = back(&desk, "xserver", old, since);
+        assert!(took < Duration::from_secs(3), "{signal}: {took:?}");
+        assert_eq!(before.display, after.display);
+        assert_eq!(
+            pid(&before, "display"),
+            pid(&after, "display"),
+            "it reconnects by itself"
+        );
+        for name in ["wm", "app"] {
+            assert_ne!(pid(&before, name), pid(&after, name));
+        }
+        desk.signal(Signal::SIGTERM);
+        // xterm's own answer.
+        assert_eq!(desk.code(), 15);
+    }
+}
+
+#[test]
+fn an_application_that_is_kept_comes_back() {
+    let desk = Builder::new(&["xterm"])
+        .env("KEEP_APP_RUNNING", "1")
+        .start();
+    let before = desk.up();
+    let (old, since) = kill_service(&before, "app");
+    let (after, _) = back(&desk, "app", old, since);
+    let app = after
+        .services
+        .iter()
+        .find(|service| service.name == "app")
+        .unwrap();
+    assert_eq!(app.restarts, 1);
+    assert_eq!(app.last_exit.as_deref(), Some("signal 9 (SIGKILL)"));
+}
+
+#[test]
+fn a_desktop_lives_without_an_application() {
+    let desk = Builder::new(&[]).env("DESKTOP_MODE", "1").start();
+    let status = desk.up();
+    assert_eq!(status.services.len(), 3);
+    desk.signal(Signal::SIGTERM);
+    assert_eq!(desk.code(), 143);
+}
+
+#[test]
+fn without_a_window_manager_the_application_comes_all_the_same() {
+    let desk = Builder::new(&["xterm"])
+        .env("WINDOW_MANAGER", "/nonexistent/wm")
+        .start();
+    desk.when("the application runs", LONG, |status| {
+        status
+            .services
+            .iter()
+            .any(|service| service.name == "app" && service.pid.is_some())
+    });
+    let status = desk.status().unwrap();
+    assert_eq!(status.message, "the window manager could not be started");
+}
+
+#[test]
+fn status_and_health_answer_people_and_probes() {
+    let desk = Desk::start(&["xterm"]);
+    desk.up();
+    let run_dir = desk.run_dir();
+    let ask = |args: &[&str]| {
+        let output = Command::new(DESKINIT)
+            .args(args)
+            .arg("--run-dir")
+            .arg(&run_dir)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    assert_eq!(ask(&["health"]), (Some(0), "ready\n".to_owned()));
+    let (code, table) = ask(&["status"]);
+    assert_eq!(code, Some(0));
+    assert!(table.starts_with("running for"), "{table}");
+    for name in ["xserver", "display", "wm", "app"] {
+        assert!(
+            table
+                .lines()
+                .any(|line| line.starts_with(name) && line.contains(" ready ")),
+            "{table}"
+        );
+    }
+    let (_, json) = ask(&["status", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["phase"], "running");
+
+    desk.signal(Signal::SIGTERM);
+    desk.code();
+    assert_eq!(ask(&["health"]).0, Some(1));
+    assert_eq!(ask(&["status"]).0, Some(1));
+}
