@@ -22,7 +22,7 @@ pub(super) struct Front {
     /// No window is to be waited for.
     windowless: bool,
     /// Ready once: the startup probe has passed.
-    started: AtomicBool,
+    started: Arc<AtomicBool>,
 }
 
 impl Front {
@@ -37,7 +37,7 @@ impl Front {
             desktop,
             uplink,
             windowless: config.app_headless || config.desktop_mode,
-            started: AtomicBool::new(false),
+            started: Arc::default(),
         }
     }
 
@@ -116,7 +116,7 @@ impl Backend for Front {
             (self.desktop.clone(), self.uplink.is_some(), self.windowless);
         let message = self.message();
         let ending = self.uplink.as_ref().is_some_and(|u| u.ending());
-        let started = self.started.load(Ordering::Relaxed);
+        let started = self.started.clone();
         Box::pin(async move {
             let (parts, message) = Self::look(desktop, supervised, windowless, message).await;
             let ready = !ending && parts.iter().all(|p| p.ok);
@@ -124,7 +124,7 @@ impl Backend for Front {
                 ready,
                 // Answering at all is what being alive means here; `run` replaces a worker that does not.
                 live: true,
-                started: started || ready,
+                started: started.fetch_or(ready, Ordering::Relaxed) || ready,
                 message,
                 parts,
             }
