@@ -10,19 +10,30 @@ pub(super) enum Class {
     Solid(u32),
     /// Two colours, the smaller first.
     Mono(u32, u32),
-    /// Text or interface: few colours, or sharp edges on flat ground.
+    /// Text or interface: few colours, or steep edges on flat ground.
     Sharp,
-    /// Many colours that flow into each other, or noise.
+    /// Few colours that hardly differ: a shade of the interface, or the dark corner of a photo that it lies in.
+    Shade,
+    /// Many colours that hardly differ: a dithered gradient, or the sky of a photo. JPEG does it no harm, but that text
+    /// lies around proves nothing, nor does that a photo does.
+    Tint,
+    /// Many colours that flow into each other, or texture.
     Photo,
-    /// Could be either; what lies around it decides.
+    /// Text or photo; what lies around it decides.
     Unsure,
 }
 
-/// A cell of at most so many colours is never a photo: a palette is small and exact.
+/// A cell of at most so many colours does not make a photo by itself: a palette is small and exact.
 const FEW_COLOURS: usize = 16;
 
-/// Two neighbours whose brightness (0–1020: red + 2 green + blue) differs by more are an edge.
+/// Brightness is red + 2 green + blue: 0–1020. Neighbours that differ by more are an edge.
 const EDGE: i32 = 240;
+
+/// Neighbours that differ by no more are alike but for grain.
+const CALM: i32 = 16;
+
+/// A cell whose neighbours differ by no more has nothing that JPEG could blur.
+const FAINT: i32 = 64;
 
 /// Looks at a cell. Photos are told from text only when `photos` is set: without JPEG it makes no difference.
 pub(super) fn classify(frame: &Frame, cell: Rect, photos: bool, palette: &mut Palette) -> Class {
@@ -32,20 +43,22 @@ pub(super) fn classify(frame: &Frame, cell: Rect, photos: bool, palette: &mut Pa
     let Some(second) = frame.rows(cell).find_map(|row| differing(row, first)) else {
         return Class::Solid(first);
     };
-    if frame.rows(cell).all(|row| only(row, first, second)) {
+    let mono = frame.rows(cell).all(|row| only(row, first, second));
+    let faint = |difference: i32| photos && difference <= FAINT;
+    if mono && !faint((brightness(first) - brightness(second)).abs()) {
         return Class::Mono(first.min(second), first.max(second));
     }
     if !photos {
         return Class::Sharp;
     }
     let look = Look::of(frame, cell);
-    if look.flat * 10 >= look.pairs * 6 || !many_colours(frame, cell, palette) {
-        Class::Sharp
-    } else if look.edges * 50 <= look.pairs || look.flat * 8 <= look.pairs {
-        // Smooth, or hardly two equal pixels side by side.
-        Class::Photo
-    } else {
-        Class::Unsure
+    // Stripes, as of shadows and gradients drawn line by line, cost deflate nothing however many colours they have.
+    let many = !mono && !look.striped() && many_colours(frame, cell, palette);
+    match (faint(look.steepest), many) {
+        (true, false) => Class::Shade,
+        (true, true) => Class::Tint,
+        (false, false) => Class::Sharp,
+        (false, true) => look.text_or_photo(),
     }
 }
 
@@ -63,40 +76,72 @@ fn only(row: &[u32], a: u32, b: u32) -> bool {
 }
 
 /// What neighbours have in common.
+#[derive(Default)]
 struct Look {
-    /// Pairs looked at, side by side and one above the other.
-    pairs: u32,
-    /// Equal ones.
-    flat: u32,
-    /// Side by side and very different.
+    /// Pairs side by side, and one above the other.
+    beside: u32,
+    above: u32,
+    /// Equal ones of each.
+    flat_beside: u32,
+    flat_above: u32,
+    /// Side by side and alike but for grain.
+    calm: u32,
+    /// Very different ones, either way.
     edges: u32,
+    /// The largest difference in brightness of a pair.
+    steepest: i32,
 }
 
 impl Look {
     fn of(frame: &Frame, cell: Rect) -> Self {
-        let mut look = Self {
-            pairs: 0,
-            flat: 0,
-            edges: 0,
-        };
+        let mut look = Self::default();
         let mut above: Option<&[u32]> = None;
         for row in frame.rows(cell) {
             let next = &row[1..];
-            look.pairs += next.len() as u32;
+            look.beside += next.len() as u32;
             for (&a, &b) in row.iter().zip(next) {
-                look.flat += u32::from(a == b);
-                look.edges += u32::from((brightness(a) - brightness(b)).abs() > EDGE);
+                look.flat_beside += u32::from(a == b);
+                let difference = (brightness(a) - brightness(b)).abs();
+                look.calm += u32::from(difference <= CALM);
+                look.edges += u32::from(difference > EDGE);
+                look.steepest = look.steepest.max(difference);
             }
             if let Some(above) = above {
-                look.pairs += row.len() as u32;
-                for (a, b) in row.iter().zip(above) {
-                    look.flat += u32::from(a == b);
+                look.above += row.len() as u32;
+                for (&a, &b) in row.iter().zip(above) {
+                    look.flat_above += u32::from(a == b);
+                    let difference = (brightness(a) - brightness(b)).abs();
+                    look.edges += u32::from(difference > EDGE);
+                    look.steepest = look.steepest.max(difference);
                 }
             }
             above = Some(row);
         }
         look
     }
+
+    /// Lines of one colour each, across or down.
+    fn striped(&self) -> bool {
+        percent(self.flat_beside, self.beside) >= 75 || percent(self.flat_above, self.above) >= 75
+    }
+
+    /// Of a cell with many colours and some contrast: text has flat ground between its edges, however densely it is
+    /// set; a photo has hardly two equal pixels; a gradient with a bit of a letter is calm but for that.
+    fn text_or_photo(&self) -> Class {
+        let flat = percent(self.flat_beside + self.flat_above, self.beside + self.above);
+        let calm = percent(self.calm, self.beside);
+        if flat >= 60 {
+            Class::Sharp
+        } else if self.edges == 0 && flat <= 25 && calm <= 90 || flat <= 8 && calm <= 50 {
+            Class::Photo
+        } else {
+            Class::Unsure
+        }
+    }
+}
+
+const fn percent(n: u32, of: u32) -> u32 {
+    if of == 0 { 0 } else { n * 100 / of }
 }
 
 #[inline(always)]

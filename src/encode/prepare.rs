@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::convert::{Converter, Layout};
 use super::jpeg::{Jpeg, Quality};
 use super::palette::Palette;
-use super::stream::{self, Segments, Streams, Which};
+use super::stream::{Segments, Streams, Which};
 use super::wire::{compact_length, header};
 use super::zrle::Runs;
 use super::{Encoded, Encoding, MAX_RECTS, Params, Stats, Tally};
@@ -236,7 +236,7 @@ impl Prepared {
         params: &Params,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        let deflated = self.deflate(streams, stream::level(params.compress));
+        let deflated = self.deflate(streams, params.compress);
         let mut segments = deflated.each_ref().map(Segments::iter);
         let mut stats = Stats::default();
         for piece in &self.pieces {
@@ -280,7 +280,7 @@ impl Prepared {
     }
 
     /// Runs every stream over its pieces; streams do not depend on each other.
-    fn deflate(&self, streams: &mut Streams, level: u8) -> [Segments; 6] {
+    fn deflate(&self, streams: &mut Streams, compress: u8) -> [Segments; 6] {
         let mut inputs: [Vec<&[u8]>; 6] = Default::default();
         let mut total = 0;
         for Body {
@@ -295,22 +295,20 @@ impl Prepared {
             }
         }
         let mut outputs: [Segments; 6] = Default::default();
-        let mut work: Vec<_> = streams
-            .iter_mut()
-            .zip(&inputs)
+        let used = Which::ALL.into_iter().zip(streams).zip(inputs);
+        let mut work: Vec<_> = used
             .zip(&mut outputs)
             .filter(|((_, input), _)| !input.is_empty())
             .collect();
-        let run = |((stream, input), output): &mut (
-            (&mut stream::Stream, &Vec<&[u8]>),
-            &mut Segments,
-        )| {
-            stream.write(input, level, output);
-        };
         if total < MIN_PARALLEL || work.len() < 2 {
-            work.iter_mut().for_each(run);
+            for (((which, stream), input), output) in work {
+                stream.write(which, &input, compress, output);
+            }
         } else {
-            work.par_iter_mut().for_each(run);
+            work.par_iter_mut()
+                .for_each(|(((which, stream), input), output)| {
+                    stream.write(*which, input, compress, output);
+                });
         }
         outputs
     }

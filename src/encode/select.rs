@@ -10,8 +10,8 @@
 //!    ─ all that is left, in rectangles           → Colours
 //! ```
 //!
-//! Rectangles of cells grow greedily from the upper left, to the right first or downwards first, whichever gets
-//! further. Cells that are too few for a rectangle of their own class are left to the last step.
+//! Each step takes the largest rectangle of such cells, then the next largest. Cells that are too few for a rectangle
+//! of their own class are left to the last step.
 
 use rayon::prelude::*;
 
@@ -127,105 +127,204 @@ impl Grid {
         grid
     }
 
-    /// Decides the unsure cells by the sure ones around, and closes holes in photos.
+    /// Decides the unsure cells by the sure ones around, lets photos spread into shades, and closes holes in photos.
     fn settle(&mut self) {
         let before = self.cells.clone();
-        for row in 0..self.rows {
-            for col in 0..self.cols {
-                let here = before[row * self.cols + col];
-                if here == Some(Class::Photo) {
-                    continue;
+        for at in (0..before.len()).filter(|&at| before[at] == Some(Class::Unsure)) {
+            let (mut photo, mut other, mut around) = (0, 0, 0);
+            for near in self.around(at) {
+                match before[near] {
+                    Some(Class::Photo) => photo += 1,
+                    Some(Class::Unsure | Class::Shade | Class::Tint) => {}
+                    _ => other += 1,
                 }
-                let (mut photo, mut other, mut around) = (0, 0, 0);
-                for r in row.saturating_sub(1)..(row + 2).min(self.rows) {
-                    for c in col.saturating_sub(1)..(col + 2).min(self.cols) {
-                        match before[r * self.cols + c] {
-                            _ if (r, c) == (row, col) => continue,
-                            Some(Class::Photo) => photo += 1,
-                            Some(Class::Unsure) => {}
-                            _ => other += 1,
-                        }
-                        around += 1;
-                    }
-                }
-                let is_photo = if here == Some(Class::Unsure) {
-                    photo > other || around == 0
-                } else {
-                    around > 2 && photo * 8 >= around * 7
-                };
-                self.cells[row * self.cols + col] = match here {
-                    _ if is_photo => Some(Class::Photo),
-                    Some(Class::Unsure) => Some(Class::Sharp),
-                    _ => here,
-                };
+                around += 1;
+            }
+            let is_photo = photo > other || around == 0;
+            self.cells[at] = Some(if is_photo { Class::Photo } else { Class::Sharp });
+        }
+
+        self.spread(Class::Photo, |class| {
+            matches!(class, Class::Shade | Class::Tint)
+        });
+        self.spread(Class::Tint, |class| class == Class::Shade);
+
+        let is_photo = |cell: &Option<Class>| *cell == Some(Class::Photo);
+        let before = self.cells.clone();
+        for at in 0..before.len() {
+            let around = self.around(at).count();
+            let photos = self.around(at).filter(|&n| is_photo(&before[n])).count();
+            if around > 2 && photos * 8 >= around * 7 {
+                self.cells[at] = Some(Class::Photo);
             }
         }
+    }
+
+    /// Makes cells beside cells of a class the same class, and those beside them, while they can be.
+    fn spread(&mut self, class: Class, can: impl Fn(Class) -> bool) {
+        let mut edge: Vec<usize> = (0..self.cells.len())
+            .filter(|&at| self.cells[at] == Some(class))
+            .collect();
+        while let Some(at) = edge.pop() {
+            for near in self.around(at) {
+                if self.cells[near].is_some_and(&can) {
+                    self.cells[near] = Some(class);
+                    edge.push(near);
+                }
+            }
+        }
+    }
+
+    /// The up to eight cells around one.
+    fn around(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
+        let (cols, rows) = (self.cols, self.rows);
+        let (col, row) = (at % cols, at / cols);
+        (row.saturating_sub(1)..(row + 2).min(rows))
+            .flat_map(move |r| {
+                (col.saturating_sub(1)..(col + 2).min(cols)).map(move |c| r * cols + c)
+            })
+            .filter(move |&near| near != at)
     }
 
     /// Appends the rectangles of the block.
     fn cut(mut self, out: &mut Vec<(Rect, Kind)>) {
-        self.take(out, u32::MAX, u16::MAX, MIN_OWN, |class| match class {
-            Class::Solid(c) => Some((Kind::Fill(c), Match::Solid(c))),
+        for colour in self.common(|class| match class {
+            Class::Solid(colour) => Some(colour),
             _ => None,
-        });
-        self.take(out, u32::MAX, JPEG_W, MIN_JPEG, |class| {
-            (class == Class::Photo).then_some((Kind::Jpeg, Match::Photo))
-        });
-        self.take(out, u32::MAX, u16::MAX, MIN_OWN, |class| match class {
-            Class::Mono(a, b) => Some((Kind::Mono(a, b), Match::Mono(a, b))),
+        }) {
+            let kind = Kind::Fill(colour);
+            self.take(out, MIN_OWN, u16::MAX, kind, |c| c == Class::Solid(colour));
+        }
+        self.take(out, MIN_JPEG, JPEG_W, Kind::Jpeg, |c| c == Class::Photo);
+        self.take(out, MIN_OWN, JPEG_W, Kind::Jpeg, |c| c == Class::Tint);
+        for (a, b) in self.common(|class| match class {
+            Class::Mono(a, b) => Some((a, b)),
             _ => None,
-        });
-        self.take(out, MAX_COLOURS, u16::MAX, 0, |_| {
-            Some((Kind::Colours, Match::Any))
-        });
+        }) {
+            self.take(
+                out,
+                MIN_OWN,
+                u16::MAX,
+                Kind::Mono(a, b),
+                |class| match class {
+                    Class::Solid(c) => c == a || c == b,
+                    _ => class == Class::Mono(a, b),
+                },
+            );
+        }
+        self.take_rest(out);
     }
 
-    /// Moves rectangles of cells to `out`, of at most `most` pixels and `width` columns of pixels, if they have
-    /// `least` pixels at least.
+    /// What cells have in common, the most frequent first, if it is enough for a rectangle worth its header.
+    fn common<T: Copy + Ord>(&self, of: impl Fn(Class) -> Option<T>) -> Vec<T> {
+        let mut all: Vec<T> = self.cells.iter().flatten().filter_map(|c| of(*c)).collect();
+        all.sort_unstable();
+        let mut counted: Vec<(usize, T)> = all
+            .chunk_by(|a, b| a == b)
+            .map(|run| (run.len(), run[0]))
+            .filter(|(n, _)| *n as u32 * self.cell_area() >= MIN_OWN / 2)
+            .collect();
+        counted.sort_unstable_by(|a, b| b.cmp(a));
+        counted.into_iter().map(|(_, value)| value).collect()
+    }
+
+    fn cell_area(&self) -> u32 {
+        u32::from(self.cell.0) * u32::from(self.cell.1)
+    }
+
+    /// Moves the largest rectangles of accepted cells to `out`, down to `least` pixels; none is wider than `width`.
     fn take(
         &mut self,
         out: &mut Vec<(Rect, Kind)>,
-        most: u32,
-        width: u16,
         least: u32,
-        start: impl Fn(Class) -> Option<(Kind, Match)>,
+        width: u16,
+        kind: Kind,
+        accept: impl Fn(Class) -> bool,
     ) {
-        for at in 0..self.cells.len() {
-            let Some((kind, accept)) = self.cells[at].and_then(&start) else {
-                continue;
-            };
-            let (col, row) = (at % self.cols, at / self.cols);
-            let most = (most / (u32::from(self.cell.0) * u32::from(self.cell.1))).max(1) as usize;
-            let across = usize::from(width / self.cell.0).max(1);
-            let span = self.grow(col, row, most, across, accept);
+        let across = usize::from(width / self.cell.0).max(1);
+        loop {
+            let mut span = self.largest(&accept);
+            if span.2 > across {
+                // In equal parts rather than full ones and a rest.
+                span.2 = span.2.div_ceil(span.2.div_ceil(across));
+            }
             let rect = self.rect(span);
-            if rect.area() >= least {
-                out.push((rect, kind));
-                for r in span.1..span.1 + span.3 {
-                    let begin = r * self.cols + span.0;
-                    self.cells[begin..begin + span.2].fill(None);
+            if rect.is_empty() || (rect.area() < least && rect != self.area) {
+                return;
+            }
+            out.push((rect, kind));
+            self.clear(span);
+        }
+    }
+
+    fn clear(&mut self, Span(col, row, cols, rows): Span) {
+        for r in row..row + rows {
+            let begin = r * self.cols + col;
+            self.cells[begin..begin + cols].fill(None);
+        }
+    }
+
+    /// The largest rectangle of accepted cells: for every row, how far each column reaches up, and the largest
+    /// rectangle under that skyline.
+    fn largest(&self, accept: impl Fn(Class) -> bool) -> Span {
+        let mut best = Span(0, 0, 0, 0);
+        let mut heights = vec![0; self.cols];
+        // Columns where the skyline rises, with the height from there on.
+        let mut rises: Vec<(usize, usize)> = Vec::with_capacity(self.cols);
+        for (row, cells) in self.cells.chunks(self.cols).enumerate() {
+            for (height, cell) in heights.iter_mut().zip(cells) {
+                *height = if cell.is_some_and(&accept) {
+                    *height + 1
+                } else {
+                    0
+                };
+            }
+            rises.clear();
+            for col in 0..=self.cols {
+                let height = heights.get(col).copied().unwrap_or(0);
+                let mut from = col;
+                while let Some(&(start, high)) = rises.last() {
+                    if high < height {
+                        break;
+                    }
+                    if high * (col - start) > best.2 * best.3 {
+                        best = Span(start, row + 1 - high, col - start, high);
+                    }
+                    from = start;
+                    rises.pop();
                 }
+                rises.push((from, height));
+            }
+        }
+        best
+    }
+
+    /// Moves all cells that are left to `out`. They grow to the right first or downwards first, whichever gets further.
+    fn take_rest(&mut self, out: &mut Vec<(Rect, Kind)>) {
+        let most = (MAX_COLOURS / self.cell_area()).max(1) as usize;
+        for at in 0..self.cells.len() {
+            if self.cells[at].is_some() {
+                let span = self.grow(at % self.cols, at / self.cols, most);
+                out.push((self.rect(span), Kind::Colours));
+                self.clear(span);
             }
         }
     }
 
-    /// The larger of the rectangles that begin at a cell and grow to the right first or downwards first.
-    fn grow(&self, col: usize, row: usize, most: usize, across: usize, accept: Match) -> Span {
-        let fits = |c: usize, r: usize| {
-            self.cells[r * self.cols + c].is_some_and(|class| accept.takes(class))
-        };
-        let right = self.cols.min(col + across.min(most));
-        let wide = (col..right).take_while(|&c| fits(c, row)).count();
+    fn grow(&self, col: usize, row: usize, most: usize) -> Span {
+        let free = |c: usize, r: usize| self.cells[r * self.cols + c].is_some();
+        let right = self.cols.min(col + most);
+        let wide = (col..right).take_while(|&c| free(c, row)).count();
         let down = self.rows.min(row + (most / wide.max(1)).max(1));
         let wide_h = (row..down)
-            .take_while(|&r| (col..col + wide).all(|c| fits(c, r)))
+            .take_while(|&r| (col..col + wide).all(|c| free(c, r)))
             .count();
 
         let down = self.rows.min(row + most);
-        let tall = (row..down).take_while(|&r| fits(col, r)).count();
-        let right = self.cols.min(col + across.min((most / tall.max(1)).max(1)));
+        let tall = (row..down).take_while(|&r| free(col, r)).count();
+        let right = self.cols.min(col + (most / tall.max(1)).max(1));
         let tall_w = (col..right)
-            .take_while(|&c| (row..row + tall).all(|r| fits(c, r)))
+            .take_while(|&c| (row..row + tall).all(|r| free(c, r)))
             .count();
 
         if wide * wide_h >= tall * tall_w {
@@ -248,28 +347,5 @@ impl Grid {
             far(self.area.x, col + cols, self.cell.0, self.area.right()),
             far(self.area.y, row + rows, self.cell.1, self.area.bottom()),
         )
-    }
-}
-
-/// Which cells belong together.
-#[derive(Clone, Copy)]
-enum Match {
-    Solid(u32),
-    Mono(u32, u32),
-    Photo,
-    Any,
-}
-
-impl Match {
-    fn takes(self, class: Class) -> bool {
-        match self {
-            Self::Solid(colour) => class == Class::Solid(colour),
-            Self::Photo => class == Class::Photo,
-            Self::Mono(a, b) => match class {
-                Class::Solid(c) => c == a || c == b,
-                _ => class == Class::Mono(a, b),
-            },
-            Self::Any => true,
-        }
     }
 }

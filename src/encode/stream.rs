@@ -40,6 +40,16 @@ pub(super) enum Which {
 }
 
 impl Which {
+    /// All, in the order of [`Streams`].
+    pub(super) const ALL: [Self; 6] = [
+        Self::Tight(0),
+        Self::Tight(1),
+        Self::Tight(2),
+        Self::Tight(3),
+        Self::Zlib,
+        Self::Zrle,
+    ];
+
     /// Its place among the [`Streams`].
     pub(super) const fn index(self) -> usize {
         match self {
@@ -70,27 +80,42 @@ thread_local! {
     static HELPER: RefCell<Option<Compressor>> = const { RefCell::new(None) };
 }
 
-/// The deflate level (0–9) of a client's compression level.
+/// The deflate level (0–9) of a stream, given the client's compression level.
 ///
-/// | client | 0 | 1–3 | 4 | 5 | 6 | 7–9 |
+/// | client | 0 | 1 | 2, 3 | 4 | 5 | 6–9 |
 /// |---|---|---|---|---|---|---|
-/// | deflate | 0, stored | 1 | 2 | 3 | 6 | the same |
+/// | pixels | 0, stored | 1 | 1 | 2 | 3 | the same |
+/// | indices of palettes | 0 | 1 | 5 | 5 | 5 | the same |
 ///
-/// Clients ask for 2 when nobody chose; level 1 compresses a screen several times as fast as 6 for a tenth more bytes.
-pub(super) const fn level(compress: u8) -> u8 {
-    match compress {
-        0 => 0,
-        1..=3 => 1,
-        4 => 2,
-        5 => 3,
-        6..=9 => compress,
-        _ => 9,
+/// Clients ask for 2 when nobody chose. Indices are few and repeat themselves: level 5 takes a third off text for
+/// hardly more time. Pixels in full are what resists compression: there every level above 1 costs more than it saves.
+const fn level(compress: u8, which: Which) -> u8 {
+    match (compress, which) {
+        (0 | 1 | 6..=9, _) => compress,
+        (10.., _) => 9,
+        (_, Which::Tight(MONO | INDEX)) => 5,
+        (2..=3, _) => 1,
+        (4, _) => 2,
+        (5, _) => 3,
     }
 }
 
+/// The streams of Tight: one for each kind of data, as its history is of its own kind. The fourth is not used.
+pub(super) const FULL: u8 = 0;
+pub(super) const MONO: u8 = 1;
+pub(super) const INDEX: u8 = 2;
+
 impl Stream {
-    /// Appends every segment, compressed at `level` and flushed, so that a client that has it can decode all of it.
-    pub(super) fn write(&mut self, segments: &[&[u8]], level: u8, out: &mut Segments) {
+    /// Appends every segment, compressed and flushed, so that a client that has it can decode all of it. `compress` is
+    /// the client's compression level.
+    pub(super) fn write(
+        &mut self,
+        which: Which,
+        segments: &[&[u8]],
+        compress: u8,
+        out: &mut Segments,
+    ) {
+        let level = level(compress, which);
         if !self.begun {
             self.begun = true;
             out.bytes.extend_from_slice(&HEADER);
@@ -297,7 +322,7 @@ mod tests {
         for (segments, level) in writes {
             let mut out = Segments::default();
             let slices: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
-            stream.write(&slices, *level, &mut out);
+            stream.write(Which::Tight(INDEX), &slices, *level, &mut out);
             assert_eq!(out.iter().count(), segments.len());
             for (data, got) in segments.iter().zip(out.iter()) {
                 assert_eq!(&inflate(&mut inflater, got, data.len()), data);
@@ -351,7 +376,7 @@ mod tests {
         let mut stream = Stream::default();
         let sizes = [(); 2].map(|()| {
             let mut out = Segments::default();
-            stream.write(&[&data], 1, &mut out);
+            stream.write(Which::Zlib, &[&data], 1, &mut out);
             out.bytes.len()
         });
         assert!(sizes[1] < sizes[0] / 4, "{sizes:?}");

@@ -9,7 +9,7 @@ use super::palette::{self, Palette};
 use super::prepare::{Body, Buffers, How, Piece};
 use super::raw;
 use super::select::Kind;
-use super::stream::Which;
+use super::stream::{self, Which};
 use super::wire::{MAX_COMPACT, compact_length};
 use crate::pixel::{Frame, PixelFormat, Rect};
 
@@ -20,11 +20,6 @@ const PALETTE_FILTER: u8 = 1;
 
 /// Data of fewer bytes goes uncompressed and without length.
 const MIN_DEFLATE: usize = 12;
-
-/// A stream for each kind of data: its history is of its own kind.
-const FULL_STREAM: u8 = 0;
-const MONO_STREAM: u8 = 1;
-const INDEX_STREAM: u8 = 2;
 
 /// A rectangle of too many colours is halved down to this many pixels, as its parts may have few enough.
 const MIN_HALVE: u32 = 8192;
@@ -84,7 +79,7 @@ impl Context<'_> {
     /// Two colours: a bit a pixel, rows padded to bytes.
     fn mono(&self, rect: Rect, a: u32, b: u32) -> Piece {
         let mut bytes = self.buffers.get();
-        bytes.extend_from_slice(&[MONO_STREAM << 4 | FILTER, PALETTE_FILTER, 1]);
+        bytes.extend_from_slice(&[stream::MONO << 4 | FILTER, PALETTE_FILTER, 1]);
         self.converter.row(&[a, b], &mut bytes);
         let head = bytes.len();
         for row in self.frame.rows(rect) {
@@ -94,7 +89,7 @@ impl Context<'_> {
                 bytes.push(bits(rest, b) << (8 - rest.len()));
             }
         }
-        Piece::new(rect, How::Mono, body(bytes, head, MONO_STREAM))
+        Piece::new(rect, How::Mono, body(bytes, head, stream::MONO))
     }
 
     /// Any colours: as palette with indices, in halves, or in full.
@@ -122,12 +117,12 @@ impl Context<'_> {
                 ref colours => {
                     let mut bytes = self.buffers.get();
                     let last = (colours.len() - 1) as u8;
-                    bytes.extend_from_slice(&[INDEX_STREAM << 4 | FILTER, PALETTE_FILTER, last]);
+                    bytes.extend_from_slice(&[stream::INDEX << 4 | FILTER, PALETTE_FILTER, last]);
                     self.converter.row(colours, &mut bytes);
                     let size = bytes.len();
                     indices.splice(..head, bytes.iter().copied());
                     self.buffers.give(bytes);
-                    let body = body(indices, size, INDEX_STREAM);
+                    let body = body(indices, size, stream::INDEX);
                     out.push(Piece::new(rect, How::Indexed, body));
                 }
             }
@@ -143,9 +138,9 @@ impl Context<'_> {
             return;
         }
         let mut bytes = self.buffers.get();
-        bytes.push(FULL_STREAM << 4);
+        bytes.push(stream::FULL << 4);
         raw::encode(self.frame, rect, self.converter, &mut bytes);
-        out.push(Piece::new(rect, How::Full, body(bytes, 1, FULL_STREAM)));
+        out.push(Piece::new(rect, How::Full, body(bytes, 1, stream::FULL)));
     }
 }
 

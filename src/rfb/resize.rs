@@ -90,20 +90,22 @@ impl Sizes {
         true
     }
 
-    /// The desktop's answer to the oldest request that was passed on; its size is now this. True when that is another.
+    /// The desktop's answer to the requests that were passed on; its size is now this. True when that is another.
     pub fn answered(&mut self, width: u16, height: u16, status: ResizeStatus) -> bool {
         let before = self.actual();
-        let asked = self.asked.pop_front().map(|asked| asked.layout);
-        let size_as_asked = |l: &ScreenLayout| (l.width, l.height) == (width, height);
-        match asked.filter(size_as_asked) {
-            // A success echoes exactly what was asked for.
-            Some(layout) if status == ResizeStatus::Done => self.actual = layout,
-            _ if before != (width, height) => self.actual = ScreenLayout::single(width, height),
-            _ => {}
+        if before != (width, height) {
+            self.actual = ScreenLayout::single(width, height);
         }
-        self.due
-            .push_back((ResizeReason::Client, status, self.actual.clone()));
-        self.settle();
+        for Asked { layout, refused } in std::mem::take(&mut self.asked) {
+            let status = refused.unwrap_or(status);
+            let as_asked = (layout.width, layout.height) == (width, height);
+            if status == ResizeStatus::Done && as_asked {
+                // A success echoes exactly what was asked for.
+                self.actual = layout;
+            }
+            self.due
+                .push_back((ResizeReason::Client, status, self.actual.clone()));
+        }
         before != (width, height)
     }
 
@@ -208,7 +210,6 @@ mod tests {
         for _ in 0..2 {
             assert!(sizes.ask(ScreenLayout::single(9, 9), true));
         }
-        sizes.answered(20, 20, ResizeStatus::OutOfResources);
         sizes.answered(20, 20, ResizeStatus::OutOfResources);
         assert_eq!(told(&mut sizes), [[1, 2, 20, 20]; 2]);
     }

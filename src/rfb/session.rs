@@ -123,6 +123,7 @@ pub enum Effect {
     /// Text for the desktop's clipboard.
     ClipboardText(Arc<str>),
     /// Make the desktop this large, then call [`Session::resized`] with [`ResizeCause::Client`], whatever came of it.
+    /// Of several, the last one counts, and one call answers them all.
     Resize {
         /// Width in pixels, at least 1.
         width: u16,
@@ -209,8 +210,10 @@ pub struct Session {
     now: Instant,
 
     out: Vec<u8>,
-    /// Bytes of answers in `out` since it was last seen empty.
+    /// Bytes of answers since nothing waited to be sent.
     answers: usize,
+    /// Bytes that were taken out of `out` and wait elsewhere.
+    unsent: usize,
     spare: Vec<u8>,
     effects: VecDeque<Effect>,
     deferred: VecDeque<ClientMessage>,
@@ -269,6 +272,7 @@ impl Session {
             now: start.now,
             out,
             answers: 0,
+            unsent: 0,
             spare: Vec::new(),
             effects: VecDeque::new(),
             deferred: VecDeque::new(),
@@ -309,7 +313,7 @@ impl Session {
     /// Parses and applies all whole messages; what remains in `input` is the beginning of one.
     pub fn receive(&mut self, input: &mut InputBuffer, now: Instant) -> Result<(), ProtocolError> {
         self.now = now;
-        if self.out.is_empty() {
+        if self.out.is_empty() && self.unsent == 0 {
             self.answers = 0;
         }
         while let Some(message) = self.parser.next(input)? {
@@ -406,9 +410,6 @@ impl Session {
         }
         if self.sizes.is_due(self.caps.resize) {
             self.write_sizes(now);
-            if !self.is_wanted() {
-                return Poll::Nothing;
-            }
         }
         let ready = self.flow.ready(now);
         if ready != Ready::Now {
@@ -457,7 +458,13 @@ impl Session {
         }
     }
 
-    /// Bytes for the client. The server takes from the front what it has sent.
+    /// A server that moves the output to a buffer of its own says here, before [`Session::receive`], how much waits
+    /// there: without it a client that asks without end and reads nothing would not be noticed.
+    pub fn unsent(&mut self, bytes: usize) {
+        self.unsent = bytes;
+    }
+
+    /// Bytes for the client, to be taken from the front.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.out
     }

@@ -152,6 +152,20 @@ describe('a desktop with a terminal', () => {
         await page.setViewportSize({ width: 1000, height: 700 });
     });
 
+    test('a modifier that is held changes what is typed next', async () => {
+        const page = await openPage(browser, desk);
+        await page.mouse.click(300, 200);
+        await page.keyboard.type('held', { delay: 10 });
+        await openPanel(page, 'keys');
+        await page.click('[data-hold=ControlLeft]');
+        assert.equal(await page.getAttribute('[data-hold=ControlLeft]', 'aria-pressed'), 'true');
+        // Ctrl-J is a line's end to a terminal; the press went to the screen without another click.
+        await page.keyboard.press('j');
+        await page.click('[data-hold=ControlLeft]');
+        await page.keyboard.type('released\n', { delay: 10 });
+        await until('both lines', async () => (await readFile(typed, 'utf8')).includes('held\nreleased\n'));
+    });
+
     test('the keyboard of a phone types', async () => {
         const phone = await openBrowser({ viewport: { width: 400, height: 700 }, hasTouch: true, isMobile: true });
         try {

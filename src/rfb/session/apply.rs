@@ -181,6 +181,10 @@ impl Session {
             }
             return Ok(());
         }
+        if !self.caps.fence {
+            // It could not take the answer.
+            return Ok(());
+        }
         let flags = flags & FENCE_FLAGS;
         if flags & server::FENCE_SYNC_NEXT != 0 {
             // Its answer goes exactly between what the next message does not affect and what it does.

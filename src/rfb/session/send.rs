@@ -28,11 +28,11 @@ impl Session {
         area
     }
 
-    /// An update of sizes alone: it may hold no pixels.
+    /// An update of sizes alone: it may hold no pixels. It does not use up the client's request, or one that always asks
+    /// for everything (and so for the size, too) would never see a picture.
     pub(super) fn write_sizes(&mut self, now: Instant) {
         let mut update = self.new_update();
         let rects = self.sizes.write(self.caps.resize, &mut update);
-        self.demand.requested = None;
         self.send(update, rects, now);
     }
 

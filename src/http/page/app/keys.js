@@ -39,6 +39,14 @@ export function keysPanel(panel, connection) {
         const key = button.dataset.press;
         button.addEventListener('click', () => connection.session?.sendKey(KEYSYMS[key], key));
     }
+    // Pressed by mouse or finger, the next key is for the remote screen: the focus stays with the phone's keyboard or
+    // goes there. Who works by keyboard stays in the panel.
+    panel.addEventListener('pointerdown', (event) => event.target.closest('button') && event.preventDefault());
+    panel.addEventListener('click', (event) => {
+        if (event.detail > 0 && document.activeElement?.id !== 'typing') {
+            connection.session?.focus();
+        }
+    });
     panel.querySelector('#cad').addEventListener('click', () => connection.session?.sendCtrlAltDel());
     // The server released everything when the session ended.
     connection.addEventListener('change', () => {

@@ -110,6 +110,22 @@ fn floods_end_the_connection() {
     assert!(world.session.output().len() < 10_000);
 }
 
+/// The same when the server keeps what waits in a buffer of its own, and says so.
+#[test]
+fn floods_are_noticed_in_other_buffers_too() {
+    let mut world = World::novnc();
+    let fence = [248, 0, 0, 0, 0x80, 0, 0, 0, 1, 7];
+    let mut waiting = 0;
+    let end = (0..1000).find_map(|_| {
+        world.session.unsent(waiting);
+        let end = unread(&mut world.session, &fence.repeat(100), world.now).err();
+        waiting += std::mem::take(world.session.output()).len();
+        end
+    });
+    assert_eq!(end, Some(ProtocolError::NotReading));
+    assert!(waiting < 2 * MAX_ANSWERS);
+}
+
 #[test]
 fn what_waits_for_a_job_is_bounded() {
     let mut world = World::novnc();
