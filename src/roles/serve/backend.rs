@@ -24,7 +24,7 @@ pub(super) struct Front {
     /// Addresses by port.
     listening: Value,
     /// Ready once: the startup probe has passed.
-    started: AtomicBool,
+    started: Arc<AtomicBool>,
 }
 
 impl Front {
@@ -41,7 +41,7 @@ impl Front {
             uplink,
             windowless: config.app_headless || config.desktop_mode,
             listening,
-            started: AtomicBool::new(false),
+            started: Arc::default(),
         }
     }
 
@@ -120,7 +120,7 @@ impl Backend for Front {
             (self.desktop.clone(), self.uplink.is_some(), self.windowless);
         let message = self.message();
         let ending = self.uplink.as_ref().is_some_and(|u| u.ending());
-        let started = self.started.load(Ordering::Relaxed);
+        let started = self.started.clone();
         Box::pin(async move {
             let (parts, message) = Self::look(desktop, supervised, windowless, message).await;
             let ready = !ending && parts.iter().all(|p| p.ok);
@@ -128,7 +128,7 @@ impl Backend for Front {
                 ready,
                 // Answering at all is what being alive means here; `run` replaces a worker that does not.
                 live: true,
-                started: started || ready,
+                started: started.fetch_or(ready, Ordering::Relaxed) || ready,
                 message,
                 parts,
             }
