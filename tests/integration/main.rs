@@ -11,4 +11,5 @@ mod layering;
 mod readme;
 mod rfb_client;
 mod run;
+mod serve;
 mod support;
