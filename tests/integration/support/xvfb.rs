@@ -204,7 +204,10 @@ pub(crate) fn sync(link: &Link) {
 #[test]
 fn servers_start_and_leave_nothing() {
     let server = XServer::start();
-    let (pid, socket) = (server.pid(), format!("/tmp/.X11-unix/X{}", server.claim.number()));
+    let (pid, socket) = (
+        server.pid(),
+        format!("/tmp/.X11-unix/X{}", server.claim.number()),
+    );
     sync(&server.connect().0);
     drop(server);
     assert!(!Path::new(&socket).exists());
