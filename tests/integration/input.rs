@@ -199,22 +199,6 @@ impl Xev {
         Xev { child, seen }
     }
 
-    /// Waits until `count` events came, and takes them.
-    pub(crate) fn take(&self, count: usize) -> Vec<Seen> {
-        let deadline = Instant::now() + SOON;
-        let mut seen = self.seen.0.lock().unwrap();
-        while seen.len() < count {
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero(),
-                "only {} of {count} key events: {seen:#?}",
-                seen.len()
-            );
-            seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
-        }
-        seen.drain(..).collect()
-    }
-
     /// Taps Escape and takes everything before it.
     pub(crate) fn until_escape(&self, desk: &Desk) -> Vec<Seen> {
         desk.tap(0xff1b, None);

@@ -1,9 +1,12 @@
 //! What reaches a terminal when a client types.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _};
 
 use super::{Desk, SOON, focus, keysym};
-use crate::support::xvfb::Process;
+use crate::support::xvfb::{Config, Process, XServer};
 use crate::support::{TempDir, eventually};
 
 const TEXT: &str = "@€ñ{}|~ é ☃ Grüße 你好 🙂 Привет";
@@ -75,7 +78,10 @@ fn german_key(c: char) -> Option<u32> {
 }
 
 fn types(layout: &str, scancodes: bool) {
-    let desk = Desk::new(layout);
+    types_on(Desk::new(layout), scancodes);
+}
+
+fn types_on(desk: Desk, scancodes: bool) {
     let terminal = Terminal::start(&desk);
     for c in TEXT.chars() {
         let scancode = german_key(c).filter(|_| scancodes);
@@ -168,4 +174,92 @@ fn a_new_layout_counts_at_once() {
         terminal.expect(&typed);
         super::set_layout(&desk.server, layout);
     }
+}
+
+#[test]
+fn another_x_server() {
+    let server = XServer::with(Config::xvnc());
+    super::set_layout(&server, "de");
+    types_on(Desk::on(server, |_| {}), true);
+}
+
+/// Types into a page that shows its text as its title, and reads the title.
+fn types_into_browser(program: &str, arguments: impl FnOnce(&str, &TempDir) -> Vec<String>) {
+    const PAGE: &str = "data:text/html,<title>ready</title><textarea id=t autofocus oninput=document.title=t.value></textarea>";
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let desk = Desk::new("us");
+    let dir = TempDir::new();
+    let _manager = Process::spawn(&mut desk.server.command("openbox"));
+    let mut command = desk.server.command(program);
+    command.env("HOME", dir.path()).args(arguments(PAGE, &dir));
+    let _browser = Process::spawn(&mut command);
+    let (link, root) = desk.server.connect();
+    let atom = |name: &str| {
+        link.intern_atom(false, name.as_bytes())
+            .unwrap()
+            .reply()
+            .unwrap()
+            .atom
+    };
+    let (active, name) = (atom("_NET_ACTIVE_WINDOW"), atom("_NET_WM_NAME"));
+    let property = |window, atom| {
+        link.get_property(false, window, atom, AtomEnum::ANY, 0, 1000)
+            .unwrap()
+            .reply()
+            .ok()
+    };
+    let title = || {
+        let window = property(root, active)?.value32()?.next()?;
+        Some(String::from_utf8_lossy(&property(window, name)?.value).into_owned())
+    };
+    eventually("the page is there", PATIENCE, || {
+        title().filter(|t| t.starts_with("ready"))
+    });
+    // The window has the focus, the page in it perhaps not yet: the first letter tells.
+    eventually("the page has the focus", PATIENCE, || {
+        desk.tap('x'.into(), None);
+        let next = Instant::now() + Duration::from_millis(300);
+        eventually("a moment", SOON, || (Instant::now() > next).then_some(()));
+        title().filter(|t| t.starts_with('x'))
+    });
+    desk.key(0xffe3, 0x1d, true);
+    desk.tap('a'.into(), 0x1e);
+    desk.key(0xffe3, 0x1d, false);
+    for c in TEXT.chars() {
+        desk.tap(keysym(c), None);
+    }
+    let mut last = String::new();
+    let deadline = Instant::now() + SOON;
+    while !last.starts_with(TEXT) {
+        last = title().unwrap_or_default();
+        assert!(Instant::now() < deadline, "{program} has {last:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn chromium() {
+    types_into_browser("chromium", |page, dir| {
+        let data = format!("--user-data-dir={}", dir.path().display());
+        [
+            "--no-sandbox",
+            "--no-first-run",
+            "--disable-gpu",
+            "--password-store=basic",
+            &data,
+            &format!("--app={page}"),
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    });
+}
+
+#[test]
+fn firefox() {
+    types_into_browser("firefox-esr", |page, dir| {
+        let profile = dir.path().display().to_string();
+        ["--no-remote", "--profile", &profile, "--kiosk", page]
+            .map(str::to_owned)
+            .to_vec()
+    });
 }
