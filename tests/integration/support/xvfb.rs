@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use deskinit::desktop::connect::{Connector, Link};
@@ -49,8 +50,6 @@ impl Config {
 pub(crate) struct XServer {
     config: Config,
     child: Child,
-    /// Taken before the server starts: a server that looks for a free number itself takes the socket of one that does
-    /// not listen in the abstract name space.
     claim: Display,
     dir: TempDir,
 }
@@ -71,7 +70,7 @@ impl XServer {
             entry.extend(part);
         }
         std::fs::write(dir.path().join("Xauthority"), entry).expect("a cookie file");
-        let claim = Display::claim(None).expect("a free display number");
+        let claim = claim();
         let child = launch(&config, dir.path(), claim.number());
         Self {
             config,
@@ -134,6 +133,20 @@ impl Drop for XServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A number that no other test of this process gets (a claim does not tell its own process's servers from those of an
+/// earlier life), far from where others begin to look (a server that looks for itself takes sockets away).
+fn claim() -> Display {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = 1000 + std::process::id() % 50_000;
+    let mut numbers = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+    numbers
+        .by_ref()
+        .take(1000)
+        .filter_map(|number| u16::try_from(number).ok())
+        .find_map(|number| Display::claim(Some(number)).ok())
+        .expect("a free display number")
 }
 
 fn launch(config: &Config, dir: &Path, number: u16) -> Child {
