@@ -153,6 +153,8 @@ struct Session<'a> {
     last_grab: Option<Instant>,
     /// Somebody wants a frame, and has not got it yet.
     awaited: bool,
+    /// Somebody wants to be told even when nothing has changed.
+    look: bool,
     /// When somebody last got a frame that was wanted.
     served: Option<Instant>,
     size_dirty: bool,
@@ -184,6 +186,7 @@ impl<'a> Session<'a> {
             windows,
             last_grab: None,
             awaited: false,
+            look: false,
             served: None,
             size_dirty: true,
         };
@@ -212,6 +215,8 @@ impl<'a> Session<'a> {
             if self.capture.shared.is_stopping() {
                 return Ok(());
             }
+            // Before the events are read: what is on the screen now has been reported by then.
+            self.look |= self.capture.shared.take_look();
             while let Some(event) = self.link.poll_for_event()? {
                 self.on_event(&event);
             }
@@ -281,6 +286,11 @@ impl<'a> Session<'a> {
         } else {
             None
         };
+        if self.look && !self.grabber.has_work() {
+            self.look = false;
+            let generation = self.capture.screen.latest().0;
+            self.capture.shared.sink.frame(generation);
+        }
         if self.is_watched(now) {
             self.pointer
                 .refresh(&self.link, &self.capture.shared, now)?;
@@ -319,8 +329,10 @@ impl<'a> Session<'a> {
             shared.take_demand();
             self.awaited = false;
             self.served = Some(now);
+            self.look = false;
             shared.sink.frame(screen.publish(draft, damage, Vec::new()));
         } else if stale {
+            self.look = false;
             shared.sink.frame(screen.latest().0);
         }
         self.pointer.seen(done.pointer, shared, now);

@@ -108,6 +108,12 @@ impl Desktop {
         self.inner.shared.set_demand();
     }
 
+    /// As [`Desktop::request_frame`], and [`Sink::frame`] is called in any case, if the X server answers: the latest frame
+    /// is then not older than this call. For a viewer that comes after nobody watched.
+    pub fn request_look(&self) {
+        self.inner.shared.set_look();
+    }
+
     /// A client did something. Never waits; positions of the pointer may be taken together.
     pub fn input(&self, input: Input) {
         if let InputEvent::Pointer { x, y, .. } = input.event {

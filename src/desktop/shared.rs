@@ -25,6 +25,7 @@ pub(super) struct Shared {
     /// Becomes readable when there is something new below.
     wake: EventFd,
     demand: AtomicBool,
+    look: AtomicBool,
     stopping: AtomicBool,
     resizes: Mutex<Vec<Resize>>,
     injected: Mutex<Option<(Point, Instant)>>,
@@ -37,6 +38,7 @@ impl Shared {
         Ok(Self {
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             demand: AtomicBool::new(false),
+            look: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             resizes: Mutex::default(),
             injected: Mutex::default(),
@@ -75,6 +77,17 @@ impl Shared {
     /// The demand is met.
     pub(super) fn take_demand(&self) {
         self.demand.store(false, Ordering::Release);
+    }
+
+    /// Somebody can take a frame, and wants to hear when there is none newer than what is known.
+    pub(super) fn set_look(&self) {
+        self.demand.store(true, Ordering::Release);
+        self.look.store(true, Ordering::Release);
+        self.call();
+    }
+
+    pub(super) fn take_look(&self) -> bool {
+        self.look.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn stop(&self) {

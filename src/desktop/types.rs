@@ -48,8 +48,8 @@ impl Default for Options {
 /// Who is told what happens on the screen. Called from the desktop's own threads: must return soon and not call back
 /// into anything that waits for them.
 pub trait Sink: Send + Sync {
-    /// The screen has a new latest frame. Also called, with the generation that is already known, when a full grab found
-    /// that the latest frame still is the truth.
+    /// The screen has a new latest frame. Also called, with the generation that is already known, when somebody asked for
+    /// a look (or all was read) and the latest frame still is the truth.
     fn frame(&self, generation: u64);
     /// Anything else.
     fn event(&self, event: DesktopEvent);

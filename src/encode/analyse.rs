@@ -35,6 +35,9 @@ const CALM: i32 = 16;
 /// A cell whose neighbours differ by no more has nothing that JPEG could blur.
 const FAINT: i32 = 64;
 
+/// Less than this, either way, tells nothing.
+const MIN_INNER: u16 = 3;
+
 /// Looks at a cell. Photos are told from text only when `photos` is set: without JPEG it makes no difference.
 pub(super) fn classify(frame: &Frame, cell: Rect, photos: bool, palette: &mut Palette) -> Class {
     let Some(&first) = frame.rows(cell).next().and_then(|r| r.first()) else {
@@ -58,8 +61,44 @@ pub(super) fn classify(frame: &Frame, cell: Rect, photos: bool, palette: &mut Pa
         (true, false) => Class::Shade,
         (true, true) => Class::Tint,
         (false, false) => Class::Sharp,
-        (false, true) => look.text_or_photo(),
+        (false, true) => match look.text_or_photo() {
+            Class::Unsure => beside_ground(frame, cell, palette),
+            class => class,
+        },
     }
+}
+
+/// An unsure cell may hold the edge of a photo, with plain ground beside it: what is left without the ground decides.
+fn beside_ground(frame: &Frame, cell: Rect, palette: &mut Palette) -> Class {
+    let inner = without_ground(frame, cell);
+    if inner == cell || inner.w < MIN_INNER || inner.h < MIN_INNER {
+        return Class::Unsure;
+    }
+    match classify(frame, inner, true, palette) {
+        class @ (Class::Photo | Class::Tint) => class,
+        _ => Class::Unsure,
+    }
+}
+
+/// The cell less the rows and columns of one colour at its sides.
+fn without_ground(frame: &Frame, cell: Rect) -> Rect {
+    let plain_row = |y: &u16| {
+        let row = &frame.row(*y)[usize::from(cell.x)..usize::from(cell.right())];
+        row.iter().all(|p| *p == row[0])
+    };
+    let top = (cell.y..cell.bottom()).take_while(plain_row).count() as u16;
+    let below = (cell.y + top..cell.bottom()).rev();
+    let bottom = cell.bottom() - below.take_while(plain_row).count() as u16;
+    let rows = Rect::from_edges(cell.x, cell.y + top, cell.right(), bottom);
+    let plain_column = |x: &u16| {
+        let at = usize::from(*x - cell.x);
+        let mut column = frame.rows(rows).map(|row| row[at]);
+        column.next().is_none_or(|first| column.all(|p| p == first))
+    };
+    let left = (cell.x..cell.right()).take_while(plain_column).count() as u16;
+    let beyond = (cell.x + left..cell.right()).rev();
+    let right = cell.right() - beyond.take_while(plain_column).count() as u16;
+    Rect::from_edges(cell.x + left, rows.y, right, bottom)
 }
 
 /// The first colour of the row that is not `colour`. The whole row is compared at once, which most rows pass.

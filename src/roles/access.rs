@@ -40,6 +40,14 @@ pub(super) fn how(
     format!("open {}; {login}", ways.join(" or "))
 }
 
+/// What to tell an operator who gave a password that RFB cuts; to be asked before a token is made, which is cut too but
+/// is nobody's mistake.
+pub(super) fn cut_warning(config: &Config) -> Option<&'static str> {
+    config.password_is_cut().then_some(
+        "VNC_PASSWORD (or VNC_VIEW_ONLY_PASSWORD) is longer than 8 characters: RFB's own authentication uses only the first 8",
+    )
+}
+
 /// 32 letters and digits: 190 bits; RFB's own authentication uses the first 8 of them, 47 bits.
 pub(super) fn token() -> io::Result<Secret> {
     let mut token = String::with_capacity(LENGTH);

@@ -103,7 +103,10 @@ pub async fn serve_stream<S: Transport>(stream: S, peer: Peer, hub: Arc<Hub>) {
         Err(end) => end,
         Ok(never) => match never {},
     };
-    tracing::info!(%peer, client = id, %end, "viewer disconnected");
+    match &end {
+        End::Protocol(_) => tracing::warn!(%peer, client = id, %end, "viewer disconnected"),
+        _ => tracing::info!(%peer, client = id, %end, "viewer disconnected"),
+    }
     let reason = match &end {
         End::Server(reason) => reason.to_string(),
         End::Protocol(e) => e.to_string(),

@@ -11,13 +11,18 @@ use crate::screen::{CursorImage, Leds, Screen};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
+
+/// Rates that were noted before this are of the past. Longer than the time between two notes of a busy client.
+const STALE: Duration = Duration::from_secs(3);
 
 /// The desktop as a viewer uses it. None of these block.
 pub trait Seat: Send + Sync {
     /// Somebody can take a new frame now.
     fn request_frame(&self);
+    /// The same, and [`Shared::looks`] goes up even when the screen is as it was.
+    fn request_look(&self);
     /// A key of client `client`; see [`crate::rfb::Effect::Key`].
     fn key(&self, client: u64, keysym: u32, scancode: Option<u32>, down: bool);
     /// Pointer position and all nine buttons, bit 0 the first.
@@ -57,6 +62,8 @@ pub struct Options {
 pub struct Shared {
     /// Generation of the screen.
     pub generation: u64,
+    /// How often the screen was published or found unchanged.
+    pub looks: u64,
     /// Shape of the pointer.
     pub cursor: Option<Arc<CursorImage>>,
     /// Where somebody else than a viewer put the pointer; counted, so that the same place twice is news.
@@ -86,10 +93,23 @@ pub struct ClientInfo {
     pub since: Instant,
     /// The protocol's figures, as last noted.
     pub stats: Option<crate::rfb::Stats>,
+    /// How much goes to it.
+    pub rates: Rates,
+}
+
+/// What goes to a client, over about the last second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Updates with pixels, a second.
+    pub updates: f64,
+    /// Bytes of updates, a second.
+    pub bytes: f64,
 }
 
 struct Entry {
     info: ClientInfo,
+    /// When the figures were noted.
+    noted: Instant,
     /// Tells the session to end, and why.
     close: watch::Sender<Option<Arc<str>>>,
 }
@@ -113,6 +133,8 @@ pub struct Hub {
     shared: watch::Sender<Shared>,
     clients: Mutex<BTreeMap<u64, Entry>>,
     viewers: watch::Sender<usize>,
+    /// The size that a client asked for last, and which one.
+    wish: Mutex<Option<(u64, (u16, u16))>>,
     next: AtomicU64,
 }
 
@@ -147,6 +169,7 @@ impl Hub {
             }),
             clients: Mutex::default(),
             viewers: watch::Sender::new(0),
+            wish: Mutex::default(),
             next: AtomicU64::new(1),
         })
     }
@@ -173,7 +196,28 @@ impl Hub {
 
     /// Everybody who is there.
     pub fn list(&self) -> Vec<ClientInfo> {
-        self.clients().values().map(|e| e.info.clone()).collect()
+        let now = Instant::now();
+        let info = |e: &Entry| {
+            let mut info = e.info.clone();
+            if now.saturating_duration_since(e.noted) > STALE {
+                info.rates = Rates::default();
+            }
+            info
+        };
+        self.clients().values().map(info).collect()
+    }
+
+    /// The screen was published, or found to be as it was.
+    pub fn looked(&self, generation: u64) {
+        self.tell(|s| {
+            s.generation = generation;
+            s.looks += 1;
+        });
+    }
+
+    fn wish(&self) -> MutexGuard<'_, Option<(u64, (u16, u16))>> {
+        // Replaced whole.
+        self.wish.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The end: every session tells its client why.
@@ -222,7 +266,9 @@ impl Hub {
                     permission,
                     since: Instant::now(),
                     stats: None,
+                    rates: Rates::default(),
                 },
+                noted: Instant::now(),
                 close,
             },
         );
@@ -243,10 +289,35 @@ impl Membership {
             .tell(|s| s.clipboard = (s.clipboard.0 + 1, Some(self.id), text));
     }
 
-    pub(super) fn note(&self, stats: crate::rfb::Stats) {
+    /// Keeps the figures for whoever asks.
+    pub(super) fn note(&self, stats: crate::rfb::Stats, now: Instant) {
         if let Some(entry) = self.hub.clients().get_mut(&self.id) {
+            if let Some(before) = &entry.info.stats {
+                let seconds = now
+                    .saturating_duration_since(entry.noted)
+                    .as_secs_f64()
+                    .max(0.1);
+                let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds;
+                entry.info.rates = Rates {
+                    updates: rate(stats.updates, before.updates),
+                    bytes: rate(stats.bytes, before.bytes),
+                };
+            }
             entry.info.stats = Some(stats);
+            entry.noted = now;
         }
+    }
+
+    /// This client asks for a size; the others will be told that it was a client.
+    pub(super) fn wishes(&self, size: (u16, u16)) {
+        *self.hub.wish() = Some((self.id, size));
+    }
+
+    /// Did another client ask for this size?
+    pub(super) fn was_wished_by_another(&self, size: (u16, u16)) -> bool {
+        self.hub
+            .wish()
+            .is_some_and(|(client, wished)| client != self.id && wished == size)
     }
 }
 

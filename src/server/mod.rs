@@ -20,7 +20,7 @@ mod stats;
 mod task;
 
 pub use connection::serve_stream;
-pub use hub::{ClientInfo, Hub, Options, Seat, Shared, Sharing};
+pub use hub::{ClientInfo, Hub, Options, Rates, Seat, Shared, Sharing};
 pub use limits::{Limits, Refusal, Ticket};
 pub use link::Transport;
 pub use listener::{bind, listen};

@@ -17,6 +17,7 @@ use crate::pixel::Frame;
 use crate::rfb::{
     Authenticated, Effect, InputBuffer, Poll, ResizeCause, ResizeStatus, Session, Start,
 };
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -28,6 +29,8 @@ use tokio::sync::{oneshot, watch};
 const HIGH_WATER: usize = 64 * 1024;
 /// The viewer list is brought up to date this often at most.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
+/// The first picture waits so long for a look at the screen, which takes some milliseconds when X answers at all.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
 
 /// A session and all that belongs to it.
 pub(super) struct Task<S> {
@@ -38,9 +41,23 @@ pub(super) struct Task<S> {
     news: watch::Receiver<Shared>,
     seen: Shared,
     work: Work,
-    /// A resize that this client asked for, until it is done.
-    resize: Option<oneshot::Receiver<bool>>,
-    noted: Instant,
+    /// Resizes that this client asked for, in order, until they are done: every one is answered.
+    resizes: VecDeque<oneshot::Receiver<bool>>,
+    first: First,
+    /// When its figures were noted last, and whether anything has moved since.
+    noted: Option<Instant>,
+    moved: bool,
+}
+
+/// What the first picture waits for: nobody may have watched for a while, and what was published then is not what is
+/// on the screen now.
+enum First {
+    /// The client has not asked for a picture.
+    Unasked,
+    /// A look was asked for when so many had been taken; no longer than until then.
+    Looking { looks: u64, until: Instant },
+    /// From now on the picture follows the screen by itself.
+    Shown,
 }
 
 /// The protocol's side and the place among the others.
@@ -97,8 +114,10 @@ impl<S: Transport> Task<S> {
                 ..seen
             },
             work: Work::Idle(Encoder::new()),
-            resize: None,
-            noted: now,
+            resizes: VecDeque::new(),
+            first: First::Unasked,
+            noted: None,
+            moved: true,
         }
     }
 
@@ -116,7 +135,8 @@ impl<S: Transport> Task<S> {
             self.catch_up();
             let timer = self.plan(now);
             self.take_output();
-            self.account(now);
+            let note = self.account(now);
+            let timer = [timer, note].into_iter().flatten().min();
             self.wait(timer).await?;
         }
     }
@@ -139,6 +159,7 @@ impl<S: Transport> Task<S> {
             Effect::ClipboardText(text) => self.session.member.set_clipboard(text),
             Effect::Resize { width, height } => {
                 let (tx, rx) = oneshot::channel();
+                self.session.member.wishes((width, height));
                 self.hub.seat.resize(
                     width,
                     height,
@@ -147,8 +168,7 @@ impl<S: Transport> Task<S> {
                         let _ = tx.send(done);
                     }),
                 );
-                // The last one wins; the answer to an earlier one is given with it.
-                self.resize = Some(rx);
+                self.resizes.push_back(rx);
             }
             Effect::Notice(notice) => {
                 tracing::debug!(client = id, %notice, "viewer");
@@ -197,7 +217,12 @@ impl<S: Transport> Task<S> {
         let rfb = &mut self.session.rfb;
         if changes.resized {
             let (width, height) = (changes.frame.width(), changes.frame.height());
-            rfb.resized(width, height, ResizeCause::Server);
+            let cause = if self.session.member.was_wished_by_another((width, height)) {
+                ResizeCause::OtherClient
+            } else {
+                ResizeCause::Server
+            };
+            rfb.resized(width, height, cause);
         }
         rfb.damaged(&changes.damage, &changes.moves);
         changes.frame
@@ -207,6 +232,9 @@ impl<S: Transport> Task<S> {
     fn plan(&mut self, now: Instant) -> Option<Instant> {
         if self.link.waiting() >= HIGH_WATER {
             return None;
+        }
+        if let Some(until) = self.await_look(now) {
+            return Some(until);
         }
         let mut timer = None;
         if matches!(self.work, Work::Idle(_))
@@ -228,6 +256,27 @@ impl<S: Transport> Task<S> {
             self.hub.seat.request_frame();
         }
         timer
+    }
+
+    /// Until when the first picture has to wait, if it has to.
+    fn await_look(&mut self, now: Instant) -> Option<Instant> {
+        match self.first {
+            First::Unasked if self.session.rfb.wants_frames() => {
+                let until = now + FIRST_LOOK;
+                let looks = self.seen.looks;
+                self.first = First::Looking { looks, until };
+                self.hub.seat.request_look();
+                Some(until)
+            }
+            First::Looking { looks, until } if looks == self.seen.looks && now < until => {
+                Some(until)
+            }
+            First::Looking { .. } => {
+                self.first = First::Shown;
+                None
+            }
+            First::Unasked | First::Shown => None,
+        }
     }
 
     /// With a place in the pool: encodes what the client may have of the newest frame.
@@ -258,14 +307,24 @@ impl<S: Transport> Task<S> {
         self.link.flushed = false;
     }
 
-    fn account(&mut self, now: Instant) {
-        if now.duration_since(self.noted) >= NOTE_EVERY {
-            self.noted = now;
-            self.session.member.note(self.session.rfb.stats());
+    /// Counts, and says when to come again so that the figures shown are not those of long ago.
+    fn account(&mut self, now: Instant) -> Option<Instant> {
+        let received = std::mem::take(&mut self.link.bytes_in);
+        let sent = std::mem::take(&mut self.link.bytes_out);
+        Stats::add(&self.hub.stats.bytes_in, received);
+        Stats::add(&self.hub.stats.bytes_out, sent);
+        self.moved |= received + sent > 0;
+        if !self.moved {
+            return None;
         }
-        let stats = &self.hub.stats;
-        Stats::add(&stats.bytes_in, std::mem::take(&mut self.link.bytes_in));
-        Stats::add(&stats.bytes_out, std::mem::take(&mut self.link.bytes_out));
+        let due = self.noted.map_or(now, |at| at + NOTE_EVERY);
+        if now < due {
+            return Some(due);
+        }
+        self.noted = Some(now);
+        self.moved = false;
+        self.session.member.note(self.session.rfb.stats(), now);
+        None
     }
 
     /// Sleeps until something happens, and takes it in.
@@ -287,8 +346,8 @@ impl<S: Transport> Task<S> {
                 Step::Finished(finished) => self.finished(*finished),
                 Step::Lost => return Err(End::Server("the encoder failed".into())),
             },
-            done = answered(&mut self.resize) => {
-                self.resize = None;
+            done = answered(&mut self.resizes) => {
+                self.resizes.pop_front();
                 // The frame of the new size is published before the answer: it must not overtake it.
                 let frame = self.screen_changed();
                 let status = if done {
@@ -355,9 +414,9 @@ async fn advance(work: &mut Work) -> Step {
     }
 }
 
-/// The answer to a resize; for ever when none was asked for.
-async fn answered(resize: &mut Option<oneshot::Receiver<bool>>) -> bool {
-    match resize {
+/// The answer to the oldest resize; for ever when none was asked for.
+async fn answered(resizes: &mut VecDeque<oneshot::Receiver<bool>>) -> bool {
+    match resizes.front_mut() {
         Some(rx) => rx.await.unwrap_or(false),
         None => std::future::pending().await,
     }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 use nix::sys::socket::{getsockopt, sockopt};
@@ -15,6 +16,9 @@ use super::link::Request;
 
 /// Connections at the same time; more are closed at once.
 const CONNECTIONS: usize = 16;
+/// How long nobody is accepted after that has failed, for want of descriptors or memory: whoever waits keeps the socket
+/// readable, and the loop would spin.
+const REST: Duration = Duration::from_secs(1);
 /// Longest request.
 const REQUEST: usize = 4096;
 
@@ -23,6 +27,8 @@ const REQUEST: usize = 4096;
 pub struct Control {
     listener: UnixListener,
     clients: Vec<Client>,
+    /// Nobody is accepted before.
+    resting: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -52,7 +58,13 @@ impl Control {
         Ok(Self {
             listener,
             clients: Vec::new(),
+            resting: None,
         })
+    }
+
+    /// When the listener is to be waited for again, if it is not now.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.resting
     }
 
     /// Descriptors to wait for: the listener, then each client.
@@ -64,7 +76,11 @@ impl Control {
             }
             (client.stream.as_fd(), events)
         });
-        std::iter::once((self.listener.as_fd(), PollFlags::POLLIN)).chain(clients)
+        let listener = match self.resting {
+            Some(_) => PollFlags::empty(),
+            None => PollFlags::POLLIN,
+        };
+        std::iter::once((self.listener.as_fd(), listener)).chain(clients)
     }
 
     /// Marks a new status as due for all who watch.
@@ -96,8 +112,18 @@ impl Control {
     }
 
     /// Reads, writes and accepts whatever can be without waiting.
-    pub fn turn(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
+    pub fn turn(&mut self, now: Instant) {
+        self.resting = self.resting.filter(|until| now < *until);
+        while self.resting.is_none() {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    self.resting = Some(now + REST);
+                    break;
+                }
+            };
             if self.clients.len() < CONNECTIONS
                 && allowed(&stream)
                 && stream.set_nonblocking(true).is_ok()
@@ -198,7 +224,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         asker.write_all(b"{}\n").unwrap();
         watcher.write_all(b"{\"watch\":true}\n").unwrap();
-        control.turn();
+        control.turn(Instant::now());
         assert!(control.wants_status());
         control.send(b"one");
         let mut text = String::new();
@@ -223,13 +249,13 @@ mod tests {
         bad.write_all(b"hello\n").unwrap();
         let mut long = UnixStream::connect(&path).unwrap();
         long.write_all(&[b'x'; REQUEST + 1]).unwrap();
-        control.turn();
+        control.turn(Instant::now());
         assert_eq!(control.clients.len(), 0);
         let _crowd: Vec<UnixStream> = (0..40)
             .map(|_| UnixStream::connect(&path).unwrap())
             .collect();
         std::fs::remove_file(&path).unwrap();
-        control.turn();
+        control.turn(Instant::now());
         assert_eq!(control.clients.len(), CONNECTIONS);
     }
 }

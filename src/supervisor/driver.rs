@@ -163,8 +163,9 @@ impl Driver {
             if ready.strays {
                 self.count_strays();
             }
-            if ready.control {
-                self.channels.control.turn();
+            let rested = self.channels.control.deadline();
+            if ready.control || rested.is_some_and(|until| now >= until) {
+                self.channels.control.turn(now);
             }
             self.channels
                 .logs
@@ -296,9 +297,11 @@ impl Driver {
                 .map(|fd| PollFd::new(fd, PollFlags::POLLOUT)),
         );
 
-        let timeout = self
-            .plan
-            .deadline(now)
+        let deadlines = [self.plan.deadline(now), channels.control.deadline()];
+        let timeout = deadlines
+            .into_iter()
+            .flatten()
+            .min()
             .map_or(PollTimeout::NONE, |at| timeout(at, now));
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}

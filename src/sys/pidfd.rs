@@ -25,13 +25,19 @@ impl Handle {
 
     /// A handle of any process; the caller looks again, after this, whether it is the process that was meant.
     ///
+    /// Where pidfds are not to be had it is a bare process id: a very small chance to hit another process is better than
+    /// the certainty of leaving this one behind.
+    ///
     /// # Errors
-    /// The process is gone, or the kernel has no pidfds.
+    /// The process is gone, or no descriptor is left.
     pub fn of_any(pid: i32) -> io::Result<Self> {
-        Ok(Self {
-            pid,
-            fd: Some(open(pid)?),
-        })
+        match open(pid) {
+            Ok(fd) => Ok(Self { pid, fd: Some(fd) }),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+                Ok(Self { pid, fd: None })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The process id.

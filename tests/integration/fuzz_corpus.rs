@@ -5,6 +5,10 @@ use std::fs;
 use std::path::Path;
 
 #[path = "../fuzz/src/lib.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "the file is also the root of the fuzzing crate"
+)]
 mod targets;
 
 fn replay(target: &str, run: fn(&[u8])) {

@@ -140,12 +140,15 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
         LogFormat::Text => Form::Text,
         LogFormat::Json => Form::Json,
     };
-    let channels = Channels {
+    let mut channels = Channels {
         signals,
         notify: NotifySocket::bind(&dir.notify()).map_err(in_dir)?,
         control: Control::bind(&dir.control()).map_err(in_dir)?,
         logs: Logs::new(form, Output::stdout().ok()),
     };
+    if let Some(warning) = access::cut_warning(config) {
+        channels.logs.say(warning);
+    }
     let policy = Policy {
         grace: config.grace_period,
         max_disconnection: config.max_disconnection_time,

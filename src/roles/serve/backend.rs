@@ -5,7 +5,7 @@ use super::uplink::Uplink;
 use crate::config::Config;
 use crate::desktop::Desktop;
 use crate::http::{self, Backend, BoxFuture, Part, Readiness, WsStream};
-use crate::server::{Hub, serve_stream};
+use crate::server::{ClientInfo, Hub, serve_stream};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,8 @@ pub(super) struct Front {
     uplink: Option<Arc<Uplink>>,
     /// No window is to be waited for.
     windowless: bool,
+    /// Addresses by port.
+    listening: Value,
     /// Ready once: the startup probe has passed.
     started: Arc<AtomicBool>,
 }
@@ -31,12 +33,14 @@ impl Front {
         desktop: Desktop,
         uplink: Option<Arc<Uplink>>,
         config: &Config,
+        listening: Value,
     ) -> Self {
         Self {
             hub,
             desktop,
             uplink,
             windowless: config.app_headless || config.desktop_mode,
+            listening,
             started: Arc::default(),
         }
     }
@@ -137,21 +141,10 @@ impl Backend for Front {
 
     fn status_json(&self) -> Value {
         let d = self.desktop.status();
-        let clients: Vec<Value> = self
-            .hub
-            .list()
-            .into_iter()
-            .map(|c| {
-                json!({
-                    "id": c.id,
-                    "via": c.peer.via,
-                    "permission": format!("{:?}", c.permission),
-                    "seconds": c.since.elapsed().as_secs(),
-                })
-            })
-            .collect();
+        let clients: Vec<Value> = self.hub.list().iter().map(client).collect();
         json!({
             "message": self.message(),
+            "listening": self.listening,
             "display": {
                 "connected": d.connected,
                 "problem": d.problem,
@@ -160,6 +153,9 @@ impl Backend for Front {
                 "window_manager": d.window_manager,
                 "windows": d.windows,
                 "grabs": d.grabs,
+                "frames": d.frames,
+                "connections": d.connections,
+                "shared_memory": d.shared_memory,
             },
             "viewers": clients.len(),
             "clients": clients,
@@ -169,4 +165,46 @@ impl Backend for Front {
     fn websocket(&self, stream: WsStream, peer: http::Peer) {
         tokio::spawn(serve_stream(stream, super::viewer(&peer), self.hub.clone()));
     }
+}
+
+/// One viewer, without its address: whoever reaches the port may read this.
+fn client(c: &ClientInfo) -> Value {
+    let mut fields = json!({
+        "id": c.id,
+        "via": c.peer.via,
+        "permission": format!("{:?}", c.permission),
+        "seconds": c.since.elapsed().as_secs(),
+        "updates_per_second": tenths(c.rates.updates),
+        "kilobytes_per_second": tenths(c.rates.bytes / 1000.0),
+    });
+    let (Some(stats), Some(map)) = (&c.stats, fields.as_object_mut()) else {
+        return fields;
+    };
+    let figures = json!({
+        "encoding": format!("{:?}", stats.encoding),
+        "quality": stats.quality,
+        "bits_per_pixel": stats.format.bytes_per_pixel() * 8,
+        "continuous_updates": stats.continuous,
+        "round_trip_ms": stats.round_trip.map(|t| tenths(t.as_secs_f64() * 1000.0)),
+        "window_bytes": stats.window,
+        "bytes_in_flight": stats.in_flight,
+        "updates": stats.updates,
+        "rectangles": stats.rects,
+        "bytes": stats.bytes,
+        "pixels": stats.pixels,
+        "refreshed_pixels": stats.refreshed_pixels,
+        "pending_pixels": stats.pending_pixels,
+        "lossy_pixels": stats.lossy_pixels,
+        "requests": stats.requests,
+        "inputs": stats.inputs,
+    });
+    if let Value::Object(figures) = figures {
+        map.extend(figures);
+    }
+    fields
+}
+
+/// More digits would be noise.
+fn tenths(x: f64) -> f64 {
+    (x * 10.0).round() / 10.0
 }

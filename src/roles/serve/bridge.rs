@@ -49,6 +49,12 @@ impl Seat for Bridge {
         }
     }
 
+    fn request_look(&self) {
+        if let Some(desktop) = self.desktop.get() {
+            desktop.request_look();
+        }
+    }
+
     fn key(&self, client: u64, keysym: u32, scancode: Option<u32>, down: bool) {
         self.input(
             client,
@@ -94,7 +100,7 @@ impl Seat for Bridge {
 impl Sink for Bridge {
     fn frame(&self, generation: u64) {
         if let Some(hub) = self.hub.get() {
-            hub.tell(|s| s.generation = generation);
+            hub.looked(generation);
         }
     }
 

@@ -92,6 +92,7 @@ async fn serve(mut config: Config) -> io::Result<()> {
         desktop.clone(),
         uplink.clone(),
         &config,
+        listening(&vnc, &web),
     ));
     let site = Arc::new(site(&config, front.clone()));
     let (vnc_at, web_at) = (address(&vnc), address(&web));
@@ -213,11 +214,21 @@ fn announce(
         tracing::warn!(
             "ALLOW_NO_AUTH: everybody who reaches the ports sees and controls this desktop"
         );
-    } else if token.is_none() && config.password_is_cut() {
-        tracing::warn!(
-            "VNC_PASSWORD is longer than 8 characters: RFB's authentication uses only the first 8"
-        );
+    } else if !supervised
+        && token.is_none()
+        && let Some(warning) = access::cut_warning(config)
+    {
+        tracing::warn!("{warning}");
     }
+}
+
+/// What listens where, for the status.
+fn listening(vnc: &[TcpListener], web: &[TcpListener]) -> serde_json::Value {
+    let all = |listeners: &[TcpListener]| -> Vec<String> {
+        let addresses = listeners.iter().filter_map(|l| l.local_addr().ok());
+        addresses.map(|address| address.to_string()).collect()
+    };
+    serde_json::json!({ "vnc": all(vnc), "web": all(web) })
 }
 
 /// Where the first of these can be reached from this machine.

@@ -64,6 +64,32 @@ impl Builder {
         }
     }
 
+    /// As PID 1 of a namespace with a `/proc` of its own; `None` where we may not make one.
+    pub(crate) fn as_pid_1(mut self) -> Option<Self> {
+        const UNSHARE: [&str; 5] = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+        let allowed = Command::new("unshare").args(UNSHARE).arg("true").status();
+        if !allowed.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let mut command = Command::new("unshare");
+        command
+            .args(UNSHARE)
+            .arg(DESKINIT)
+            .args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped());
+        self.command = command;
+        Some(self)
+    }
+
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
