@@ -125,6 +125,7 @@ impl<S: Transport> Task<S> {
     pub(super) async fn run(&mut self) -> Result<Infallible, End> {
         loop {
             let now = Instant::now();
+            self.session.rfb.unsent(self.link.waiting());
             self.session
                 .rfb
                 .receive(&mut self.input, now)

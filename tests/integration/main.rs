@@ -14,4 +14,5 @@ mod layering;
 mod readme;
 mod rfb_client;
 mod run;
+mod serve;
 mod support;
