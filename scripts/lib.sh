@@ -110,7 +110,8 @@ npm_ci() {
 python_tools() {
     local list=$1 venv
     venv=$target/tools/$(basename "$(dirname "$list")")
-    if [[ ! $venv/installed -nt $list ]]; then
+    # A new version of Python leaves an old environment behind that does not start any more.
+    if [[ ! $venv/installed -nt $list ]] || ! "$venv/bin/python" -c '' 2>/dev/null; then
         need python3
         # Debian splits the part that makes environments off into a package of its own.
         python3 -c 'import ensurepip' 2>/dev/null || need /nonexistent=python3-venv

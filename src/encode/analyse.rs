@@ -180,7 +180,7 @@ impl Look {
 }
 
 const fn percent(n: u32, of: u32) -> u32 {
-    if of == 0 { 0 } else { n * 100 / of }
+    n * 100 / if of == 0 { 1 } else { of }
 }
 
 #[inline(always)]

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deskinit::supervisor::link::{self, Phase, ServiceState, Status};
 use nix::sys::signal::{Signal, kill};
@@ -168,7 +168,18 @@ impl Desk {
         within: Duration,
         condition: impl Fn(&Status) -> bool,
     ) -> Status {
-        eventually(what, within, || self.status().filter(&condition))
+        let deadline = Instant::now() + within;
+        loop {
+            let status = self.status();
+            match status {
+                Some(status) if condition(&status) => return status,
+                status if Instant::now() > deadline => {
+                    let lines = self.lines().join("\n");
+                    panic!("not within {within:?}: {what}; {status:#?}\n{lines}");
+                }
+                _ => std::thread::sleep(Duration::from_millis(3)),
+            }
+        }
     }
 
     /// Everything is ready.
