@@ -95,7 +95,7 @@ impl Viewer {
     fn new(stage: &Stage, taste: Taste) -> Self {
         let stream = TcpStream::connect(stage.serve.vnc()).expect("listens");
         if taste.slow {
-            setsockopt(&stream, sockopt::RcvBuf, &4096).expect("a socket");
+            setsockopt(&stream, sockopt::RcvBuf, &32_768).expect("a socket");
         }
         let mut client = Client::login(stream, &Login::password(PASSWORD)).expect("logs in");
         client.set_pixel_format(taste.format).expect("connected");

@@ -76,7 +76,9 @@ impl Serve {
             BufReader::new(child.stderr.take().expect("piped")),
         );
         std::thread::spawn(move || {
-            for line in log.lines().map_while(Result::ok) {
+            // Of the web port's log only what is not about being asked.
+            let lines = log.lines().map_while(Result::ok);
+            for line in lines.filter(|l| !l.contains("request peer=local")) {
                 kept.lock().expect("no panic").push(line);
             }
         });
