@@ -70,7 +70,10 @@ struct Running {
 enum Work {
     Idle(Box<Encoder>),
     /// Waits for a place in the pool.
-    Queued(Box<Encoder>, Pin<Box<dyn Future<Output = Option<Place>> + Send>>),
+    Queued(
+        Box<Encoder>,
+        Pin<Box<dyn Future<Output = Option<Place>> + Send>>,
+    ),
     Busy(oneshot::Receiver<Finished>),
     /// Between two states, and after a job that never came back.
     Gone,
@@ -281,7 +284,12 @@ impl<S: Transport> Task<S> {
     }
 
     /// With a place in the pool: encodes what the client may have of the newest frame.
-    fn start(&mut self, encoder: Box<Encoder>, place: Place, now: Instant) -> (Work, Option<Instant>) {
+    fn start(
+        &mut self,
+        encoder: Box<Encoder>,
+        place: Place,
+        now: Instant,
+    ) -> (Work, Option<Instant>) {
         let frame = self.screen_changed();
         match self.session.rfb.poll(now) {
             Poll::Nothing => (Work::Idle(encoder), None),
