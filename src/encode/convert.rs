@@ -217,7 +217,7 @@ fn triples(pixels: &[u32], out: &mut Vec<u8>, [a, b, c]: [u32; 3]) {
 #[inline(always)]
 fn half(p: u32) -> u16 {
     // 32897 / 2^23 is 1 / 255 for every dividend that occurs here, and vectorizes where a division does not.
-    let scale = |v: u32, max: u32| ((v & 0xff) * max + 127) * 32_897 >> 23;
+    let scale = |v: u32, max: u32| (((v & 0xff) * max + 127) * 32_897) >> 23;
     (scale(p >> 16, 31) << 11 | scale(p >> 8, 63) << 5 | scale(p, 31)) as u16
 }
 

@@ -199,9 +199,9 @@ impl Encoder {
         params: &Params,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        let prepared = prepare::prepare(frame, region, params, &mut self.spare);
+        let prepared = prepare::prepare(frame, region, params, &self.spare);
         let encoded = prepared.emit(&mut self.streams, params, out);
-        prepared.recycle(&mut self.spare);
+        prepared.recycle(&self.spare);
         encoded
     }
 }

@@ -349,3 +349,110 @@ impl Grid {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A picture from a function of column and row.
+    fn frame(w: u16, h: u16, f: impl Fn(u32, u32) -> u32) -> Frame {
+        let mut frame = Frame::new(w, h);
+        for y in 0..h {
+            for (x, p) in (0..).zip(frame.row_mut(y)) {
+                *p = f(x, y.into());
+            }
+        }
+        frame
+    }
+
+    /// A number that looks random, for a place.
+    fn hash(x: u32, y: u32) -> u32 {
+        let n =
+            (x.wrapping_mul(0x85eb_ca6b) ^ y.wrapping_mul(0xc2b2_ae35)).wrapping_mul(0x27d4_eb2f);
+        n ^ n >> 15
+    }
+
+    /// Blue that becomes lighter downwards, with grain, as browsers draw gradients.
+    fn gradient(x: u32, y: u32) -> u32 {
+        let level = 60 + y / 2 + hash(x, y) % 2;
+        (level - 30) << 16 | (level + (hash(x, y) >> 3) % 2) << 8 | (level + 60)
+    }
+
+    /// Strokes two wide, of letters twelve high.
+    fn stroke(x: u32, y: u32) -> bool {
+        y % 16 < 12 && x % 9 < 7 && hash(x / 2, y / 3) % 5 < 2
+    }
+
+    fn plan_all(frame: &Frame, photos: bool) -> Vec<(Rect, Kind)> {
+        let plan = plan(frame, &Region::from(frame.bounds()), photos);
+        let all: Region = plan.iter().map(|p| p.0).collect();
+        assert_eq!(all, Region::from(frame.bounds()), "all is covered");
+        let area: u32 = plan.iter().map(|p| p.0.area()).sum();
+        assert_eq!(area, frame.bounds().area(), "nothing twice");
+        plan
+    }
+
+    fn area(plan: &[(Rect, Kind)], kind: Kind) -> u32 {
+        plan.iter()
+            .filter(|p| p.1 == kind)
+            .map(|p| p.0.area())
+            .sum()
+    }
+
+    #[test]
+    fn a_window_is_one_fill_and_its_text_two_colours() {
+        let picture = frame(640, 240, |x, y| match () {
+            () if x < 160 => 0x0033_5577,
+            () if x < 480 && stroke(x, y) => 0,
+            () => 0x00ff_ffff,
+        });
+        for photos in [false, true] {
+            let plan = plan_all(&picture, photos);
+            assert_eq!(plan.len(), 3, "{plan:?}");
+            assert_eq!(area(&plan, Kind::Fill(0x0033_5577)), 160 * 240);
+            assert_eq!(area(&plan, Kind::Fill(0x00ff_ffff)), 160 * 240);
+            assert_eq!(area(&plan, Kind::Mono(0, 0x00ff_ffff)), 320 * 240);
+        }
+    }
+
+    #[test]
+    fn letters_on_a_gradient_stay_sharp() {
+        let text = Rect::new(64, 48, 256, 64);
+        let picture = frame(640, 160, |x, y| {
+            let inside = text.x as u32 <= x && x < text.right() as u32;
+            let inside = inside && (text.y as u32..text.bottom() as u32).contains(&y);
+            if inside && stroke(x, y) {
+                0x00ff_ffff
+            } else {
+                gradient(x, y)
+            }
+        });
+        let plan = plan_all(&picture, true);
+        for (rect, kind) in &plan {
+            let letters = frame_has(&picture, rect.intersect(&text), 0x00ff_ffff);
+            assert!(*kind != Kind::Jpeg || !letters, "{rect:?}");
+        }
+        assert!(area(&plan, Kind::Jpeg) > 640 * 160 / 2, "{plan:?}");
+        assert_eq!(area(&plan_all(&picture, false), Kind::Jpeg), 0);
+    }
+
+    fn frame_has(frame: &Frame, rect: Rect, colour: u32) -> bool {
+        !rect.is_empty() && frame.rows(rect).flatten().any(|&p| p == colour)
+    }
+
+    #[test]
+    fn shadows_drawn_in_lines_are_no_photos() {
+        let picture = frame(640, 160, |_, y| (255 - y) * 0x0001_0101);
+        assert_eq!(area(&plan_all(&picture, true), Kind::Jpeg), 0);
+    }
+
+    #[test]
+    fn noise_is_a_photo_even_in_the_smallest_piece() {
+        let picture = frame(40, 40, |x, y| hash(x, y) & 0x00ff_ffff);
+        assert_eq!(plan_all(&picture, true), [(picture.bounds(), Kind::Jpeg)]);
+        assert_eq!(
+            plan_all(&picture, false),
+            [(picture.bounds(), Kind::Colours)]
+        );
+    }
+}

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// A machine answers each step of the handshake within this.
 const STEP: Duration = Duration::from_secs(10);
+/// One that is refused may say its version within this.
+const REFUSAL: Duration = Duration::from_secs(1);
 /// A person types a password within this.
 const TYPING: Duration = Duration::from_secs(120);
 
@@ -116,10 +118,22 @@ pub async fn serve_stream<S: Transport>(stream: S, peer: Peer, hub: Arc<Hub>) {
     task.leave().farewell(&reason).await;
 }
 
-/// Says no in the protocol's own way, so that viewers show the reason.
+/// Says no in the protocol's own way, so that viewers show the reason: for that its version must be known.
 async fn turn_away<S: Transport>(link: &mut Link<S>, hub: &Hub, reason: &str) {
     let mut handshake = Handshake::new(hub.policy.clone(), [0; 16]);
+    handshake.greeting(&mut link.output);
     handshake.refuse(reason, &mut link.output);
+    let mut input = InputBuffer::new();
+    let refused = async {
+        while link.turn(&mut input).await.is_ok()
+            && matches!(
+                handshake.receive(&mut input, &mut link.output),
+                Progress::More
+            )
+        {}
+    };
+    // One that does not say its version goes without a reason.
+    let _ = tokio::time::timeout(REFUSAL, refused).await;
     link.farewell(reason).await;
 }
 

@@ -68,9 +68,12 @@ struct Running {
 
 /// What the encoders are doing for this client.
 enum Work {
-    Idle(Encoder),
+    Idle(Box<Encoder>),
     /// Waits for a place in the pool.
-    Queued(Encoder, Pin<Box<dyn Future<Output = Option<Place>> + Send>>),
+    Queued(
+        Box<Encoder>,
+        Pin<Box<dyn Future<Output = Option<Place>> + Send>>,
+    ),
     Busy(oneshot::Receiver<Finished>),
     /// Between two states, and after a job that never came back.
     Gone,
@@ -113,7 +116,7 @@ impl<S: Transport> Task<S> {
                 generation: 0,
                 ..seen
             },
-            work: Work::Idle(Encoder::new()),
+            work: Work::Idle(Box::new(Encoder::new())),
             resizes: VecDeque::new(),
             first: First::Unasked,
             noted: None,
@@ -125,6 +128,7 @@ impl<S: Transport> Task<S> {
     pub(super) async fn run(&mut self) -> Result<Infallible, End> {
         loop {
             let now = Instant::now();
+            self.session.rfb.unsent(self.link.waiting());
             self.session
                 .rfb
                 .receive(&mut self.input, now)
@@ -280,7 +284,12 @@ impl<S: Transport> Task<S> {
     }
 
     /// With a place in the pool: encodes what the client may have of the newest frame.
-    fn start(&mut self, encoder: Encoder, place: Place, now: Instant) -> (Work, Option<Instant>) {
+    fn start(
+        &mut self,
+        encoder: Box<Encoder>,
+        place: Place,
+        now: Instant,
+    ) -> (Work, Option<Instant>) {
         let frame = self.screen_changed();
         match self.session.rfb.poll(now) {
             Poll::Nothing => (Work::Idle(encoder), None),
@@ -388,7 +397,7 @@ impl<S: Transport> Task<S> {
 }
 
 enum Step {
-    Place(Encoder, Place),
+    Place(Box<Encoder>, Place),
     Finished(Box<Finished>),
     Lost,
 }

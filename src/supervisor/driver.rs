@@ -333,7 +333,7 @@ impl Driver {
 
     fn take_signals(&mut self, now: Instant) {
         let mut children_changed = false;
-        while let Some(signal) = self.channels.signals.next() {
+        while let Some(signal) = self.channels.signals.take() {
             match signal {
                 SIGCHLD => children_changed = true,
                 SIGTERM | SIGINT => self.request_stop(signal, now),

@@ -54,8 +54,10 @@ pub struct Logs {
     form: Form,
     out: Option<Output>,
     queue: VecDeque<u8>,
-    dropped: u64,
-    dropped_total: u64,
+    /// Lines dropped since the last were told.
+    gap: u64,
+    /// Lines dropped at all.
+    lost: u64,
     sources: Vec<Source>,
     tails: BTreeMap<Id, VecDeque<String>>,
 }
@@ -70,8 +72,8 @@ impl Logs {
             form,
             out,
             queue: VecDeque::new(),
-            dropped: 0,
-            dropped_total: 0,
+            gap: 0,
+            lost: 0,
             sources: Vec::new(),
             tails: BTreeMap::new(),
         }
@@ -140,7 +142,7 @@ impl Logs {
 
     /// Lines that were dropped because nobody read.
     pub fn dropped(&self) -> u64 {
-        self.dropped_total
+        self.lost
     }
 
     /// Writes as much as there is room for.
@@ -239,12 +241,12 @@ impl Logs {
     }
 
     fn enqueue(&mut self, name: &str, line: &[u8], limit: usize) {
-        if self.dropped > 0 && name != OWN_NAME
+        if self.gap > 0 && name != OWN_NAME
             || self.queue.len() + line.len() + name.len() + 128 > limit
         {
             // While a gap is open, what follows belongs into it: order is kept, and the count is told at its end.
-            self.dropped += 1;
-            self.dropped_total += 1;
+            self.gap += 1;
+            self.lost += 1;
             return;
         }
         match self.form {
@@ -271,8 +273,8 @@ impl Logs {
     }
 
     fn report_dropped(&mut self) {
-        if self.dropped > 0 && self.queue.len() < QUEUE / 2 {
-            let count = std::mem::take(&mut self.dropped);
+        if self.gap > 0 && self.queue.len() < QUEUE / 2 {
+            let count = std::mem::take(&mut self.gap);
             let text = format!("{count} lines were dropped here: nobody read this log fast enough");
             self.enqueue(OWN_NAME, text.as_bytes(), QUEUE + OWN);
         }

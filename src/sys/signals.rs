@@ -43,7 +43,7 @@ impl Signals {
     }
 
     /// The next signal's number, if one waits. Several of one kind may have become one: after SIGCHLD reap all.
-    pub fn next(&mut self) -> Option<i32> {
+    pub fn take(&mut self) -> Option<i32> {
         let info = self.fd.read_signal().ok()??;
         i32::try_from(info.ssi_signo).ok()
     }

@@ -6,6 +6,7 @@
 //! A left-over is removed only when its owner is certainly dead: nobody accepts on the socket, and the lock names no
 //! living process. Nothing is ever followed: a link, directory, FIFO or file in the place of either is refused.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -13,11 +14,21 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::sys::{pidfd, procfs};
 
 /// Numbers that are tried when none was asked for.
 const TRIED: u16 = 1000;
+
+/// Locks that this process holds now: what tells them from those of an earlier process with the same id.
+static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn held() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A display number that is ours until it is dropped.
 #[derive(Debug)]
@@ -113,12 +124,13 @@ impl Display {
 
     fn claim_in(places: Places, wanted: Option<u16>) -> Result<Self, DisplayError> {
         places.prepare()?;
+        let mut held = held();
         let number = match wanted {
             Some(number) => {
-                places.take(number)?;
+                places.take(number, &mut held)?;
                 number
             }
-            None => places.first_free()?,
+            None => places.first_free(&mut held)?,
         };
         Ok(Self { number, places })
     }
@@ -126,9 +138,12 @@ impl Display {
 
 impl Drop for Display {
     fn drop(&mut self) {
+        let lock = self.places.lock(self.number);
+        let mut held = held();
         // A server that was killed could not remove its socket. Both are ours: we hold the lock.
         let _ = fs::remove_file(self.places.socket(self.number));
-        let _ = fs::remove_file(self.places.lock(self.number));
+        let _ = fs::remove_file(&lock);
+        held.remove(&lock);
     }
 }
 
@@ -171,9 +186,9 @@ impl Places {
         }
     }
 
-    fn first_free(&self) -> Result<u16, DisplayError> {
+    fn first_free(&self, held: &mut BTreeSet<PathBuf>) -> Result<u16, DisplayError> {
         for number in 0..TRIED {
-            match self.take(number) {
+            match self.take(number, held) {
                 Ok(()) => return Ok(number),
                 // Somebody else's, in whatever way: the next.
                 Err(DisplayError::Taken { .. } | DisplayError::Strange { .. }) => {}
@@ -186,7 +201,12 @@ impl Places {
     }
 
     /// Takes the lock, then removes what a dead server has left.
-    fn take(&self, number: u16) -> Result<(), DisplayError> {
+    fn take(&self, number: u16, held: &mut BTreeSet<PathBuf>) -> Result<(), DisplayError> {
+        let lock = self.lock(number);
+        if held.contains(&lock) {
+            let sign = "this process holds its lock".to_owned();
+            return Err(DisplayError::Taken { number, sign });
+        }
         self.check_socket(number)?;
         self.take_lock(number)?;
         // Again, now that nobody who keeps to the lock can come between.
@@ -194,7 +214,9 @@ impl Places {
             .check_socket(number)
             .and_then(|()| self.remove_socket(number));
         if cleared.is_err() {
-            let _ = fs::remove_file(self.lock(number));
+            let _ = fs::remove_file(&lock);
+        } else {
+            held.insert(lock);
         }
         cleared
     }
@@ -248,19 +270,26 @@ impl Places {
             path: path.clone(),
             source,
         };
-        let mut file = OpenOptions::new()
+        let taken = |sign| Err(DisplayError::Taken { number, sign });
+        let file = OpenOptions::new()
             .read(true)
-            .custom_flags(libc_flags())
-            .open(&path)
-            .map_err(error)?;
+            .custom_flags(open_flags())
+            .open(&path);
+        let file = match file {
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(error)?,
+        };
+        // Of several who find the same dead lock only one removes it, and none the living one that takes its place.
+        let Ok(mut file) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
+            return taken(format!("another process is clearing {}", path.display()));
+        };
         let owner = owner(&mut file);
         // Our own process id in it is of an earlier life: a container keeps its /tmp when it is started again.
         let me = i32::try_from(std::process::id()).ok();
         match owner {
-            Some(pid) if Some(pid) != me && lives_on(pid) => Err(DisplayError::Taken {
-                number,
-                sign: format!("{} names the living process {pid}", path.display()),
-            }),
+            Some(pid) if Some(pid) != me && lives_on(pid) => {
+                taken(format!("{} names the living process {pid}", path.display()))
+            }
             // Still the file that was read?
             _ if same(&file, &path) => fs::remove_file(&path).map_err(error),
             _ => Ok(()),
@@ -343,7 +372,7 @@ fn same(file: &File, path: &Path) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-fn libc_flags() -> i32 {
+fn open_flags() -> i32 {
     (nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits()
 }
 
@@ -483,6 +512,24 @@ mod tests {
             assert_eq!(root.claim(Some(2)).unwrap().number(), 2, "{pid:?}");
             assert_eq!(root.entries(), [".X11-unix"]);
         }
+    }
+
+    #[test]
+    fn a_crowd_gets_different_numbers_past_a_dead_lock() {
+        let root = Root::new("crowd");
+        drop(root.claim(Some(0)).unwrap());
+        for _ in 0..50 {
+            fs::write(root.0.join(".X0-lock"), "4194305\n").unwrap();
+            let claims: Vec<Display> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4)
+                    .map(|_| scope.spawn(|| root.claim(None).unwrap()))
+                    .collect();
+                threads.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            let numbers: BTreeSet<u16> = claims.iter().map(Display::number).collect();
+            assert_eq!(numbers.len(), 4, "{numbers:?}");
+        }
+        assert_eq!(root.entries(), [".X11-unix"]);
     }
 
     #[test]

@@ -83,10 +83,9 @@ impl Pair {
         self.decoder.set_format(params.format);
         let encoded = self.encoder.encode(frame, region, params, &mut self.wire);
         let mut input = self.wire.as_slice();
-        let update = self
-            .decoder
-            .update(&mut input, encoded.rects as u16)
-            .unwrap_or_else(|e| panic!("{params:?}: {e}"));
+        let update = self.decoder.update(&mut input, encoded.rects as u16);
+        assert!(update.is_ok(), "{params:?}: {update:?}");
+        let update = update.expect("just checked");
         assert_eq!(input.len(), 0, "bytes after the last rectangle");
         assert_eq!(update.drawn.len() as u32, encoded.rects);
 
@@ -129,16 +128,10 @@ impl Pair {
                 }
             }
         }
-        let wrong = self.expected.iter().zip(self.decoder.pixels());
-        if let Some(at) = wrong.clone().position(|(a, b)| a != b) {
-            panic!(
-                "{params:?}: pixel {},{} is {:06x} instead of {:06x}",
-                at % width,
-                at / width,
-                self.decoder.pixels()[at],
-                self.expected[at]
-            );
-        }
+        let pixels = self.decoder.pixels();
+        let wrong = self.expected.iter().zip(pixels).position(|(a, b)| a != b);
+        let pixel = wrong.map(|at| (at % width, at / width, self.expected[at], pixels[at]));
+        assert_eq!(pixel, None, "{params:?}: column, row, expected, got");
         (encoded, update)
     }
 }
@@ -230,11 +223,11 @@ proptest! {
 
 #[test]
 fn every_encoding_arrives_in_every_format_at_every_level() {
-    let frame = picture(333, 217, 7, 12);
+    let frame = picture(233, 117, 7, 12);
     for format in formats() {
-        let mut pair = Pair::new(333, 217);
+        let mut pair = Pair::new(233, 117);
         for encoding in ENCODINGS {
-            for compress in [0, 1, 2, 5, 6, 9] {
+            for compress in [0, 2, 4, 9] {
                 for quality in [None, Some(6)] {
                     let params = Params {
                         encoding,
@@ -281,10 +274,10 @@ fn large_pictures_arrive_with_several_threads() {
         .build()
         .expect("threads");
     pool.install(|| {
-        let mut frame = picture(2300, 1100, 5, 40);
-        let mut pair = Pair::new(2300, 1100);
+        let mut frame = picture(2300, 700, 5, 40);
+        let mut pair = Pair::new(2300, 700);
         let mut random = Random::new(1);
-        for round in 0..3 {
+        for round in 0..2 {
             for encoding in ENCODINGS {
                 for quality in [None, Some(5)] {
                     let rect = random.rect(frame.bounds());

@@ -2,6 +2,9 @@
 //!
 //! One binary, so that the library is linked once; each module is an area.
 
+// clippy.toml excuses the test functions only, not their helpers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod desktop;
 mod encode;
 mod fuzz_corpus;
@@ -11,4 +14,5 @@ mod layering;
 mod readme;
 mod rfb_client;
 mod run;
+mod serve;
 mod support;

@@ -185,13 +185,17 @@ fn another_x_server() {
 
 /// Types into a page that shows its text as its title, and reads the title.
 fn types_into_browser(program: &str, arguments: impl FnOnce(&str, &TempDir) -> Vec<String>) {
-    const PAGE: &str = "data:text/html,<title>ready</title><textarea id=t autofocus oninput=document.title=t.value></textarea>";
+    const PAGE: &str =
+        "<title>ready</title><textarea id=t autofocus oninput=document.title=t.value></textarea>";
     const PATIENCE: Duration = Duration::from_secs(60);
     let desk = Desk::new("us");
     let dir = TempDir::new();
+    let page = dir.path().join("page.html");
+    std::fs::write(&page, format!("<!doctype html><meta charset=utf-8>{PAGE}")).unwrap();
+    let page = format!("file://{}", page.display());
     let _manager = Process::spawn(&mut desk.server.command("openbox"));
     let mut command = desk.server.command(program);
-    command.env("HOME", dir.path()).args(arguments(PAGE, &dir));
+    command.env("HOME", dir.path()).args(arguments(&page, &dir));
     let _browser = Process::spawn(&mut command);
     let (link, root) = desk.server.connect();
     let atom = |name: &str| {
@@ -257,8 +261,11 @@ fn chromium() {
 #[test]
 fn firefox() {
     types_into_browser("firefox-esr", |page, dir| {
+        // No page of the first start in front of ours.
+        let settings = "user_pref('browser.aboutwelcome.enabled', false);\nuser_pref('datareporting.policy.dataSubmissionPolicyBypassNotification', true);\nuser_pref('browser.shell.checkDefaultBrowser', false);\n";
+        std::fs::write(dir.path().join("user.js"), settings).unwrap();
         let profile = dir.path().display().to_string();
-        ["--no-remote", "--profile", &profile, "--kiosk", page]
+        ["--no-remote", "--profile", &profile, "--new-window", page]
             .map(str::to_owned)
             .to_vec()
     });

@@ -160,7 +160,7 @@ impl Layout {
         let maxima = self.maxima();
         let mut rgb = 0;
         for (v, max) in colours.into_iter().zip(maxima) {
-            rgb = rgb << 8 | (v * 255 + max / 2) / max;
+            rgb = (rgb << 8) | ((v * 255 + max / 2) / max);
         }
         rgb
     }
@@ -511,12 +511,10 @@ impl Decoder {
                             )
                         };
                         let mut run = 1;
-                        while long {
-                            let more = u8(input)?;
+                        let mut more = if long { 255 } else { 0 };
+                        while more == 255 {
+                            more = u8(input)?;
                             run += usize::from(more);
-                            if more != 255 {
-                                break;
-                            }
                         }
                         if pixels.len() + run > area {
                             return bad("ZRLE: a run goes beyond its tile");

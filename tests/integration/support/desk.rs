@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deskinit::supervisor::link::{self, Phase, ServiceState, Status};
 use nix::sys::signal::{Signal, kill};
@@ -65,7 +65,7 @@ impl Builder {
     }
 
     /// As PID 1 of a namespace with a `/proc` of its own; `None` where we may not make one.
-    pub(crate) fn as_pid_1(mut self) -> Option<Self> {
+    pub(crate) fn into_pid_1(mut self) -> Option<Self> {
         const UNSHARE: [&str; 5] = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
         let allowed = Command::new("unshare").args(UNSHARE).arg("true").status();
         if !allowed.is_ok_and(|status| status.success()) {
@@ -168,7 +168,18 @@ impl Desk {
         within: Duration,
         condition: impl Fn(&Status) -> bool,
     ) -> Status {
-        eventually(what, within, || self.status().filter(&condition))
+        let deadline = Instant::now() + within;
+        loop {
+            let status = self.status();
+            match status {
+                Some(status) if condition(&status) => return status,
+                status if Instant::now() > deadline => {
+                    let lines = self.lines().join("\n");
+                    panic!("not within {within:?}: {what}; {status:#?}\n{lines}");
+                }
+                _ => std::thread::sleep(Duration::from_millis(3)),
+            }
+        }
     }
 
     /// Everything is ready.

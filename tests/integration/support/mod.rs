@@ -12,6 +12,7 @@ pub(crate) mod draw;
 pub(crate) mod inflate;
 pub(crate) mod pictures;
 pub(crate) mod pseudo;
+pub(crate) mod serve;
 pub(crate) mod tight;
 pub(crate) mod wire;
 pub(crate) mod xvfb;

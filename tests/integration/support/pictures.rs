@@ -125,6 +125,6 @@ pub(crate) fn picture(width: u16, height: u16, seed: u64, things: u32) -> Frame 
 fn blend(a: u32, b: u32, part: u32, of: u32) -> u32 {
     [16, 8, 0].into_iter().fold(0, |rgb, shift| {
         let (a, b) = (a >> shift & 0xff, b >> shift & 0xff);
-        rgb << 8 | (a * (of - part) + b * part) / of
+        (rgb << 8) | ((a * (of - part) + b * part) / of)
     })
 }

@@ -1,8 +1,10 @@
 //! Real X servers on private displays.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deskinit::desktop::connect::{Connector, Link};
@@ -45,13 +47,51 @@ impl Config {
     }
 }
 
+/// A display number, taken before the server starts: a server that looks for a free number itself takes the socket of
+/// one that does not listen in the abstract name space.
+///
+/// The lock names a process, so within this one the tests have to keep apart what they took.
+struct Claim {
+    number: u16,
+    display: Option<Display>,
+}
+
+/// The numbers that this process holds.
+static CLAIMED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+fn claimed() -> MutexGuard<'static, BTreeSet<u16>> {
+    CLAIMED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Claim {
+    fn new() -> Self {
+        let mut claimed = claimed();
+        let (number, display) = (0..1000)
+            .filter(|number| !claimed.contains(number))
+            .find_map(|number| Some((number, Display::claim(Some(number)).ok()?)))
+            .expect("a free display number");
+        claimed.insert(number);
+        Self {
+            number,
+            display: Some(display),
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut claimed = claimed();
+        // Lock and socket go before anybody can take the number again.
+        self.display = None;
+        claimed.remove(&self.number);
+    }
+}
+
 /// An X server with a cookie; killed when dropped, then its lock and socket are removed.
 pub(crate) struct XServer {
     config: Config,
     child: Child,
-    /// Taken before the server starts: a server that looks for a free number itself takes the socket of one that does
-    /// not listen in the abstract name space.
-    claim: Display,
+    claim: Claim,
     dir: TempDir,
 }
 
@@ -71,8 +111,8 @@ impl XServer {
             entry.extend(part);
         }
         std::fs::write(dir.path().join("Xauthority"), entry).expect("a cookie file");
-        let claim = Display::claim(None).expect("a free display number");
-        let child = launch(&config, dir.path(), claim.number());
+        let claim = Claim::new();
+        let child = launch(&config, dir.path(), claim.number);
         Self {
             config,
             child,
@@ -83,12 +123,12 @@ impl XServer {
 
     /// Starts a new server on the same number, with the same cookie, after [`XServer::kill`].
     pub(crate) fn restart(&mut self) {
-        self.child = launch(&self.config, self.dir.path(), self.claim.number());
+        self.child = launch(&self.config, self.dir.path(), self.claim.number);
     }
 
     /// `:7`
     pub(crate) fn display(&self) -> String {
-        self.claim.name()
+        format!(":{}", self.claim.number)
     }
 
     pub(crate) fn xauthority(&self) -> PathBuf {
@@ -206,7 +246,7 @@ fn servers_start_and_leave_nothing() {
     let server = XServer::start();
     let (pid, socket) = (
         server.pid(),
-        format!("/tmp/.X11-unix/X{}", server.claim.number()),
+        format!("/tmp/.X11-unix/X{}", server.claim.number),
     );
     sync(&server.connect().0);
     drop(server);

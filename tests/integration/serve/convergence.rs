@@ -1,0 +1,260 @@
+//! After any storm every viewer has the screen, byte for byte, within two seconds of the last change: each encoding in
+//! each pixel format, with and without flow control, read fast and slowly, while the screen changes its size.
+
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use deskinit::pixel::{Frame, PixelFormat, Rect};
+use nix::sys::socket::{setsockopt, sockopt};
+use x11rb::connection::Connection as _;
+use x11rb::protocol::xproto::{ConnectionExt as _, CreateGCAux};
+
+use super::{EXTRAS, SOON, Stage, differences, shows};
+use crate::support::client::{Client, Event, Login};
+use crate::support::decode::number;
+use crate::support::draw::{Painter, Random};
+use crate::support::pictures::picture;
+use crate::support::pseudo::number as pseudo;
+use crate::support::serve::PASSWORD;
+use crate::support::{draw, xvfb};
+
+/// The promise, for a machine that has nothing else to do.
+const PROMISE: Duration = Duration::from_secs(2);
+
+/// What a machine that has a lot else to do may take instead.
+fn promise() -> Duration {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = text
+        .split(' ')
+        .next()
+        .and_then(|l| l.parse().ok())
+        .unwrap_or(1.0);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    PROMISE.mul_f64((load / cores as f64).max(1.0) * 1.5)
+}
+
+/// How a viewer wants to be served.
+#[derive(Clone, Copy, Debug)]
+struct Taste {
+    encoding: i32,
+    quality: Option<i32>,
+    format: PixelFormat,
+    /// Fences and continuous updates, or one request after the other.
+    flow: bool,
+    slow: bool,
+}
+
+fn formats() -> [PixelFormat; 4] {
+    let format = |bytes: [u8; 16]| PixelFormat::parse(&bytes).expect("a pixel format");
+    [
+        PixelFormat::NATIVE,
+        // noVNC: red lowest.
+        format([32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 0, 8, 16, 0, 0, 0]),
+        // 565, big-endian.
+        format([16, 16, 1, 1, 0, 31, 0, 63, 0, 31, 11, 5, 0, 0, 0, 0]),
+        // 332.
+        format([8, 8, 0, 1, 0, 7, 0, 7, 0, 3, 0, 3, 6, 0, 0, 0]),
+    ]
+}
+
+fn tastes(format: PixelFormat) -> Vec<Taste> {
+    let encodings = [
+        (number::RAW, None),
+        (number::HEXTILE, None),
+        (number::ZLIB, None),
+        (number::ZRLE, None),
+        (number::TIGHT, None),
+        (number::TIGHT, Some(6)),
+    ];
+    let mut all = Vec::new();
+    for (encoding, quality) in encodings {
+        for (flow, slow) in [(true, false), (false, false), (true, true), (false, true)] {
+            all.push(Taste {
+                encoding,
+                quality,
+                format,
+                flow,
+                slow,
+            });
+        }
+    }
+    all
+}
+
+struct Viewer {
+    client: Client,
+    taste: Taste,
+    asked: bool,
+    continuous: Option<(u16, u16)>,
+}
+
+impl Viewer {
+    fn new(stage: &Stage, taste: Taste) -> Self {
+        let stream = TcpStream::connect(stage.serve.vnc()).expect("listens");
+        if taste.slow {
+            setsockopt(&stream, sockopt::RcvBuf, &32_768).expect("a socket");
+        }
+        let mut client = Client::login(stream, &Login::password(PASSWORD)).expect("logs in");
+        client.set_pixel_format(taste.format).expect("connected");
+        let mut list = vec![taste.encoding];
+        list.extend(taste.quality.map(pseudo::quality));
+        let flow = [pseudo::FENCE, pseudo::CONTINUOUS_UPDATES];
+        list.extend(EXTRAS.iter().filter(|e| taste.flow || !flow.contains(e)));
+        client.set_encodings(&list).expect("connected");
+        client.request_all(false).expect("connected");
+        Self {
+            client,
+            taste,
+            asked: true,
+            continuous: None,
+        }
+    }
+
+    /// Takes what comes until `done` says so; false when it did not in time.
+    fn pump(&mut self, end: Instant, done: impl Fn(&Client) -> bool) -> bool {
+        while !done(&self.client) {
+            if Instant::now() > end {
+                return false;
+            }
+            let size = self.client.picture().size();
+            if self.taste.flow {
+                if self.continuous != Some(size) && self.client.counts().updates > 0 {
+                    self.continuous = Some(size);
+                    let all = Rect::sized(size.0, size.1);
+                    self.client
+                        .continuous_updates(true, all)
+                        .expect("connected");
+                }
+            } else if !self.asked {
+                self.client.request_all(true).expect("connected");
+                self.asked = true;
+            }
+            if self.taste.slow {
+                thread::sleep(Duration::from_millis(25));
+            }
+            // Not longer: what is to be shown may be settled meanwhile.
+            let event = self.client.event(Duration::from_millis(20));
+            if let Some(Event::Update(_)) = event.expect("a sound stream") {
+                self.asked = false;
+            }
+        }
+        true
+    }
+}
+
+/// What all viewers have to show in the end, and since when.
+type Goal = Mutex<Option<(Frame, Instant)>>;
+
+fn storm(stage: &Stage, random: &mut Random, steps: u16) {
+    let painter = Painter::on(&stage.link, stage.root);
+    let gc = stage.link.generate_id().expect("an id");
+    let font = stage.link.generate_id().expect("an id");
+    stage.link.open_font(font, b"fixed").expect("sent");
+    let look = CreateGCAux::new()
+        .font(font)
+        .foreground(0xf0f0e0)
+        .background(0x102030);
+    stage.link.create_gc(gc, stage.root, &look).expect("sent");
+    for _ in 0..steps {
+        match random.below(5) {
+            0 => {
+                let photo = picture(120, 90, u64::from(random.next()), 8);
+                stage.put(&photo, random.below(400) as i16, random.below(300) as i16);
+            }
+            1 => {
+                for line in 0..8 {
+                    let text = format!(
+                        "{:08x} the quick brown fox {:08x}",
+                        random.next(),
+                        random.next()
+                    );
+                    let (x, y) = (
+                        10 + random.below(40) as i16,
+                        14 * line + random.below(200) as i16,
+                    );
+                    stage
+                        .link
+                        .image_text8(stage.root, gc, x, y, text.as_bytes())
+                        .expect("sent");
+                }
+            }
+            // A terminal scrolls.
+            2 => painter.copy((0, 14), (0, 0), 400, 280),
+            _ => painter.scribble(random, 480, 360),
+        }
+        xvfb::sync(&stage.link);
+        thread::sleep(Duration::from_millis(10));
+    }
+    stage.link.free_gc(gc).expect("sent");
+    stage.link.close_font(font).expect("sent");
+}
+
+fn converge(format: PixelFormat, seed: u64) {
+    let stage = Stage::new((480, 360), &[]);
+    let goal = Goal::default();
+    let arrived = AtomicUsize::new(0);
+    let tastes = tastes(format);
+    let count = tastes.len();
+    let mut viewers: Vec<Viewer> = tastes.into_iter().map(|t| Viewer::new(&stage, t)).collect();
+    let slowest = Mutex::new((Duration::ZERO, None));
+    thread::scope(|scope| {
+        for viewer in &mut viewers {
+            let (goal, arrived, slowest) = (&goal, &arrived, &slowest);
+            scope.spawn(move || {
+                let shown = |c: &Client| {
+                    let goal = goal.lock().expect("no panic");
+                    goal.as_ref().is_some_and(|(screen, _)| shows(c, screen))
+                };
+                let there = viewer.pump(Instant::now() + 6 * SOON, shown);
+                let goal = goal.lock().expect("no panic");
+                let (screen, since) = goal.as_ref().expect("set long ago");
+                let took = since.elapsed();
+                assert!(
+                    there,
+                    "{:?}: {}",
+                    viewer.taste,
+                    differences(&viewer.client, screen)
+                );
+                let mut slowest = slowest.lock().expect("no panic");
+                if took > slowest.0 {
+                    *slowest = (took, Some(viewer.taste));
+                }
+                arrived.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        let mut random = Random::new(seed);
+        for (width, height) in [(400, 300), (480, 360), (333, 222), (480, 300)] {
+            storm(&stage, &mut random, 6);
+            super::resize::xrandr_size(&stage.server, width, height);
+            storm(&stage, &mut random, 3);
+        }
+        let screen = draw::screenshot(&stage.link, stage.root);
+        *goal.lock().expect("no panic") = Some((screen, Instant::now()));
+    });
+    assert_eq!(arrived.into_inner(), count);
+    let (took, taste) = slowest.into_inner().expect("no panic");
+    assert!(took < promise(), "{took:?} for {taste:?}");
+}
+
+#[test]
+fn viewers_converge_in_the_native_format() {
+    converge(formats()[0], 1);
+}
+
+#[test]
+fn viewers_converge_in_the_format_of_novnc() {
+    converge(formats()[1], 2);
+}
+
+#[test]
+fn viewers_converge_in_565() {
+    converge(formats()[2], 3);
+}
+
+#[test]
+fn viewers_converge_in_332() {
+    converge(formats()[3], 4);
+}
