@@ -15,7 +15,7 @@ set -m
 NO_VNC_PORT=$web VNC_PORT=$rfb RUN_DIR=$work/run PROFILE=dev scripts/run xterm >"$work/log" 2>&1 </dev/null &
 group=$!
 set +m
-trap 'kill -KILL -- "-$group" 2>/dev/null; rm -rf -- "$work"' EXIT
+trap 'kill -KILL -- "-$group" 2>/dev/null || true; rm -rf -- "$work"' EXIT
 
 passed=0 failed=0
 check() {
