@@ -311,62 +311,68 @@ impl Keymap {
         accept: impl Fn(u32) -> bool,
     ) -> Option<Stroke> {
         let mut best: Option<((usize, bool, bool, usize), Stroke)> = None;
-        for (keycode, key) in self.all() {
-            let in_force = key.group(state.group).map(|(index, _)| index);
-            for (index, group) in (0u8..).zip(&key.groups) {
-                // Another layout can be put in force only if no held key shifts it.
-                let switch = (in_force != Some(index)).then_some(index);
-                if switch.is_some() && state.group != state.locked_group {
+        for (keycode, group, switch, level) in self.places(state, &accept) {
+            let combinations = group
+                .key_type
+                .combinations(level, state.mods(), self.fakeable);
+            for mods in combinations {
+                let Some((release, press)) = self.fakes(state, group.key_type.mask, mods) else {
+                    continue;
+                };
+                let changes = press.len() + 2 * release.len();
+                let after = (state.mods() & !group.key_type.mask) | mods;
+                let symbol = self.symbol(keycode, after, switch.unwrap_or(state.group));
+                if changes > 0 && !touch_mods || !symbol.is_some_and(&accept) {
                     continue;
                 }
-                for (number, _) in group
-                    .levels
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, l)| l.keysym != 0 && accept(l.keysym))
-                {
-                    for mods in group
-                        .key_type
-                        .combinations(number, state.mods(), self.fakeable)
-                    {
-                        let Some((release, press)) = self.fakes(state, group.key_type.mask, mods)
-                        else {
-                            continue;
-                        };
-                        if !touch_mods && !(release.is_empty() && press.is_empty()) {
-                            continue;
-                        }
-                        let after = (state.mods() & !group.key_type.mask) | mods;
-                        if !self
-                            .symbol(keycode, after, switch.unwrap_or(state.group))
-                            .is_some_and(&accept)
-                        {
-                            continue;
-                        }
-                        let changes =
-                            press.len() + 2 * release.len() + if switch.is_some() { 4 } else { 0 };
-                        let cost = (
-                            changes,
-                            prefer != Some(keycode),
-                            state.is_down(keycode),
-                            number,
-                        );
-                        if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                            best = Some((
-                                cost,
-                                Stroke {
-                                    keycode,
-                                    release,
-                                    press,
-                                    group: switch,
-                                },
-                            ));
-                        }
-                    }
+                let switching = if switch.is_some() { 4 } else { 0 };
+                let elsewhere = prefer != Some(keycode);
+                let cost = (
+                    changes + switching,
+                    elsewhere,
+                    state.is_down(keycode),
+                    level,
+                );
+                if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                    let stroke = Stroke {
+                        keycode,
+                        release,
+                        press,
+                        group: switch,
+                    };
+                    best = Some((cost, stroke));
                 }
             }
         }
         best.map(|(_, stroke)| stroke)
+    }
+
+    /// Where accepted symbols are: the key, its layout (and whether that must be put in force), the level.
+    fn places(
+        &self,
+        state: &State,
+        accept: impl Fn(u32) -> bool,
+    ) -> impl Iterator<Item = (u8, &Group, Option<u8>, usize)> {
+        // Another layout can be put in force only if no held key shifts it.
+        let may_switch = state.group == state.locked_group;
+        let groups = self.all().flat_map(move |(keycode, key)| {
+            let in_force = key.group(state.group).map(|(index, _)| index);
+            (0u8..).zip(&key.groups).map(move |(index, group)| {
+                (keycode, group, (in_force != Some(index)).then_some(index))
+            })
+        });
+        groups
+            .filter(move |(_, _, switch)| switch.is_none() || may_switch)
+            .flat_map(move |(keycode, group, switch)| {
+                let matching: Vec<usize> = (0..)
+                    .zip(&group.levels)
+                    .filter(|(_, level)| level.keysym != 0 && accept(level.keysym))
+                    .map(|(number, _)| number)
+                    .collect();
+                matching
+                    .into_iter()
+                    .map(move |number| (keycode, group, switch, number))
+            })
     }
 
     /// The modifier keys to release and to press so that, of the modifiers in `mask`, exactly `wanted` are in force.

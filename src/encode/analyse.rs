@@ -27,13 +27,13 @@ pub(super) enum Class {
 const FEW_COLOURS: usize = 16;
 
 /// Brightness is red + 2 green + blue: 0–1020. Neighbours that differ by more are an edge.
-const EDGE: i32 = 240;
+const EDGE: i16 = 240;
 
 /// Neighbours that differ by no more are alike but for grain.
-const CALM: i32 = 16;
+const CALM: i16 = 16;
 
 /// A cell whose neighbours differ by no more has nothing that JPEG could blur.
-const FAINT: i32 = 64;
+const FAINT: i16 = 64;
 
 /// Less than this, either way, tells nothing.
 const MIN_INNER: u16 = 3;
@@ -47,7 +47,7 @@ pub(super) fn classify(frame: &Frame, cell: Rect, photos: bool, palette: &mut Pa
         return Class::Solid(first);
     };
     let mono = frame.rows(cell).all(|row| only(row, first, second));
-    let faint = |difference: i32| photos && difference <= FAINT;
+    let faint = |difference: i16| photos && difference <= FAINT;
     if mono && !faint((brightness(first) - brightness(second)).abs()) {
         return Class::Mono(first.min(second), first.max(second));
     }
@@ -114,6 +114,15 @@ fn only(row: &[u32], a: u32, b: u32) -> bool {
     row.iter().fold(0, |n, &p| n + u32::from(p != a && p != b)) == 0
 }
 
+/// Pixels of a row that are looked at together.
+const STRIP: usize = 16;
+
+/// Part of a row, and its brightness.
+struct Line {
+    pixels: [u32; STRIP],
+    light: [i16; STRIP],
+}
+
 /// What neighbours have in common.
 #[derive(Default)]
 struct Look {
@@ -128,35 +137,63 @@ struct Look {
     /// Very different ones, either way.
     edges: u32,
     /// The largest difference in brightness of a pair.
-    steepest: i32,
+    steepest: i16,
 }
 
 impl Look {
     fn of(frame: &Frame, cell: Rect) -> Self {
         let mut look = Self::default();
-        let mut above: Option<&[u32]> = None;
-        for row in frame.rows(cell) {
-            let next = &row[1..];
-            look.beside += next.len() as u32;
-            for (&a, &b) in row.iter().zip(next) {
-                look.flat_beside += u32::from(a == b);
-                let difference = (brightness(a) - brightness(b)).abs();
-                look.calm += u32::from(difference <= CALM);
-                look.edges += u32::from(difference > EDGE);
-                look.steepest = look.steepest.max(difference);
-            }
-            if let Some(above) = above {
-                look.above += row.len() as u32;
-                for (&a, &b) in row.iter().zip(above) {
-                    look.flat_above += u32::from(a == b);
-                    let difference = (brightness(a) - brightness(b)).abs();
-                    look.edges += u32::from(difference > EDGE);
-                    look.steepest = look.steepest.max(difference);
+        for strip in cell.tiles(STRIP as u16, cell.h) {
+            let mut above = None;
+            for row in frame.rows(strip) {
+                let mut pixels = [0; STRIP];
+                pixels[..row.len()].copy_from_slice(row);
+                let line = Line {
+                    pixels,
+                    light: pixels.map(brightness),
+                };
+                // Of a width that the compiler knows, it makes vector code of this.
+                match row.len() {
+                    STRIP => look.add(&line, above.as_ref(), STRIP),
+                    width => look.add(&line, above.as_ref(), width),
                 }
+                above = Some(line);
             }
-            above = Some(row);
         }
         look
+    }
+
+    /// Adds the pairs within a line and with the line above.
+    #[inline(always)]
+    fn add(&mut self, line: &Line, above: Option<&Line>, width: usize) {
+        let (mut flat, mut calm, mut edges, mut steepest) = (0i32, 0i16, 0i16, 0i16);
+        for x in 1..width {
+            flat += i32::from(line.pixels[x] == line.pixels[x - 1]);
+        }
+        for x in 1..width {
+            let difference = (line.light[x] - line.light[x - 1]).abs();
+            calm += i16::from(difference <= CALM);
+            edges += i16::from(difference > EDGE);
+            steepest = steepest.max(difference);
+        }
+        self.beside += width as u32 - 1;
+        self.flat_beside += flat as u32;
+        self.calm += calm as u32;
+        if let Some(above) = above {
+            flat = 0;
+            for x in 0..width {
+                flat += i32::from(line.pixels[x] == above.pixels[x]);
+            }
+            for x in 0..width {
+                let difference = (line.light[x] - above.light[x]).abs();
+                edges += i16::from(difference > EDGE);
+                steepest = steepest.max(difference);
+            }
+            self.above += width as u32;
+            self.flat_above += flat as u32;
+        }
+        self.edges += edges as u32;
+        self.steepest = self.steepest.max(steepest);
     }
 
     /// Lines of one colour each, across or down.
@@ -184,16 +221,21 @@ const fn percent(n: u32, of: u32) -> u32 {
 }
 
 #[inline(always)]
-fn brightness(p: u32) -> i32 {
-    ((p >> 16 & 0xff) + 2 * (p >> 8 & 0xff) + (p & 0xff)) as i32
+fn brightness(p: u32) -> i16 {
+    ((p >> 16 & 0xff) + 2 * (p >> 8 & 0xff) + (p & 0xff)) as i16
 }
 
+/// True when the cell has more than [`FEW_COLOURS`]; every second row is looked at, which tells as much.
 fn many_colours(frame: &Frame, cell: Rect, palette: &mut Palette) -> bool {
     palette.restart(FEW_COLOURS);
-    let mut last = None;
-    frame.rows(cell).flatten().any(|&p| {
-        let new = last != Some(p);
-        last = Some(p);
-        new && palette.insert(p).is_none()
-    })
+    for row in frame.rows(cell).step_by(2) {
+        let mut last = !row[0];
+        for &p in row {
+            if p != last && palette.insert(p).is_none() {
+                return true;
+            }
+            last = p;
+        }
+    }
+    false
 }

@@ -121,9 +121,9 @@ impl Limits {
         let Some(ip) = ip else { return FIRST_DELAY };
         let mut state = self.state();
         let source = state.sources.entry(ip).or_default();
-        if !source
+        if source
             .last_failure
-            .is_some_and(|at| now.saturating_duration_since(at) < FORGET)
+            .is_none_or(|at| now.saturating_duration_since(at) >= FORGET)
         {
             source.failures = 0;
         }

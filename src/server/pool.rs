@@ -26,7 +26,7 @@ pub(super) struct Place(OwnedSemaphorePermit);
 
 /// What comes back from a job.
 pub(super) struct Finished {
-    pub(super) encoder: Encoder,
+    pub(super) encoder: Box<Encoder>,
     pub(super) job: Job,
     /// None when the frame had another size than the client knows: nothing was done.
     pub(super) encoded: Option<Encoded>,
@@ -66,7 +66,7 @@ impl Pool {
     pub(super) fn encode(
         &self,
         place: Place,
-        mut encoder: Encoder,
+        mut encoder: Box<Encoder>,
         frame: Arc<Frame>,
         mut job: Job,
     ) -> oneshot::Receiver<Finished> {

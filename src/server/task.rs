@@ -67,9 +67,12 @@ struct Running {
 
 /// What the encoders are doing for this client.
 enum Work {
-    Idle(Encoder),
+    Idle(Box<Encoder>),
     /// Waits for a place in the pool.
-    Queued(Encoder, Pin<Box<dyn Future<Output = Option<Place>> + Send>>),
+    Queued(
+        Box<Encoder>,
+        Pin<Box<dyn Future<Output = Option<Place>> + Send>>,
+    ),
     Busy(oneshot::Receiver<Finished>),
     /// Between two states, and after a job that never came back.
     Gone,
@@ -112,7 +115,7 @@ impl<S: Transport> Task<S> {
                 generation: 0,
                 ..seen
             },
-            work: Work::Idle(Encoder::new()),
+            work: Work::Idle(Box::new(Encoder::new())),
             resize: None,
             first: First::Unasked,
             noted: None,
@@ -281,7 +284,12 @@ impl<S: Transport> Task<S> {
     }
 
     /// With a place in the pool: encodes what the client may have of the newest frame.
-    fn start(&mut self, encoder: Encoder, place: Place, now: Instant) -> (Work, Option<Instant>) {
+    fn start(
+        &mut self,
+        encoder: Box<Encoder>,
+        place: Place,
+        now: Instant,
+    ) -> (Work, Option<Instant>) {
         let frame = self.screen_changed();
         match self.session.rfb.poll(now) {
             Poll::Nothing => (Work::Idle(encoder), None),
@@ -389,7 +397,7 @@ impl<S: Transport> Task<S> {
 }
 
 enum Step {
-    Place(Encoder, Place),
+    Place(Box<Encoder>, Place),
     Finished(Box<Finished>),
     Lost,
 }

@@ -2,6 +2,9 @@
 //!
 //! One binary, so that the library is linked once; each module is an area.
 
+// clippy.toml excuses the test functions only, not their helpers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod desktop;
 mod encode;
 mod fuzz_corpus;

@@ -15,6 +15,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
+/// How long a message to `run` may wait.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// Between two attempts to reach a control socket that is gone.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -41,8 +43,8 @@ impl Uplink {
         let notify = std::env::var_os("NOTIFY_SOCKET").and_then(|path| {
             let socket = UnixDatagram::unbound().ok()?;
             socket.connect(path).ok()?;
-            // A message that finds the queue full is lost rather than waited for; the state is told again.
-            socket.set_nonblocking(true).ok()?;
+            // The queue is short, and `run` reads it at once; should it hang, this worker does not.
+            socket.set_write_timeout(Some(PATIENCE)).ok()?;
             Some(socket)
         });
         let control = run_dir
@@ -66,7 +68,7 @@ impl Uplink {
         tokio::spawn(async move {
             loop {
                 let n = *viewers.borrow_and_update();
-                link.send(&format!("VIEWERS={n}\n"));
+                let _ = link.send(&format!("VIEWERS={n}\n"));
                 if viewers.changed().await.is_err() {
                     return;
                 }
@@ -90,7 +92,7 @@ impl Uplink {
     pub(super) fn listening(&self, web: Option<&str>, vnc: Option<&str>) {
         let line = |key: &str, at: Option<&str>| at.map(|at| format!("{key}={at}\n"));
         let lines = [line("WEB", web), line("VNC", vnc)];
-        self.send(&lines.into_iter().flatten().collect::<String>());
+        let _ = self.send(&lines.into_iter().flatten().collect::<String>());
     }
 
     /// Reads status lines until the other side closes.
@@ -136,43 +138,61 @@ impl Uplink {
             .unwrap_or(false)
     }
 
-    /// The desktop changed: tells `run` what it needs to know of it.
+    /// The desktop changed: tells `run` what is new to it. What could not be said is said with the next change.
     pub(super) fn desktop(&self, status: &DesktopStatus) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = String::new();
-        let connected = (status.connected, status.problem.clone());
-        if told.connected.as_ref() != Some(&connected) {
-            text.push_str(&match &connected {
-                (true, _) => "X=up\n".to_owned(),
-                (false, Some(why)) => format!("X=down {}\n", why.replace('\n', " ")),
-                (false, None) => "X=down\n".to_owned(),
-            });
-            told.connected = Some(connected);
+        let now = Told {
+            ready: told.ready || status.connected,
+            connected: Some((status.connected, status.problem.clone())),
+            manager: Some(status.window_manager.clone()),
+            windows: Some(status.windows),
+        };
+        let text = told.news(&now);
+        if self.send(&text) {
+            *told = now;
         }
-        if status.connected && !told.ready {
-            text.push_str("READY=1\n");
-            told.ready = true;
-        }
-        if told.manager.as_ref() != Some(&status.window_manager) {
-            let name = status.window_manager.as_deref().unwrap_or_default();
-            text.push_str(&format!("WM={}\n", name.replace('\n', " ")));
-            told.manager = Some(status.window_manager.clone());
-        }
-        if told.windows != Some(status.windows) {
-            text.push_str(&format!("WINDOWS={}\n", status.windows));
-            told.windows = Some(status.windows);
-        }
-        self.send(&text);
     }
 
-    fn send(&self, text: &str) {
-        if text.is_empty() {
-            return;
+    /// True when the message is on its way, or there was nothing to say or nobody to say it to.
+    fn send(&self, text: &str) -> bool {
+        let Some(socket) = self.notify.as_ref().filter(|_| !text.is_empty()) else {
+            return true;
+        };
+        match socket.send(text.as_bytes()) {
+            Ok(_) => true,
+            Err(e) => {
+                tracing::debug!(error = %e, "run was not notified");
+                false
+            }
         }
-        if let Some(socket) = &self.notify
-            && let Err(e) = socket.send(text.as_bytes())
-        {
-            tracing::debug!(error = %e, "run was not notified");
+    }
+}
+
+impl Told {
+    /// The lines that lead from this to `now`.
+    fn news(&self, now: &Self) -> String {
+        let one_line = |text: &str| text.replace('\n', " ");
+        let mut text = String::new();
+        if now.connected != self.connected {
+            text.push_str(&match &now.connected {
+                Some((true, _)) => "X=up\n".to_owned(),
+                Some((false, Some(why))) => format!("X=down {}\n", one_line(why)),
+                _ => "X=down\n".to_owned(),
+            });
         }
+        if now.ready && !self.ready {
+            text.push_str("READY=1\n");
+        }
+        if now.manager != self.manager {
+            let name = now.manager.iter().flatten().next();
+            text.push_str(&format!(
+                "WM={}\n",
+                name.map(|n| one_line(n)).unwrap_or_default()
+            ));
+        }
+        if let Some(windows) = now.windows.filter(|_| now.windows != self.windows) {
+            text.push_str(&format!("WINDOWS={windows}\n"));
+        }
+        text
     }
 }

@@ -170,7 +170,7 @@ fn a_killed_run_takes_its_children_with_it_and_the_next_one_cleans_up() {
 #[test]
 fn pid_1_of_a_container_does_the_same() {
     let script = "echo parent $PPID; (setsid sleep 1000 &); (true & true) & sleep 0.1; exit 21";
-    let Some(builder) = headless(script).as_pid_1() else {
+    let Some(builder) = headless(script).into_pid_1() else {
         eprintln!("skipped: no namespaces here");
         return;
     };

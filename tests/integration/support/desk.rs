@@ -65,7 +65,7 @@ impl Builder {
     }
 
     /// As PID 1 of a namespace with a `/proc` of its own; `None` where we may not make one.
-    pub(crate) fn as_pid_1(mut self) -> Option<Self> {
+    pub(crate) fn into_pid_1(mut self) -> Option<Self> {
         const UNSHARE: [&str; 5] = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
         let allowed = Command::new("unshare").args(UNSHARE).arg("true").status();
         if !allowed.is_ok_and(|status| status.success()) {

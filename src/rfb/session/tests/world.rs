@@ -316,7 +316,7 @@ impl Client {
     fn message(&mut self, b: &[u8]) -> Option<usize> {
         let u32_at = |i: usize| Some(u32::from_be_bytes(b.get(i..i + 4)?.try_into().ok()?));
         match *b.first()? {
-            0 => return self.update(b),
+            0 => self.update(b),
             2 => {
                 self.seen.push(Seen::Bell);
                 Some(1)
