@@ -45,11 +45,11 @@ apt_get() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" </dev/null >&2
 }
 
-# The package lists are fetched at most once a run, and only when something is to be installed.
-apt_updated=
+# The package lists are fetched at most once a run, the scripts it calls included, and only when something is to be
+# installed.
 apt_update() {
-    [[ -n $apt_updated ]] && return
-    apt_updated=1
+    [[ -n ${DESKINIT_APT_UPDATED-} ]] && return
+    export DESKINIT_APT_UPDATED=1
     say "fetching the package lists"
     # One broken source of somebody else must not stop the rest: what is really missing is told by the install.
     apt_get update || say "some package lists could not be fetched; going on with what there is"
@@ -66,7 +66,7 @@ need() {
         elif have "$thing"; then
             continue
         fi
-        missing+=("$package")
+        [[ " ${missing[*]} " == *" $package "* ]] || missing+=("$package")
     done
     ((${#missing[@]})) || return 0
     have apt-get || die "please install: ${missing[*]} (there is no apt-get here, so this script cannot)"
