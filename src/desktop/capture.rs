@@ -215,8 +215,11 @@ impl<'a> Session<'a> {
             if self.capture.shared.is_stopping() {
                 return Ok(());
             }
-            // Before the events are read: what is on the screen now has been reported by then.
-            self.look |= self.capture.shared.take_look();
+            if self.capture.shared.take_look() {
+                self.look = true;
+                // X tells about damage when it has time; behind an answer it has told about everything before.
+                self.link.get_input_focus()?.reply()?;
+            }
             while let Some(event) = self.link.poll_for_event()? {
                 self.on_event(&event);
             }

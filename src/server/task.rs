@@ -17,7 +17,6 @@ use crate::pixel::Frame;
 use crate::rfb::{
     Authenticated, Effect, InputBuffer, Poll, ResizeCause, ResizeStatus, Session, Start,
 };
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -41,8 +40,8 @@ pub(super) struct Task<S> {
     news: watch::Receiver<Shared>,
     seen: Shared,
     work: Work,
-    /// Resizes that this client asked for, in order, until they are done: every one is answered.
-    resizes: VecDeque<oneshot::Receiver<bool>>,
+    /// The last resize that this client asked for, until it is done.
+    resize: Option<oneshot::Receiver<bool>>,
     first: First,
     /// When its figures were noted last, and whether anything has moved since.
     noted: Option<Instant>,
@@ -117,7 +116,7 @@ impl<S: Transport> Task<S> {
                 ..seen
             },
             work: Work::Idle(Box::new(Encoder::new())),
-            resizes: VecDeque::new(),
+            resize: None,
             first: First::Unasked,
             noted: None,
             moved: true,
@@ -172,7 +171,8 @@ impl<S: Transport> Task<S> {
                         let _ = tx.send(done);
                     }),
                 );
-                self.resizes.push_back(rx);
+                // The last one wins; its answer settles the earlier ones, too.
+                self.resize = Some(rx);
             }
             Effect::Notice(notice) => {
                 tracing::debug!(client = id, %notice, "viewer");
@@ -355,8 +355,8 @@ impl<S: Transport> Task<S> {
                 Step::Finished(finished) => self.finished(*finished),
                 Step::Lost => return Err(End::Server("the encoder failed".into())),
             },
-            done = answered(&mut self.resizes) => {
-                self.resizes.pop_front();
+            done = answered(&mut self.resize) => {
+                self.resize = None;
                 // The frame of the new size is published before the answer: it must not overtake it.
                 let frame = self.screen_changed();
                 let status = if done {
@@ -423,9 +423,9 @@ async fn advance(work: &mut Work) -> Step {
     }
 }
 
-/// The answer to the oldest resize; for ever when none was asked for.
-async fn answered(resizes: &mut VecDeque<oneshot::Receiver<bool>>) -> bool {
-    match resizes.front_mut() {
+/// The answer to a resize; for ever when none was asked for.
+async fn answered(resize: &mut Option<oneshot::Receiver<bool>>) -> bool {
+    match resize {
         Some(rx) => rx.await.unwrap_or(false),
         None => std::future::pending().await,
     }

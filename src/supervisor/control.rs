@@ -2,15 +2,16 @@
 //!
 //! A watcher that does not read keeps at most one status waiting; when it reads again it gets the latest, not history.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 use nix::sys::socket::{getsockopt, sockopt};
-use nix::sys::stat::Mode;
 
 use super::link::Request;
 
@@ -50,10 +51,9 @@ impl Control {
     /// # Errors
     /// The path is taken or longer than 107 bytes.
     pub fn bind(path: &Path) -> io::Result<Self> {
-        let before = nix::sys::stat::umask(Mode::from_bits_truncate(0o177));
-        let listener = UnixListener::bind(path);
-        nix::sys::stat::umask(before);
-        let listener = listener?;
+        let listener = UnixListener::bind(path)?;
+        // The run directory is private, so nobody came in between. The umask would be the whole process's.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         Ok(Self {
             listener,

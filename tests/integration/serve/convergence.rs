@@ -236,6 +236,7 @@ fn converge(format: PixelFormat, seed: u64) {
     });
     assert_eq!(arrived.into_inner(), count);
     let (took, taste) = slowest.into_inner().expect("no panic");
+    println!("the slowest of {count} viewers: {took:?}");
     assert!(took < promise(), "{took:?} for {taste:?}");
 }
 

@@ -120,6 +120,20 @@ fn keys_and_all_buttons_reach_a_window() {
     assert_eq!((at.root_x, at.root_y), (50, 60));
 }
 
+#[test]
+fn the_operator_chooses_between_keys_and_characters() {
+    // The key in the place of A, on a viewer's layout that has q there.
+    for (raw, expected) in [("0", 0x71), ("1", 0x61)] {
+        let stage = Stage::new((640, 480), &[("RAW_KEYBOARD", raw)]);
+        listen(&stage);
+        let mut client = stage.serve.viewer();
+        prepare(&mut client);
+        client.qemu_key(0x71, 0x1e, true).expect("connected");
+        let code = keycode(&stage, expected);
+        assert_eq!(heard(&stage), format!("+{code}"), "RAW_KEYBOARD={raw}");
+    }
+}
+
 /// True when no key and no button is down.
 fn all_up(stage: &Stage) -> bool {
     let keys = stage

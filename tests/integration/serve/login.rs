@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::resize::{prepare, told};
 use super::{SOON, Stage, input};
 use crate::support::client::Login;
+use crate::support::desk::Builder;
 use crate::support::eventually;
 use crate::support::serve::PASSWORD;
 use x11rb::connection::Connection as _;
@@ -94,6 +95,22 @@ fn a_long_password_is_warned_of() {
         .serve
         .login(&Login::password("a long p"))
         .expect("cut");
+}
+
+/// Under `run`, which makes the token and hands it on like a password.
+#[test]
+fn only_an_operators_own_password_is_warned_of() {
+    for (password, warnings) in [(None, 0), (Some("a long password"), 1)] {
+        let mut builder = Builder::new(&[]).env("DESKTOP_MODE", "1");
+        if let Some(password) = password {
+            builder = builder.env("VNC_PASSWORD", password);
+        }
+        let desk = builder.start();
+        desk.line("in a VNC viewer");
+        let lines = desk.lines();
+        let warned = lines.iter().filter(|l| l.contains("longer than 8"));
+        assert_eq!(warned.count(), warnings, "{lines:#?}");
+    }
 }
 
 #[test]
