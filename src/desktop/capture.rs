@@ -257,7 +257,7 @@ impl<'a> Session<'a> {
             Event::XfixesCursorNotify(_) => self.pointer.shape_changed(),
             Event::RandrScreenChangeNotify(_) => self.size_dirty = true,
             Event::ConfigureNotify(e) if e.window == self.root => self.size_dirty = true,
-            Event::PropertyNotify(e) => self.windows.property_changed(e.atom),
+            Event::PropertyNotify(e) => self.windows.property_changed(e.window, e.atom),
             Event::MapNotify(_)
             | Event::UnmapNotify(_)
             | Event::DestroyNotify(_)

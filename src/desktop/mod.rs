@@ -18,6 +18,7 @@ pub mod connect;
 mod cursor;
 mod diff;
 mod grab;
+mod greeting;
 pub mod input;
 mod keyboard;
 mod keymap;

@@ -8,13 +8,14 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use x11rb::errors::{ConnectionError, ReplyError};
+use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::xproto::{
     AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, GetPropertyReply,
     GetWindowAttributesReply, MapState, Window, WindowClass,
 };
 
 use super::connect::Link;
+use super::greeting::Greeting;
 use super::shared::Shared;
 
 x11rb::atom_manager! {
@@ -23,6 +24,8 @@ x11rb::atom_manager! {
         _NET_SUPPORTING_WM_CHECK,
         _NET_SUPPORTED,
         _NET_CLIENT_LIST,
+        _NET_REQUEST_FRAME_EXTENTS,
+        _NET_FRAME_EXTENTS,
         _NET_WM_NAME,
         UTF8_STRING,
     }
@@ -40,13 +43,14 @@ pub(super) struct Windows {
     root: Window,
     /// Client windows whose mapping is watched.
     watched: HashSet<Window>,
+    greeting: Greeting,
     dirty: bool,
     last: Option<Instant>,
 }
 
 impl Windows {
     /// Asks for notice of what happens on the root window.
-    pub(super) fn open(link: &Link, root: Window) -> Result<Self, ReplyError> {
+    pub(super) fn open(link: &Link, root: Window) -> Result<Self, ReplyOrIdError> {
         let mask = EventMask::PROPERTY_CHANGE
             | EventMask::STRUCTURE_NOTIFY
             | EventMask::SUBSTRUCTURE_NOTIFY;
@@ -56,6 +60,7 @@ impl Windows {
             atoms: Atoms::new(link)?.reply()?,
             root,
             watched: HashSet::new(),
+            greeting: Greeting::open(link, root)?,
             dirty: true,
             last: None,
         })
@@ -66,8 +71,13 @@ impl Windows {
         self.dirty = true;
     }
 
-    /// A property of the root window changed.
-    pub(super) fn property_changed(&mut self, atom: u32) {
+    /// A property of the root window, or of one of our own, changed.
+    pub(super) fn property_changed(&mut self, window: Window, atom: u32) {
+        if atom == self.atoms._NET_FRAME_EXTENTS && self.greeting.heard(window) {
+            self.dirty = true;
+            // The application waits for this.
+            self.last = None;
+        }
         if atom == self.atoms._NET_CLIENT_LIST || atom == self.atoms._NET_SUPPORTING_WM_CHECK {
             self.dirty = true;
         }
@@ -75,7 +85,8 @@ impl Windows {
 
     /// When [`Windows::refresh`] has something to do.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        self.dirty.then(|| self.last.map_or(now, |at| at + PAUSE))
+        let changed = self.dirty.then(|| self.last.map_or(now, |at| at + PAUSE));
+        changed.into_iter().chain(self.greeting.deadline()).min()
     }
 
     /// Looks again, if something changed.
@@ -90,7 +101,7 @@ impl Windows {
         }
         self.dirty = false;
         self.last = Some(now);
-        let manager = self.manager(link)?;
+        let manager = self.manager(link, now)?;
         let clients = match &manager {
             Some(_) => self.managed(link)?,
             None => self.top_level(link)?,
@@ -103,23 +114,31 @@ impl Windows {
     }
 
     /// The name of the window manager that runs and is ready.
-    fn manager(&self, link: &Link) -> Result<Option<String>, ConnectionError> {
-        let atoms = &self.atoms;
+    fn manager(&mut self, link: &Link, now: Instant) -> Result<Option<String>, ConnectionError> {
+        let atoms = self.atoms;
         let check = |window| -> Result<Option<Window>, ConnectionError> {
             let property = self.property(link, window, atoms._NET_SUPPORTING_WM_CHECK, 1)?;
             Ok(property.and_then(|p| p.value32()?.next()))
         };
-        let Some(window) = check(self.root)? else {
-            return Ok(None);
+        let window = match check(self.root)? {
+            Some(window) if check(window)? == Some(window) => window,
+            _ => {
+                self.greeting.forget();
+                return Ok(None);
+            }
         };
-        if check(window)? != Some(window) {
+        let supported = self.property(link, self.root, atoms._NET_SUPPORTED, LIMIT)?;
+        let supported: HashSet<u32> = supported
+            .iter()
+            .filter_map(|p| p.value32())
+            .flatten()
+            .collect();
+        let list = self.property(link, self.root, atoms._NET_CLIENT_LIST, 0)?;
+        if supported.contains(&atoms._NET_CLIENT_LIST) && list.is_none() {
             return Ok(None);
         }
-        let supported = self.property(link, self.root, atoms._NET_SUPPORTED, LIMIT)?;
-        let mut supported = supported.iter().filter_map(|p| p.value32()).flatten();
-        let lists = supported.any(|atom| atom == atoms._NET_CLIENT_LIST);
-        let list = self.property(link, self.root, atoms._NET_CLIENT_LIST, 0)?;
-        if lists && list.is_none() {
+        let question = atoms._NET_REQUEST_FRAME_EXTENTS;
+        if supported.contains(&question) && !self.greeting.answers(link, window, question, now)? {
             return Ok(None);
         }
         let mut name = String::new();
