@@ -1,6 +1,6 @@
 //! deskinit: the PID 1 of graphical containers.
 //!
-//! The map of the house; imports run downwards only, and `tests/layering.rs` reads the `use` lines and fails on any
+//! The map of the house; imports run downwards only, and `tests/integration/layering.rs` reads the `use` lines and fails on any
 //! other edge.
 //!
 //! ```text
