@@ -225,7 +225,14 @@ impl<'a> Session<'a> {
             }
             if let Some(resize) = self.capture.shared.take_resize() {
                 let size = (resize.width, resize.height);
-                let outcome = self.resize(size)?;
+                let outcome = match self.resize(size) {
+                    Ok(outcome) => outcome,
+                    Err(problem) => {
+                        self.capture.wanted = Some(size);
+                        (resize.reply)(Err(ResizeError::Disconnected));
+                        return Err(problem);
+                    }
+                };
                 if outcome.is_ok() {
                     self.capture.wanted = Some(size);
                 }
