@@ -275,7 +275,8 @@ impl<'a> Session<'a> {
 
     /// Grabs if it is time, and says when to come again without an event.
     fn advance(&mut self, now: Instant) -> Result<Option<Instant>, Problem> {
-        if self.capture.shared.has_demand() {
+        // A look is a demand too: the one it made may have been met by a frame that was read before it.
+        if self.capture.shared.has_demand() || self.look {
             if !self.is_watched(now) {
                 self.grabber.invalidate();
             }
