@@ -108,7 +108,7 @@ impl Greeting {
             .map(|at| at + AGAIN)
     }
 
-    /// The manager went.
+    /// The manager went, or does not take questions (any more).
     pub(super) fn forget(&mut self) {
         self.manager = None;
     }

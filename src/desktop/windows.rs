@@ -135,10 +135,13 @@ impl Windows {
             .collect();
         let list = self.property(link, self.root, atoms._NET_CLIENT_LIST, 0)?;
         if supported.contains(&atoms._NET_CLIENT_LIST) && list.is_none() {
+            self.greeting.forget();
             return Ok(None);
         }
         let question = atoms._NET_REQUEST_FRAME_EXTENTS;
-        if supported.contains(&question) && !self.greeting.answers(link, window, question, now)? {
+        if !supported.contains(&question) {
+            self.greeting.forget();
+        } else if !self.greeting.answers(link, window, question, now)? {
             return Ok(None);
         }
         let mut name = String::new();
