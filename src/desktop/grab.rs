@@ -136,6 +136,7 @@ impl Grabber {
         let mut damage: Vec<Rect> = Vec::new();
         let mut draft: Option<Draft> = None;
         let mut at = start;
+        let mut missed = false;
         let mut rest = rects.as_slice();
         let outcome = loop {
             if rest.is_empty() {
@@ -158,7 +159,7 @@ impl Grabber {
                 }
                 let Some(draft) = obtain(&mut draft, screen) else {
                     // Cannot be: the caller saw that there is a free buffer. Read it all again then.
-                    self.stale = true;
+                    missed = true;
                     continue;
                 };
                 for r in &self.changed {
@@ -175,7 +176,7 @@ impl Grabber {
             self.stale = true;
             return Err(e);
         }
-        self.stale = false;
+        self.stale = missed;
         done.picture = draft.map(|draft| (draft, damage.into_iter().collect()));
         Ok(done)
     }
