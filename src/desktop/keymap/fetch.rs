@@ -184,7 +184,7 @@ fn held_modifiers(action: &xkb::Action, modmap: u8) -> u8 {
 /// Reads the map by core requests and gives each key the meaning that the core protocol prescribes (section 5).
 fn core(conn: &Link) -> Result<Keymap, ReplyError> {
     let (min, max) = (conn.setup().min_keycode, conn.setup().max_keycode);
-    let symbols = conn.get_keyboard_mapping(min, max - min + 1)?;
+    let symbols = conn.get_keyboard_mapping(min, max.saturating_sub(min).saturating_add(1))?;
     let modifiers = conn.get_modifier_mapping()?;
     let (symbols, modifiers) = (symbols.reply()?, modifiers.reply()?);
     let mut modmap = [0u8; 256];
