@@ -154,8 +154,8 @@ impl PixelFormat {
         [self.red, self.green, self.blue]
     }
 
-    /// 32 bits per pixel with 8 bits for each colour at whole-byte shifts, in either byte order: what lets Tight send
-    /// three bytes a pixel and JPEG.
+    /// 32 bits per pixel, depth 24, 8 bits for each colour, whatever their shifts and in either byte order: what lets
+    /// Tight send three bytes a pixel.
     pub fn is_888(&self) -> bool {
         self.bits_per_pixel == 32
             && self.depth == 24
