@@ -140,7 +140,7 @@ impl<'a> Session<'a> {
                 clipboard.tick(self.link.conn(), now)?;
             }
             self.link.conn().flush()?;
-            if more || self.link.has_events() {
+            if more || self.link.has_events()? {
                 continue;
             }
             let deadlines = [

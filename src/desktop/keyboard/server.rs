@@ -88,8 +88,9 @@ impl XServer {
     }
 
     /// Whether events wait that were read with a reply: then the socket says nothing about them.
-    pub(crate) fn has_events(&self) -> bool {
-        !self.events.is_empty()
+    pub(crate) fn has_events(&mut self) -> Result<bool, ConnectionError> {
+        self.collect_events()?;
+        Ok(!self.events.is_empty())
     }
 
     /// The keycodes that an earlier process lent to symbols and could not take back.
