@@ -6,8 +6,8 @@
 //! freedoms that a compressor with header would not:
 //!
 //! - the compressor may be replaced at any flush (another level): a new one only never refers to what went before;
-//! - of a large write, groups of segments are compressed at the same time, each with the 32 KiB before it as
-//!   dictionary;
+//! - of a large write, groups of segments are compressed at the same time, each with the end of the segment before it
+//!   (at most 32 KiB) as dictionary;
 //! - blocks that are only stored (level 0) need no compressor.
 
 use std::cell::RefCell;
@@ -238,8 +238,8 @@ impl Compressor {
         }
     }
 
-    /// Takes the end of what the client has just got as history; only for a compressor that is new or reset. False:
-    /// it has none, and is of no use in the middle of a stream until it is reset.
+    /// Takes the end of what the client has just got as history; only for a compressor that is new or reset. False: it
+    /// has none, which makes what follows longer, not wrong.
     fn remember(&mut self, data: &[u8]) -> bool {
         let tail = &data[data.len().saturating_sub(WINDOW)..];
         self.deflate.set_dictionary(tail).is_ok()
