@@ -78,9 +78,13 @@ impl Windows {
             // The application waits for this.
             self.last = None;
         }
-        if atom == self.atoms._NET_CLIENT_LIST || atom == self.atoms._NET_SUPPORTING_WM_CHECK {
-            self.dirty = true;
-        }
+        let atoms = &self.atoms;
+        let of_manager = [
+            atoms._NET_CLIENT_LIST,
+            atoms._NET_SUPPORTED,
+            atoms._NET_SUPPORTING_WM_CHECK,
+        ];
+        self.dirty |= of_manager.contains(&atom);
     }
 
     /// When [`Windows::refresh`] has something to do.
