@@ -31,7 +31,7 @@ fn the_applications_code_is_ours() {
 #[test]
 fn an_ignored_sigchld_loses_no_code() {
     let dir = TempDir::new();
-    let status = Command::new("timeout")
+    let output = Command::new("timeout")
         .args(["30", "env", "--ignore-signal=CHLD", DESKINIT, "run", "--"])
         .args(["sh", "-c", "exit 3"])
         .env("APP_HEADLESS", "1")
@@ -39,9 +39,9 @@ fn an_ignored_sigchld_loses_no_code() {
         .env("VNC_PORT", "0")
         .env("NO_VNC_PORT", "0")
         .env_remove("DISPLAY")
-        .status()
+        .output()
         .unwrap();
-    assert_eq!(status.code(), Some(3));
+    assert_eq!(output.status.code(), Some(3));
 }
 
 #[test]
