@@ -12,8 +12,8 @@ web=$(free_port) rfb=$(free_port)
 
 # Job control gives the script a process group of its own, as a terminal does: Ctrl-C reaches all of it.
 set -m
-# As in a session on a desktop of its own, whose display is not to be taken.
-DISPLAY=:0.0 WAYLAND_DISPLAY=wayland-0 NO_VNC_PORT=$web VNC_PORT=$rfb RUN_DIR=$work/run PROFILE=dev scripts/run xterm >"$work/log" 2>&1 </dev/null &
+# As in a session that has a display already, which is not to be taken.
+DISPLAY=localhost:10.0 WAYLAND_DISPLAY=wayland-0 NO_VNC_PORT=$web VNC_PORT=$rfb RUN_DIR=$work/run PROFILE=dev scripts/run xterm >"$work/log" 2>&1 </dev/null &
 group=$!
 set +m
 trap 'kill -KILL -- "-$group" 2>/dev/null || true; rm -rf -- "$work"' EXIT
