@@ -9,6 +9,8 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$top"
 target=${CARGO_TARGET_DIR:-$top/target}
+# Debian leaves these out for users other than root; dockerd is in one of them.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 # Progress and errors go to standard error: standard output belongs to what the scripts run.
 if [[ -t 2 ]]; then

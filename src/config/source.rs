@@ -74,7 +74,12 @@ impl Raw {
         let table: toml::Table = match text.parse() {
             Ok(table) => table,
             Err(e) => {
-                self.mistake(format!("{}: not valid TOML: {}", path.display(), e));
+                // Not as it prints itself: that shows the line, which may hold a secret.
+                let before = e.span().and_then(|span| text.get(..span.start));
+                let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+                let why = e.message().replace('\n', " ");
+                let path = path.display();
+                self.mistake(format!("{path}: not valid TOML: line {line}: {why}"));
                 return;
             }
         };

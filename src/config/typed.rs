@@ -391,6 +391,20 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_file_is_told_without_what_it_holds() {
+        let mut raw = Raw::new();
+        let text = "vnc_port = 1\nvnc_password = canary\n";
+        raw.file(std::path::Path::new("/x.toml"), text);
+        let mistakes = Config::parse(raw).unwrap_err();
+        let told = &mistakes[0].0;
+        assert!(
+            told.starts_with("/x.toml: not valid TOML: line 2: "),
+            "{told}"
+        );
+        assert!(!told.contains("canary"), "{told}");
+    }
+
+    #[test]
     fn secrets_are_never_empty() {
         for bad in ["", "\n", "a\nb"] {
             assert!(parse(&[("VNC_PASSWORD", bad)]).is_err(), "{bad:?}");

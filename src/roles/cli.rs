@@ -57,7 +57,13 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
     });
     let (config, raw) = match parsed {
         Ok(parsed) => parsed,
-        Err(mistakes) => return refuse(&mistakes),
+        Err(mistakes) => {
+            if role == "run" {
+                let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+                super::run::tell_kubernetes(&all.join("; "));
+            }
+            return refuse(&mistakes);
+        }
     };
     if role == "config" {
         print!("{}", effective(&raw));
@@ -100,8 +106,12 @@ fn gather(args: &ArgMatches) -> Raw {
             Err(e) => raw.unreadable(path, &e),
         },
         None => {
-            if let Ok(text) = std::fs::read_to_string(DEFAULT_FILE) {
-                raw.file(Path::new(DEFAULT_FILE), &text);
+            let path = Path::new(DEFAULT_FILE);
+            match std::fs::read_to_string(path) {
+                Ok(text) => raw.file(path, &text),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                // Going on without what it says could open what it closes.
+                Err(e) => raw.unreadable(path, &e),
             }
         }
     }

@@ -27,7 +27,8 @@ const OWN: usize = 16 * 1024;
 const TURN: usize = 64 * 1024;
 /// Last lines of each service that are kept to explain its end.
 const TAIL: usize = 12;
-/// Pipes of processes that outlive the service that started them; the oldest is closed beyond that.
+/// Pipes at the same time, those of processes included that outlive the service that started them; the oldest of those
+/// is closed beyond that.
 const SOURCES: usize = 64;
 
 /// Form of the lines.
@@ -86,7 +87,7 @@ impl Logs {
     pub fn pipe(&mut self, id: Id, name: &'static str) -> io::Result<OwnedFd> {
         let (ours, theirs) = output::pipe()?;
         if self.sources.len() >= SOURCES {
-            self.sources.remove(0);
+            self.close_oldest(id);
         }
         self.sources.push(Source {
             id,
@@ -96,6 +97,31 @@ impl Logs {
         });
         self.tails.remove(&id);
         Ok(theirs)
+    }
+
+    /// Closes the oldest pipe that only processes hold whose service has been started again (`next` is about to be),
+    /// never that of a service's main process.
+    fn close_oldest(&mut self, next: Id) {
+        let left_behind = |index: usize, id: Id| {
+            id == next
+                || self
+                    .sources
+                    .iter()
+                    .skip(index + 1)
+                    .any(|later| later.id == id)
+        };
+        let oldest = self
+            .sources
+            .iter()
+            .enumerate()
+            .position(|(index, source)| left_behind(index, source.id));
+        let Some(oldest) = oldest else { return };
+        let mut source = self.sources.remove(oldest);
+        // What it has said already is not lost.
+        if self.take(&mut source) && !source.partial.is_empty() {
+            let rest = std::mem::take(&mut source.partial);
+            self.line(&source, &rest);
+        }
     }
 
     /// Says something ourselves.
@@ -329,6 +355,27 @@ mod tests {
         let text = read_all(logs, reader);
         assert_eq!(text.matches('x').count(), 3 * LINE + 5);
         assert_eq!(text.lines().count(), 4);
+    }
+
+    #[test]
+    fn what_restarts_leave_behind_never_costs_a_living_service_its_pipe() {
+        let (mut logs, reader) = logs(Form::Text);
+        let mut server = File::from(logs.pipe(Id(0), "xserver").unwrap());
+        let mut apps: Vec<File> = (0..SOURCES * 2)
+            .map(|_| {
+                let mut app = File::from(logs.pipe(Id(3), "app").unwrap());
+                app.write_all(b"started").unwrap();
+                app
+            })
+            .collect();
+        assert_eq!(logs.fds().count(), SOURCES);
+        server.write_all(b"still here\n").unwrap();
+        assert!(apps[0].write_all(b"x").is_err(), "the oldest is closed");
+        apps.clear();
+        logs.drain_all();
+        let text = read_all(logs, reader);
+        assert!(text.contains("[xserver] still here\n"));
+        assert_eq!(text.matches("[app] started\n").count(), SOURCES * 2);
     }
 
     #[test]

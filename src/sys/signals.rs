@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 pub use libc::{
@@ -38,6 +38,11 @@ impl Signals {
             set.remove(fault);
         }
         set.thread_block()?;
+        // SAFETY: the default action runs no code of ours.
+        //
+        // Ignored, as whoever started us may have left it, the kernel would reap children itself and tell nobody how
+        // they ended. Any other signal that is ignored is collected all the same, because it is blocked.
+        unsafe { nix::sys::signal::signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(Self { fd })
     }

@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::linux::net::SocketAddrExt;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
 use crate::sys::{pidfd, procfs};
 
@@ -302,7 +303,7 @@ impl Places {
         match kind(&path)? {
             None => {}
             Some(Kind::Socket) => {
-                let address = SocketAddr::from_pathname(&path);
+                let address = UnixAddr::new(&path);
                 if address.is_ok_and(|address| lives(&address)) {
                     return taken(format!("{} is answered", path.display()));
                 }
@@ -315,7 +316,7 @@ impl Places {
             }
         }
         if self.abstract_too
-            && let Ok(address) = SocketAddr::from_abstract_name(path.as_os_str().as_encoded_bytes())
+            && let Ok(address) = UnixAddr::new_abstract(path.as_os_str().as_encoded_bytes())
             && lives(&address)
         {
             return taken(format!(
@@ -342,15 +343,13 @@ fn lives_on(pid: i32) -> bool {
     pidfd::exists(pid) && !procfs::is_zombie(pid)
 }
 
-/// Is anybody behind the socket? Refusal and absence mean no; everything else, a full queue too, means yes.
-fn lives(address: &SocketAddr) -> bool {
-    match UnixStream::connect_addr(address) {
-        Ok(_) => true,
-        Err(error) => !matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
-        ),
-    }
+/// Is anybody behind the socket? Refusal and absence mean no; everything else, a full queue too, means yes. Does not
+/// wait: whoever is behind it may be stopped, or mean to hold us up.
+fn lives(address: &UnixAddr) -> bool {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let answer = socket(AddressFamily::Unix, SockType::Stream, flags, None)
+        .and_then(|socket| connect(socket.as_raw_fd(), address));
+    !matches!(answer, Err(Errno::ECONNREFUSED | Errno::ENOENT))
 }
 
 /// The process id in a lock; `None` when there is none, which no living server leaves.
@@ -490,6 +489,15 @@ mod tests {
             Err(DisplayError::Taken { number: 4, .. })
         ));
         assert_eq!(root.entries(), [".X11-unix", "X4"]);
+        // One that accepts nobody, and whose queue is full, is not waited for.
+        let path = root.0.join(".X11-unix/X6");
+        let none = SockFlag::empty();
+        let full = socket(AddressFamily::Unix, SockType::Stream, none, None).unwrap();
+        nix::sys::socket::bind(full.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        nix::sys::socket::listen(&full, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+        let _waits = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        assert!(root.claim(Some(6)).is_err());
+        fs::remove_file(&path).unwrap();
         // Process 1 lives as long as the machine does.
         fs::write(root.0.join(".X5-lock"), "         1\n").unwrap();
         let error = root.claim(Some(5)).unwrap_err();

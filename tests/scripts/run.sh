@@ -4,7 +4,7 @@
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
-need curl ps=procps
+need curl python3
 
 work=$(mktemp -d /tmp/deskinit-run-test.XXXXXX)
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
@@ -12,7 +12,8 @@ web=$(free_port) rfb=$(free_port)
 
 # Job control gives the script a process group of its own, as a terminal does: Ctrl-C reaches all of it.
 set -m
-NO_VNC_PORT=$web VNC_PORT=$rfb RUN_DIR=$work/run PROFILE=dev scripts/run xterm >"$work/log" 2>&1 </dev/null &
+# As in a session that has a display already, which is not to be taken.
+DISPLAY=localhost:10.0 WAYLAND_DISPLAY=wayland-0 NO_VNC_PORT=$web VNC_PORT=$rfb RUN_DIR=$work/run PROFILE=dev scripts/run xterm >"$work/log" 2>&1 </dev/null &
 group=$!
 set +m
 trap 'kill -KILL -- "-$group" 2>/dev/null || true; rm -rf -- "$work"' EXIT

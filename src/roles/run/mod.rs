@@ -189,7 +189,7 @@ fn reachable(bind: &[IpAddr]) -> String {
 }
 
 /// One line where Kubernetes looks for it; only if the file is there.
-fn tell_kubernetes(reason: &str) {
+pub(super) fn tell_kubernetes(reason: &str) {
     let flags = (nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits();
     let file = OpenOptions::new()
         .write(true)

@@ -27,6 +27,23 @@ fn the_applications_code_is_ours() {
     }
 }
 
+/// As somebody leaves it who starts us and does not care for children.
+#[test]
+fn an_ignored_sigchld_loses_no_code() {
+    let dir = TempDir::new();
+    let output = Command::new("timeout")
+        .args(["30", "env", "--ignore-signal=CHLD", DESKINIT, "run", "--"])
+        .args(["sh", "-c", "exit 3"])
+        .env("APP_HEADLESS", "1")
+        .env("RUN_DIR", dir.path().join("run"))
+        .env("VNC_PORT", "0")
+        .env("NO_VNC_PORT", "0")
+        .env_remove("DISPLAY")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+}
+
 #[test]
 fn a_command_that_cannot_be_run_is_told_as_by_a_shell() {
     assert_eq!(Desk::start(&["/nonexistent/program"]).code(), 127);
