@@ -5,8 +5,16 @@ use std::ffi::OsString;
 
 use crate::config;
 
-/// Variables that say where something of ours is, or of whoever started us; set anew for those who need them.
-const OURS: [&str; 4] = ["DISPLAY", "XAUTHORITY", "NOTIFY_SOCKET", "RUN_DIR"];
+/// Variables that say where something of ours is, or of whoever started us; set anew for those who need them. With a
+/// Wayland display in sight, a toolkit would open its windows there.
+const OURS: [&str; 6] = [
+    "DISPLAY",
+    "XAUTHORITY",
+    "NOTIFY_SOCKET",
+    "RUN_DIR",
+    "WAYLAND_DISPLAY",
+    "WAYLAND_SOCKET",
+];
 
 /// Our environment as it was at the start.
 pub(super) struct Environment {
