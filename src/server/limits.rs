@@ -20,7 +20,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(5);
 /// A source without a failure for so long starts anew.
 const FORGET: Duration = Duration::from_secs(60);
-/// Sources remembered; past that the oldest go.
+/// Sources remembered; past that those that may be forgotten go. The delay of a failure bounds how fast others come.
 const MAX_SOURCES: usize = 65_536;
 
 /// Counts strangers and failures.

@@ -60,6 +60,11 @@ test('the websocket is beside the page, or where the address says', () => {
     assert.equal(at('http://desk:5800/a/?host=other&port=81&path=ws/x'), 'ws://other:81/ws/x');
     assert.equal(at('http://desk:5800/a/?host=other'), 'ws://other/websockify');
     assert.equal(at('http://desk:5800/?port=81'), 'ws://desk:81/websockify');
+    assert.equal(at('http://desk:5800/?port=80&encrypt=1'), 'wss://desk:80/websockify');
+    assert.equal(at('http://desk:5800/a/?host=other&path=ws%3Ftoken%3D1'), 'ws://other/ws?token=1');
+    for (const path of ['//evil/ws', 'https://evil:99/ws', 'wss://evil/ws', '\\\\evil/ws']) {
+        assert.equal(at(`http://desk:5800/?path=${encodeURIComponent(path)}`), 'ws://desk:5800/ws', path);
+    }
 });
 
 test('the reason for an end is told by who knows it best', () => {

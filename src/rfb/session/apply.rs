@@ -1,5 +1,7 @@
 //! What the client says, applied.
 
+use std::sync::Arc;
+
 use super::{Effect, MAX_ANSWERS, Notice, PING, Session};
 use crate::pixel::{Rect, Region};
 use crate::rfb::auth::Permission;
@@ -100,14 +102,14 @@ impl Session {
             // The parser keeps no text of a client whose text is not wanted.
             ClientMessage::Text(text) => {
                 let text = self.paste.received(text);
-                self.effects.push_back(Effect::ClipboardText(text));
+                self.clipboard_text(text);
             }
             ClientMessage::TextTooLarge { bytes } => {
                 let error = crate::rfb::clipboard::InflateError::TooLarge(bytes);
                 self.notice(Notice::ClipboardFromClient(error));
             }
             ClientMessage::Clipboard(message) => match self.paste.message(message) {
-                Ok(Some(text)) => self.effects.push_back(Effect::ClipboardText(text)),
+                Ok(Some(text)) => self.clipboard_text(text),
                 Ok(None) => {}
                 Err(error) => self.notice(Notice::ClipboardFromClient(error)),
             },
@@ -215,6 +217,24 @@ impl Session {
         self.counts.inputs += 1;
         self.last_input = Some(self.now);
         self.effects.push_back(effect);
+    }
+
+    /// Of several texts that came at once the first and the last count: a few bytes of each inflate to a megabyte, and
+    /// what waits has a bound.
+    fn clipboard_text(&mut self, text: Arc<str>) {
+        let mut texts = self
+            .effects
+            .iter_mut()
+            .rev()
+            .filter_map(|effect| match effect {
+                Effect::ClipboardText(text) => Some(text),
+                _ => None,
+            });
+        if let (Some(last), Some(_)) = (texts.next(), texts.next()) {
+            *last = text;
+        } else {
+            self.effects.push_back(Effect::ClipboardText(text));
+        }
     }
 
     pub(super) fn notice(&mut self, notice: Notice) {

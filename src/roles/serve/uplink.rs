@@ -85,7 +85,7 @@ impl Uplink {
                 }
             });
         }
-        self.desktop(&desktop.status());
+        self.tell(|| desktop.status());
     }
 
     /// Tells where browsers and viewers connect.
@@ -138,9 +138,16 @@ impl Uplink {
             .unwrap_or(false)
     }
 
-    /// The desktop changed: tells `run` what is new to it. What could not be said is said with the next change.
+    /// The desktop changed.
     pub(super) fn desktop(&self, status: &DesktopStatus) {
+        self.tell(|| status.clone());
+    }
+
+    /// Tells `run` what is new to it. What could not be said is said with the next change.
+    fn tell(&self, status: impl FnOnce() -> DesktopStatus) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked for under the lock: one from before a change must not be told after it.
+        let status = status();
         let now = Told {
             ready: told.ready || status.connected,
             connected: Some((status.connected, status.problem.clone())),

@@ -81,6 +81,11 @@ export class Connection extends EventTarget {
     #connect() {
         this.#turn += 1;
         clearTimeout(this.#timer);
+        // "Connect" pressed twice, or while a session is still being ended.
+        const before = this.session;
+        this.session = null;
+        this.connected = false;
+        before?.disconnect();
         // While it keeps failing, the reason stays to be read.
         if (this.#last === null) {
             overlay.show({ title: 'Connecting', busy: true });
@@ -94,16 +99,18 @@ export class Connection extends EventTarget {
             return;
         }
         this.session = session;
-        session.addEventListener('credentials', ({ detail }) => this.#ask(detail.types, ''));
-        session.addEventListener('connect', () => this.#connected(session));
-        session.addEventListener('picture', () => {
+        // One that was replaced ends by and by: what it still says is not about this connection.
+        const on = (name, act) => session.addEventListener(name, ({ detail }) => this.session === session && act(detail));
+        on('credentials', ({ types }) => this.#ask(types, ''));
+        on('connect', () => this.#connected(session));
+        on('picture', () => {
             overlay.hide();
             announce('Connected');
             session.focus();
         });
-        session.addEventListener('end', ({ detail }) => this.#ended(detail));
+        on('end', (end) => this.#ended(end));
         for (const name of ['clipboard', 'bell', 'desktopname']) {
-            session.addEventListener(name, ({ detail }) => this.dispatchEvent(new CustomEvent(name, { detail })));
+            on(name, (detail) => this.dispatchEvent(new CustomEvent(name, { detail })));
         }
         this.dispatchEvent(new Event('change'));
     }

@@ -94,13 +94,12 @@ export class Settings extends EventTarget {
     address(location) {
         const page = location.protocol === 'https:';
         const encrypt = this.get('encrypt') ?? page;
-        const url = new URL(this.get('path'), location.href);
-        if (this.elsewhere()) {
-            url.hostname = this.get('host') || location.hostname;
-            url.port = this.get('port') || (this.get('host') ? '' : location.port);
-            url.pathname = `/${this.get('path').replace(/^\//, '')}`;
-        }
+        const url = new URL(this.get('path'), this.elsewhere() ? new URL('/', location.href) : location.href);
+        // The scheme first: setting a port drops the one that is the scheme's default.
         url.protocol = encrypt ? 'wss:' : 'ws:';
+        // Whatever the path says: only host and port lead elsewhere, and the question for the password names those.
+        url.hostname = this.get('host') || location.hostname;
+        url.port = this.get('port') || (this.get('host') ? '' : location.port);
         url.hash = '';
         return url.href;
     }

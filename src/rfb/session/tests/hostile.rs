@@ -126,6 +126,35 @@ fn floods_are_noticed_in_other_buffers_too() {
     assert!(waiting < 2 * MAX_ANSWERS);
 }
 
+/// A thousand bytes inflate to a megabyte: of sixty texts in one read not all may be kept.
+#[test]
+fn texts_that_come_at_once_are_bounded() {
+    let mut world = World::novnc();
+    world.effects.clear();
+    let mut texts = Vec::new();
+    for n in 0..60 {
+        let mut provide = Vec::new();
+        let text = format!("{n} {}", "x".repeat(100_000));
+        crate::rfb::clipboard::write_provide(&mut provide, &text);
+        provide[0] = 6;
+        texts.extend(provide);
+        texts.extend([4, 1, 0, 0, 0, 0, 0, 0x61]);
+    }
+    let mut input = InputBuffer::new();
+    assert_eq!(input.push(&texts), texts.len(), "one read");
+    assert_eq!(world.session.receive(&mut input, world.now), Ok(()));
+    let effects: Vec<_> = std::iter::from_fn(|| world.session.next_effect()).collect();
+    let kept: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::ClipboardText(text) => Some(&text[..2]),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(kept, ["0 ", "59"]);
+    assert_eq!(effects.len(), 62, "no key is lost");
+}
+
 #[test]
 fn what_waits_for_a_job_is_bounded() {
     let mut world = World::novnc();
