@@ -246,6 +246,13 @@ pub const SETTINGS: &[Setting] = &[
         "Pages of other sites that may open the websocket. The page's own site always may.",
     ),
     row(
+        "ALLOWED_HOSTS",
+        NO,
+        Some(""),
+        "host names, separated by commas; empty for any",
+        "Names under which browsers may call the web port; another one that was made to point here is refused (DNS rebinding). Addresses and localhost always may.",
+    ),
+    row(
         "WINDOW_MANAGER",
         NO,
         Some("openbox"),

@@ -68,6 +68,8 @@ pub struct Config {
     pub heartbeat: Option<Duration>,
     /// Foreign pages that may connect; `*` is any.
     pub allowed_origins: Vec<String>,
+    /// Names of the web port; empty for any.
+    pub allowed_hosts: Vec<String>,
     /// The window manager's words.
     pub window_manager: Vec<String>,
     /// The X server's program.
@@ -250,6 +252,7 @@ impl Config {
             }),
             heartbeat: r.or("WEBSOCKET_HEARTBEAT", None, seconds),
             allowed_origins: r.or("ALLOWED_ORIGINS", Vec::new(), origins),
+            allowed_hosts: r.or("ALLOWED_HOSTS", Vec::new(), hosts),
             window_manager: r.or("WINDOW_MANAGER", Vec::new(), command),
             xserver: r.or("XSERVER", String::new(), |v| {
                 (!v.is_empty()).then(|| v.to_owned())
@@ -317,6 +320,13 @@ fn origins(value: &str) -> Option<Vec<String>> {
     .collect()
 }
 
+fn hosts(value: &str) -> Option<Vec<String>> {
+    let list = value.split(',').map(str::trim).filter(|h| !h.is_empty());
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    list.map(|h| h.chars().all(fine).then(|| h.to_ascii_lowercase()))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::source::Raw;
@@ -364,9 +374,10 @@ mod tests {
             ("VNC_PASSWORD", ""),
             ("SHARED", "maybe"),
             ("ABCDESKTOP_GEOMETRY", "big"),
+            ("ALLOWED_HOSTS", "desk.example, http://x/"),
         ])
         .unwrap_err();
-        assert_eq!(mistakes.len(), 5, "{mistakes:#?}");
+        assert_eq!(mistakes.len(), 6, "{mistakes:#?}");
         assert!(
             mistakes
                 .iter()

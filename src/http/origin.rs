@@ -235,14 +235,13 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadHost => f.write_str("the request needs exactly one valid Host header"),
-            Self::UnknownHost(host) => write!(
-                f,
-                "the site is not called {host:?}; allowed hosts are a setting"
-            ),
+            Self::UnknownHost(host) => {
+                write!(f, "the site is not called {host:?}; see ALLOWED_HOSTS")
+            }
             Self::Origin(origin) => {
                 write!(
                     f,
-                    "pages of {origin:?} may not connect; allowed origins are a setting"
+                    "pages of {origin:?} may not connect; see ALLOWED_ORIGINS"
                 )
             }
         }

@@ -210,7 +210,7 @@ pub struct Session {
     now: Instant,
 
     out: Vec<u8>,
-    /// Bytes of answers since nothing waited to be sent.
+    /// Bytes of answers that may still wait to be sent.
     answers: usize,
     /// Bytes that were taken out of `out` and wait elsewhere.
     unsent: usize,
@@ -313,9 +313,8 @@ impl Session {
     /// Parses and applies all whole messages; what remains in `input` is the beginning of one.
     pub fn receive(&mut self, input: &mut InputBuffer, now: Instant) -> Result<(), ProtocolError> {
         self.now = now;
-        if self.out.is_empty() && self.unsent == 0 {
-            self.answers = 0;
-        }
+        // No more of them can wait than bytes do: a client that reads is never taken for one that does not.
+        self.answers = self.answers.min(self.out.len() + self.unsent);
         while let Some(message) = self.parser.next(input)? {
             if let ClientMessage::SetEncodings(list) = &message {
                 // The parser needs to know before the next message, even if the rest has to wait.

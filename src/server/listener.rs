@@ -5,20 +5,22 @@ use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// A dead peer is noticed after about this long without an acknowledgement.
 const USER_TIMEOUT_MS: u32 = 45_000;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 128;
 /// First and longest pause after accept() fails for want of descriptors or memory.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// Listens on a port (0: any free one) at each address.
-pub async fn bind(variable: &str, addresses: &[IpAddr], port: u16) -> io::Result<Vec<TcpListener>> {
+pub fn bind(variable: &str, addresses: &[IpAddr], port: u16) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     let mut port = port;
     for ip in addresses {
         let address = SocketAddr::new(*ip, port);
-        let listener = TcpListener::bind(address).await.map_err(|e| {
+        let listener = open(address).map_err(|e| {
             let advice = match e.kind() {
                 io::ErrorKind::AddrInUse => "another program listens there; choose another port",
                 io::ErrorKind::PermissionDenied => {
@@ -39,6 +41,20 @@ pub async fn bind(variable: &str, addresses: &[IpAddr], port: u16) -> io::Result
         listeners.push(listener);
     }
     Ok(listeners)
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() {
+        let socket = TcpSocket::new_v6()?;
+        // `0.0.0.0,::` names both families: the second must not ask for the first one's port too.
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+        socket
+    } else {
+        TcpSocket::new_v4()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Accepts for ever; `each` starts a task and returns at once.
@@ -82,4 +98,32 @@ fn tune(stream: &TcpStream) {
     let _ = setsockopt(stream, sockopt::TcpKeepInterval, &10);
     let _ = setsockopt(stream, sockopt::TcpKeepCount, &3);
     let _ = setsockopt(stream, sockopt::TcpUserTimeout, &USER_TIMEOUT_MS);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_families_share_a_port() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let any = ["0.0.0.0", "::"].map(|a| a.parse().unwrap());
+            let listeners = bind("VNC_PORT", &any, 0).unwrap();
+            let ports: Vec<_> = listeners
+                .iter()
+                .map(|l| l.local_addr().unwrap().port())
+                .collect();
+            assert_eq!(ports.len(), 2);
+            assert_eq!(ports[0], ports[1]);
+            let taken = bind("VNC_PORT", &any[..1], ports[0]).unwrap_err();
+            assert!(
+                taken.to_string().contains("another program listens there"),
+                "{taken}"
+            );
+        });
+    }
 }

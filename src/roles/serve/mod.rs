@@ -74,11 +74,11 @@ async fn serve(mut config: Config) -> io::Result<()> {
     );
     bridge.set_hub(hub.clone());
     let vnc = match config.vnc_port {
-        Some(port) => server::bind("VNC_PORT", &config.bind, port).await?,
+        Some(port) => server::bind("VNC_PORT", &config.bind, port)?,
         None => Vec::new(),
     };
     let web = match config.web_port {
-        Some(port) => server::bind("NO_VNC_PORT", &config.bind, port).await?,
+        Some(port) => server::bind("NO_VNC_PORT", &config.bind, port)?,
         None => Vec::new(),
     };
     let desktop = Desktop::start(
@@ -193,6 +193,12 @@ fn site(config: &Config, front: Arc<Front>) -> Site {
         tracing::warn!("ALLOWED_ORIGINS: {bad}; no other pages may connect");
         Origins::default()
     });
+    // Checked when the settings were read.
+    site.allowed_hosts = config
+        .allowed_hosts
+        .iter()
+        .filter_map(|name| name.parse().ok())
+        .collect();
     site
 }
 
