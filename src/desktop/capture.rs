@@ -28,6 +28,7 @@ use x11rb::protocol::xproto::{ConnectionExt as _, Window};
 
 use super::connect::{ConnectError, Connector, Link};
 use super::cursor::Pointer;
+use super::drags::Drags;
 use super::grab::{self, Grabber};
 use super::reconnect::Patience;
 use super::resize::{self, Failure};
@@ -36,7 +37,7 @@ use super::transfer::TransferError;
 use super::types::ResizeError;
 use super::visual::{Layout, LayoutError};
 use super::windows::Windows;
-use crate::screen::Screen;
+use crate::screen::{Motion, Screen};
 
 /// Nobody watches any more when nobody asked for a frame for so long. The first frame after that reads everything.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -150,6 +151,8 @@ struct Session<'a> {
     grabber: Grabber,
     pointer: Pointer,
     windows: Windows,
+    drags: Drags,
+    motion: Motion,
     last_grab: Option<Instant>,
     /// Somebody wants a frame, and has not got it yet.
     awaited: bool,
@@ -184,6 +187,8 @@ impl<'a> Session<'a> {
             grabber,
             pointer,
             windows,
+            drags: Drags::default(),
+            motion: Motion::default(),
             last_grab: None,
             awaited: false,
             look: false,
@@ -264,11 +269,15 @@ impl<'a> Session<'a> {
             Event::XfixesCursorNotify(_) => self.pointer.shape_changed(),
             Event::RandrScreenChangeNotify(_) => self.size_dirty = true,
             Event::ConfigureNotify(e) if e.window == self.root => self.size_dirty = true,
+            Event::ConfigureNotify(e) => self.drags.configured(e),
             Event::PropertyNotify(e) => self.windows.property_changed(e.window, e.atom),
-            Event::MapNotify(_)
-            | Event::UnmapNotify(_)
-            | Event::DestroyNotify(_)
-            | Event::ReparentNotify(_) => self.windows.changed(),
+            Event::UnmapNotify(e) => {
+                self.drags.gone(e.window);
+                self.windows.changed();
+            }
+            Event::MapNotify(_) | Event::DestroyNotify(_) | Event::ReparentNotify(_) => {
+                self.windows.changed();
+            }
             _ => {}
         }
     }
@@ -310,9 +319,8 @@ impl<'a> Session<'a> {
     }
 
     fn grab(&mut self, now: Instant) -> Result<(), Problem> {
-        let (shared, screen) = (&self.capture.shared, &self.capture.screen);
         let stale = self.grabber.is_stale();
-        let done = match self.grabber.grab(&self.link, screen) {
+        let mut done = match self.grabber.grab(&self.link, &self.capture.screen) {
             Ok(done) => done,
             Err(TransferError::Again) => {
                 self.size_dirty = true;
@@ -320,10 +328,24 @@ impl<'a> Session<'a> {
             }
             Err(TransferError::Lost(e)) => return Err(e.into()),
         };
+        // What was told before the pixels came: where windows were when they were read.
+        while let Some(event) = self.link.poll_for_event()? {
+            self.on_event(&event);
+        }
+        let (shared, screen) = (&self.capture.shared, &self.capture.screen);
+        let latest = screen.latest().1;
+        let hints = self.drags.take(latest.bounds());
+        let begun = Instant::now();
+        let picture = done.picture.take().map(|(mut draft, damage)| {
+            let changed = damage.area();
+            let step = self.motion.search(&latest, draft.frame(), damage, &hints);
+            (draft, step, changed)
+        });
+        done.diff += begun.elapsed();
         if done.pixels > 0 {
             let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
             let shared_memory = self.grabber.is_shared();
-            let changed = done.picture.as_ref().map(|(_, damage)| damage.area());
+            let changed = picture.as_ref().map(|(_, _, changed)| *changed);
             shared.count(|s| {
                 s.shared_memory = shared_memory;
                 s.grabs += 1;
@@ -335,13 +357,13 @@ impl<'a> Session<'a> {
                 s.diff_us += s.last_diff_us;
             });
         }
-        if let Some((draft, damage)) = done.picture {
+        if let Some((draft, step, _)) = picture {
             // Before the publication: who asks after it wants the next one.
             shared.take_demand();
             self.awaited = false;
             self.served = Some(now);
             self.look = false;
-            shared.sink.frame(screen.publish(draft, damage, Vec::new()));
+            shared.sink.frame(screen.publish(draft, step));
         } else if stale {
             self.look = false;
             shared.sink.frame(screen.latest().0);

@@ -133,7 +133,8 @@ impl Grabber {
             pointer: super::cursor::point(pointer.root_x, pointer.root_y),
         };
         let mut transfer = self.transfer(link, bounds)?;
-        let mut damage: Vec<Rect> = Vec::new();
+        let mut damage = Region::new();
+        let mut changed: Vec<(usize, Rect)> = Vec::new();
         let mut draft: Option<Draft> = None;
         let mut at = start;
         let mut missed = false;
@@ -149,23 +150,25 @@ impl Grabber {
             rest = &rest[batch.len()..];
             let fetched = Instant::now();
             done.grab += fetched - at;
+            changed.clear();
             for (index, rect) in batch.iter().enumerate() {
                 done.pixels += u64::from(rect.area());
-                self.changed.clear();
+                let from = self.changed.len();
                 let read = |y, row: &mut [u32]| transfer.read(index, rect.x, y, row);
                 self.differ.diff(&latest, *rect, read, &mut self.changed);
-                if self.changed.is_empty() {
-                    continue;
-                }
-                let Some(draft) = obtain(&mut draft, screen) else {
+                changed.extend(self.changed[from..].iter().map(|r| (index, *r)));
+            }
+            if !changed.is_empty() {
+                let region = self.changed.drain(..).collect();
+                if let Some(draft) = obtain(&mut draft, screen, &region) {
+                    for (index, r) in &changed {
+                        copy(&mut transfer, *index, *r, draft.frame());
+                    }
+                } else {
                     // Cannot be: the caller saw that there is a free buffer. Read it all again then.
                     missed = true;
-                    continue;
-                };
-                for r in &self.changed {
-                    copy(&mut transfer, index, *r, draft.frame());
                 }
-                damage.extend(&self.changed);
+                damage.union(&region);
             }
             at = Instant::now();
             done.diff += at - fetched;
@@ -177,7 +180,7 @@ impl Grabber {
             return Err(e);
         }
         self.stale = missed;
-        done.picture = draft.map(|draft| (draft, damage.into_iter().collect()));
+        done.picture = draft.map(|draft| (draft, damage));
         Ok(done)
     }
 
@@ -224,10 +227,14 @@ impl Grabber {
     }
 }
 
-/// The draft, begun if it is not yet.
-fn obtain<'a>(draft: &'a mut Option<Draft>, screen: &Screen) -> Option<&'a mut Draft> {
+/// The draft, begun if it is not yet. All of `region` is about to be written.
+fn obtain<'a>(
+    draft: &'a mut Option<Draft>,
+    screen: &Screen,
+    region: &Region,
+) -> Option<&'a mut Draft> {
     if draft.is_none() {
-        *draft = screen.draft();
+        *draft = screen.draft(region);
     }
     draft.as_mut()
 }

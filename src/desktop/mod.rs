@@ -17,6 +17,7 @@ mod clipboard;
 pub mod connect;
 mod cursor;
 mod diff;
+mod drags;
 mod grab;
 mod greeting;
 pub mod input;

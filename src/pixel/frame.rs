@@ -1,6 +1,6 @@
 //! One picture of the screen.
 
-use super::Rect;
+use super::{Point, Rect};
 
 /// A picture, one `u32` a pixel, `0x00RRGGBB`, rows without padding.
 ///
@@ -61,6 +61,23 @@ impl Frame {
         (rect.y..rect.bottom()).map(move |y| &self.row(y)[x..x + w])
     }
 
+    /// Copies a rectangle of it to where `to` is the upper left corner, as if through a buffer between (RFC 6143, 7.7.2).
+    /// Both must lie within the picture.
+    pub fn copy_within(&mut self, from: Rect, to: Point) {
+        let (x, w) = (usize::from(from.x), usize::from(from.w));
+        let width = usize::from(self.width);
+        let mut copy = |row: u16| {
+            let start = usize::from(from.y + row) * width + x;
+            let target = usize::from(to.y + row) * width + usize::from(to.x);
+            self.data.copy_within(start..start + w, target);
+        };
+        if to.y > from.y {
+            (0..from.h).rev().for_each(&mut copy);
+        } else {
+            (0..from.h).for_each(&mut copy);
+        }
+    }
+
     /// Copies a rectangle from a picture of the same size.
     pub fn copy_from(&mut self, other: &Frame, rect: Rect) {
         let (x, w) = (usize::from(rect.x), usize::from(rect.w));
@@ -73,6 +90,24 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_onto_themselves_are_as_through_a_buffer() {
+        let mut frame = Frame::new(9, 9);
+        for (n, pixel) in (1..).zip(&mut frame.data) {
+            *pixel = n;
+        }
+        for (x, y) in [(0, 0), (1, 2), (2, 0), (2, 1), (0, 2), (1, 1), (3, 3)] {
+            let mut copy = frame.clone();
+            copy.copy_within(Rect::new(1, 1, 5, 6), Point { x, y });
+            for row in 0..6u16 {
+                for column in 0..5u16 {
+                    let got = copy.row(y + row)[usize::from(x + column)];
+                    assert_eq!(got, frame.row(1 + row)[usize::from(1 + column)]);
+                }
+            }
+        }
+    }
 
     #[test]
     fn rows_are_those_of_the_rectangle() {

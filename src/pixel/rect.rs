@@ -47,6 +47,14 @@ impl Rect {
         }
     }
 
+    /// Its upper left corner.
+    pub const fn origin(&self) -> Point {
+        Point {
+            x: self.x,
+            y: self.y,
+        }
+    }
+
     /// First column to the right of it.
     pub const fn right(&self) -> u16 {
         self.x + self.w

@@ -11,6 +11,7 @@
 use std::time::{Duration, Instant};
 
 use crate::pixel::{Rect, Region};
+use crate::screen::Move;
 
 /// A tile that was not sent for so long stands still.
 pub const STILL: Duration = Duration::from_millis(300);
@@ -68,6 +69,22 @@ impl Refresh {
         }
         self.lossy.subtract(all);
         self.lossy.union(lossy);
+        self.settle(lossy, now);
+    }
+
+    /// The client copied a part of its picture, with what is lossy in it.
+    pub fn moved(&mut self, copied: &Move, now: Instant) {
+        if self.lossy.is_empty() {
+            return;
+        }
+        copied.carry(&mut self.lossy);
+        let mut arrived = self.lossy.clone();
+        arrived.clip(copied.to);
+        self.settle(&arrived, now);
+    }
+
+    /// Brings the tiles in line with the region; `fresh` has just been sent.
+    fn settle(&mut self, fresh: &Region, now: Instant) {
         if self.lossy.rects().len() > MAX_RECTS {
             self.lossy = self.lossy.simplified(MAX_RECTS / 2);
         }
@@ -89,7 +106,7 @@ impl Refresh {
                 *tile = Some(now);
             }
         }
-        for rect in lossy.rects() {
+        for rect in fresh.rects() {
             let rect = rect.intersect(&bounds);
             for index in self.indices(rect) {
                 self.tiles[index] = Some(now);

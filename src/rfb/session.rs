@@ -31,6 +31,7 @@ use super::flow::{Flow, Ready};
 use super::input::InputBuffer;
 use super::parse::Parser;
 use super::paste::Conversation;
+use super::pending::Pending;
 use super::refresh::Refresh;
 use super::resize::Sizes;
 use super::server::{self, ResizeReason, ResizeStatus};
@@ -39,16 +40,13 @@ use super::update::{Beside, Density, Job};
 use super::version::Version;
 use crate::encode::Encoded;
 use crate::pixel::{PixelFormat, Point, Rect, Region};
-use crate::screen::{CursorImage, Leds, Move};
+use crate::screen::{CursorImage, Leds, Step};
 
 /// Bytes of answers that may wait for a client that does not read.
 const MAX_ANSWERS: usize = 256 * 1024;
 
 /// Messages that may wait for a job.
 const MAX_DEFERRED: usize = 1024;
-
-/// Above so many rectangles a damaged region is rounded up.
-const MAX_RECTS: usize = 256;
 
 /// Somebody typed or pointed so recently: refreshing must not get into the way.
 const INTERACTION: Duration = Duration::from_millis(200);
@@ -225,7 +223,7 @@ pub struct Session {
     power_refused: bool,
 
     demand: Demand,
-    damage: Region,
+    pending: Pending,
     sizes: Sizes,
     beside: Beside,
     paste: Conversation,
@@ -245,6 +243,7 @@ struct Counts {
     bytes: u64,
     pixels: u64,
     refreshed_pixels: u64,
+    copied_pixels: u64,
     requests: u64,
     inputs: u64,
 }
@@ -282,7 +281,7 @@ impl Session {
             continuous_announced: false,
             power_refused: false,
             demand: Demand::default(),
-            damage: Region::from(sizes.common()),
+            pending: Pending::everything(Rect::sized(width, height)),
             sizes,
             beside: Beside::new(name),
             paste: Conversation::new(start.features.clipboard_send, accept),
@@ -332,18 +331,23 @@ impl Session {
         self.effects.pop_front()
     }
 
-    /// The picture changed here. `moves` are copies that are exact relative to the frame before; they are taken as
-    /// changes of where they went.
-    pub fn damaged(&mut self, region: &Region, moves: &[Move]) {
-        self.damage.union(region);
-        for copied in moves {
-            self.damage.add(copied.to);
+    /// The picture changed so.
+    pub fn stepped(&mut self, step: &Step) {
+        if self.job_is_out || !self.may_copy() {
+            // What the job will have sent is not known yet, so neither is what a copy of it would be.
+            self.pending.add_step(step);
+            return;
         }
+        self.pending.follow(step);
+        for copied in &step.moves {
+            self.refresh.moved(copied, self.now);
+        }
+    }
+
+    /// Can the client be told to copy? Only when it shows all of the desktop: elsewhere it may not have the source.
+    fn may_copy(&self) -> bool {
         let (width, height) = self.sizes.actual();
-        self.damage.clip(Rect::sized(width, height));
-        if self.damage.rects().len() > MAX_RECTS {
-            self.damage = self.damage.simplified(MAX_RECTS / 2);
-        }
+        self.caps.copy_rect && self.sizes.common() == Rect::sized(width, height)
     }
 
     /// Frames have this size from now on, or a wish of this client's was answered.
@@ -356,7 +360,7 @@ impl Session {
             ResizeCause::Client(status) => self.sizes.answered(width, height, status),
         };
         if changed {
-            self.damage = Region::from(Rect::sized(width, height));
+            self.pending = Pending::everything(Rect::sized(width, height));
             self.refresh.resize(width, height);
         }
     }
@@ -437,6 +441,8 @@ impl Session {
         self.counts.updates += 1;
         self.counts.pixels += changed;
         self.counts.refreshed_pixels += refreshed;
+        let copied = job.copies.iter().map(|m| u64::from(m.to.area()));
+        self.counts.copied_pixels += copied.sum::<u64>();
         self.send(job.bytes, job.pseudo + encoded.rects, now);
         self.apply_deferred();
     }
@@ -444,7 +450,7 @@ impl Session {
     /// A job was not encoded (the frame has another size): all of it is due again.
     pub fn give_back(&mut self, job: Job) {
         self.job_is_out = false;
-        self.restore(&job.damage, job.beside, job.requested);
+        self.restore(job);
         self.apply_deferred();
     }
 
@@ -483,7 +489,8 @@ impl Session {
             refreshed_pixels: self.counts.refreshed_pixels,
             requests: self.counts.requests,
             inputs: self.counts.inputs,
-            pending_pixels: self.damage.area(),
+            pending_pixels: self.pending.damage().area(),
+            copied_pixels: self.counts.copied_pixels,
             lossy_pixels: self.refresh.lossy().area(),
             round_trip: self.flow.round_trip(),
             window: self.flow.window(),

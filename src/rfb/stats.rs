@@ -18,6 +18,8 @@ pub struct Stats {
     pub pixels: u64,
     /// Pixels sent again without loss.
     pub refreshed_pixels: u64,
+    /// Pixels that the client was told to copy.
+    pub copied_pixels: u64,
     /// Update requests of the client.
     pub requests: u64,
     /// Keys and pointer events of the client.

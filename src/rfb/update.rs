@@ -6,14 +6,16 @@ use super::cursor;
 use super::encodings::ClientCapabilities;
 use super::flow::MAX_WINDOW;
 use super::server;
-use crate::encode::{Encoded, Encoder, Encoding, Params};
+use crate::encode::{self, Encoded, Encoder, Encoding, Params};
 use crate::pixel::{Frame, PixelFormat, Point, Rect, Region};
-use crate::screen::{CursorImage, Leds};
+use crate::screen::{CursorImage, Leds, Move};
 
 /// An update to be encoded by [`Job::encode`]. Then it goes back to the session by `finish`, or, when it could not be
 /// encoded, by `give_back`. May be sent to another thread meanwhile.
 #[derive(Debug)]
 pub struct Job {
+    /// What the client copies within its picture, first and in this order.
+    pub copies: Vec<Move>,
     /// What changed.
     pub damage: Region,
     /// What the client has with loss and gets again without; disjoint from the damage.
@@ -42,7 +44,11 @@ impl Job {
         if (frame.width(), frame.height()) != (self.width, self.height) {
             return None;
         }
+        for copied in &self.copies {
+            encode::copy_rect(copied.to, copied.from, &mut self.bytes);
+        }
         let mut encoded = encoder.encode(frame, &self.damage, &self.params, &mut self.bytes);
+        encoded.rects += self.copies.len() as u32;
         if !self.refresh.is_empty() {
             let params = Params {
                 quality: None,

@@ -1,41 +1,66 @@
 //! What the last publications changed.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::pixel::{Point, Rect, Region};
 
-/// A rectangle whose pixels are those that stood elsewhere in the previous generation (RFC 6143, 7.7.2).
+/// A rectangle whose pixels are those that stood elsewhere in the picture before (RFC 6143, 7.7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Move {
     /// Where the pixels are now.
     pub to: Rect,
-    /// Where the upper left one of them was in the previous generation.
+    /// Where the upper left one of them was before.
     pub from: Point,
 }
 
-/// One publication.
-#[derive(Debug)]
-struct Entry {
-    generation: u64,
-    damage: Region,
-    moves: Vec<Move>,
+impl Move {
+    /// Where the pixels were before.
+    pub const fn source(&self) -> Rect {
+        Rect::new(self.from.x, self.from.y, self.to.w, self.to.h)
+    }
+
+    /// What becomes of a property of pixels when the pixels are copied: it goes with them, and what they cover loses it.
+    pub fn carry(&self, region: &mut Region) {
+        let mut carried = region.clone();
+        carried.clip(self.source());
+        let (dx, dy) = (
+            i32::from(self.to.x) - i32::from(self.from.x),
+            i32::from(self.to.y) - i32::from(self.from.y),
+        );
+        region.subtract(&Region::from(self.to));
+        region.union(&carried.translated(dx, dy, self.to));
+    }
 }
 
-impl Entry {
-    fn add_to(&self, region: &mut Region) {
-        region.union(&self.damage);
-        for m in &self.moves {
-            region.add(m.to);
+/// What one publication changed: applied to the picture before it, the moves in their order and then the pixels of the
+/// damage make the picture.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Copies within the picture, exact, one after the other.
+    pub moves: Vec<Move>,
+    /// Every other pixel that may differ.
+    pub damage: Region,
+}
+
+impl Step {
+    /// Everything is new.
+    pub fn whole(bounds: Rect) -> Self {
+        Self {
+            moves: Vec::new(),
+            damage: Region::from(bounds),
         }
     }
 }
 
 /// The last publications, oldest first.
 ///
-/// INVARIANT: generations are consecutive, and none is older than `Log::LENGTH` publications.
+/// INVARIANT: none is older than `Log::LENGTH` publications.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    entries: VecDeque<Entry>,
+    /// Of this generation is the newest one.
+    newest: u64,
+    steps: VecDeque<Arc<Step>>,
 }
 
 impl Log {
@@ -43,46 +68,80 @@ impl Log {
     /// screen, which a second of changes covers anyway.
     const LENGTH: usize = 64;
 
-    /// Remembers what `generation` changed.
-    pub(super) fn push(&mut self, generation: u64, damage: Region, moves: Vec<Move>) {
-        if self.entries.len() == Self::LENGTH {
-            self.entries.pop_front();
+    /// Remembers what `generation`, the one after the last, changed.
+    pub(super) fn push(&mut self, generation: u64, step: Step) {
+        if self.steps.len() == Self::LENGTH {
+            self.steps.pop_front();
         }
-        self.entries.push_back(Entry {
-            generation,
-            damage,
-            moves,
-        });
+        self.newest = generation;
+        self.steps.push_back(Arc::new(step));
     }
 
     /// Forgets everything: nothing before the next publication can be compared with what comes after it.
     pub(super) fn clear(&mut self) {
-        self.entries.clear();
+        self.steps.clear();
     }
 
-    /// Every pixel that may differ between `generation` and now, as (damage, moves). Moves only when exactly one
-    /// publication lies between. `None` when the log does not reach back that far.
-    pub(super) fn since(&self, generation: u64) -> Option<(Region, Vec<Move>)> {
-        let newest = self.entries.back().map(|e| e.generation)?;
-        let behind = usize::try_from(newest.checked_sub(generation)?).ok()?;
-        let first = self.entries.len().checked_sub(behind)?;
-        if behind == 1 {
-            let entry = &self.entries[first];
-            return Some((entry.damage.clone(), entry.moves.clone()));
-        }
-        let mut region = Region::new();
-        for entry in self.entries.iter().skip(first) {
-            entry.add_to(&mut region);
-        }
-        Some((region, Vec::new()))
+    /// What was published after `generation`, in order. `None` when the log does not reach back that far.
+    pub(super) fn since(&self, generation: u64) -> Option<impl Iterator<Item = &Arc<Step>>> {
+        let behind = usize::try_from(self.newest.checked_sub(generation)?).ok()?;
+        let first = self.steps.len().checked_sub(behind)?;
+        Some(self.steps.range(first..))
     }
 
-    /// As [`Log::since`], moves included in the region: what a buffer of `generation` lacks.
+    /// What a buffer of `generation` lacks.
     pub(super) fn missing(&self, generation: u64) -> Option<Region> {
-        let (mut region, moves) = self.since(generation)?;
-        for m in moves {
-            region.add(m.to);
+        let mut region = Region::new();
+        for step in self.since(generation)? {
+            region.union(&step.damage);
+            for m in &step.moves {
+                region.add(m.to);
+            }
         }
         Some(region)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_copied_takes_its_properties_along() {
+        // Three columns of damage, of which the middle one lies in the source; the last one is covered.
+        let mut region = Region::from_iter([
+            Rect::new(0, 0, 1, 10),
+            Rect::new(12, 0, 1, 10),
+            Rect::new(22, 0, 1, 10),
+        ]);
+        let copied = Move {
+            to: Rect::new(20, 5, 5, 5),
+            from: Point { x: 10, y: 0 },
+        };
+        copied.carry(&mut region);
+        let expected = Region::from_iter([
+            Rect::new(0, 0, 1, 10),
+            Rect::new(12, 0, 1, 10),
+            Rect::new(22, 0, 1, 10),
+        ]);
+        assert_eq!(
+            region, expected,
+            "the same column moved to where another was"
+        );
+        let mut region = Region::from(Rect::new(11, 1, 1, 1));
+        copied.carry(&mut region);
+        let expected = Region::from_iter([Rect::new(11, 1, 1, 1), Rect::new(21, 6, 1, 1)]);
+        assert_eq!(region, expected);
+    }
+
+    #[test]
+    fn a_copy_onto_its_own_source() {
+        let copied = Move {
+            to: Rect::new(0, 0, 10, 10),
+            from: Point { x: 0, y: 2 },
+        };
+        let mut region = Region::from(Rect::new(0, 2, 10, 1));
+        copied.carry(&mut region);
+        assert_eq!(region, Region::from(Rect::new(0, 0, 10, 1)));
     }
 }

@@ -13,8 +13,10 @@
 
 mod cursor;
 mod log;
+mod motion;
 mod swap;
 
 pub use cursor::{CursorImage, Leds};
-pub use log::Move;
+pub use log::{Move, Step};
+pub use motion::Motion;
 pub use swap::{Changes, Draft, Screen};

@@ -12,7 +12,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::log::{Log, Move};
+use super::log::{Log, Step};
 use crate::pixel::{Frame, Region};
 
 /// Buffers in the chain: one to show, one to write, one that a slow reader may keep.
@@ -34,11 +34,10 @@ pub struct Changes {
     pub generation: u64,
     /// The latest picture.
     pub frame: Arc<Frame>,
-    /// Every pixel outside it (and outside of the moves) is as it was.
-    pub damage: Region,
-    /// To be applied in order, before the damage, to the picture of the generation asked for.
-    pub moves: Vec<Move>,
-    /// The size may differ from the one the reader knows; true also for generation 0. `damage` is everything then.
+    /// What was published since, to be applied in order to the picture of the generation asked for. The pixels of an
+    /// earlier step's damage are gone; where later steps do not take them elsewhere, those of `frame` do.
+    pub steps: Vec<Arc<Step>>,
+    /// The size may differ from the one the reader knows; true also for generation 0. Everything is new then.
     pub resized: bool,
 }
 
@@ -108,21 +107,19 @@ impl Screen {
         let chain = self.lock();
         let frame = Arc::clone(&chain.latest);
         let resized = generation < chain.resized_at;
-        let (damage, moves) = if generation == chain.generation {
-            (Region::new(), Vec::new())
+        let steps = if generation == chain.generation {
+            Vec::new()
         } else {
-            let known = if resized {
-                None
-            } else {
-                chain.log.since(generation)
-            };
-            known.unwrap_or_else(|| (Region::from(frame.bounds()), Vec::new()))
+            let known = (!resized).then(|| chain.log.since(generation)).flatten();
+            match known {
+                Some(steps) => steps.cloned().collect(),
+                None => vec![Arc::new(Step::whole(frame.bounds()))],
+            }
         };
         Changes {
             generation: chain.generation,
             frame,
-            damage,
-            moves,
+            steps,
             resized,
         }
     }
@@ -130,8 +127,11 @@ impl Screen {
     /// A buffer to write the next frame into, equal to the latest one. `None` when readers hold every buffer: then the
     /// writer has to leave the screen alone until one of them is done, which also paces it to what readers can take.
     ///
+    /// Pixels of `except` are anything: the writer is about to write all of them, so bringing them up to date would be for
+    /// nothing.
+    ///
     /// One thread writes; a second writer would only make the first one's publication cover the whole screen.
-    pub fn draft(&self) -> Option<Draft> {
+    pub fn draft(&self, except: &Region) -> Option<Draft> {
         let (spare, latest, generation, missing) = {
             let mut chain = self.lock();
             let spare = chain.take_free();
@@ -151,7 +151,8 @@ impl Screen {
         };
         // Copied without the lock: readers go on meanwhile.
         let frame = match (spare, missing) {
-            (Some(mut frame), Some(missing)) => {
+            (Some(mut frame), Some(mut missing)) => {
+                missing.subtract(except);
                 for rect in missing.rects() {
                     frame.copy_from(&latest, *rect);
                 }
@@ -175,9 +176,8 @@ impl Screen {
         1 + chain.spares.len() < BUFFERS || chain.spares.iter().any(Spare::is_free)
     }
 
-    /// Makes a draft the latest frame and returns its generation. `damage` holds every pixel that differs from the frame
-    /// before, but for those that `moves` explain exactly.
-    pub fn publish(&self, draft: Draft, damage: Region, moves: Vec<Move>) -> u64 {
+    /// Makes a draft the latest frame and returns its generation. `step` leads from the frame before to this one.
+    pub fn publish(&self, draft: Draft, step: Step) -> u64 {
         let mut chain = self.lock();
         if draft.frame.bounds() != chain.latest.bounds() {
             return chain.replace(draft.frame);
@@ -191,12 +191,12 @@ impl Screen {
         chain.spares.push(spare);
         chain.generation += 1;
         let generation = chain.generation;
-        if overtaken {
-            let everything = Region::from(chain.latest.bounds());
-            chain.log.push(generation, everything, Vec::new());
+        let step = if overtaken {
+            Step::whole(chain.latest.bounds())
         } else {
-            chain.log.push(generation, damage, moves);
-        }
+            step
+        };
+        chain.log.push(generation, step);
         generation
     }
 
@@ -242,14 +242,23 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
+    use super::super::log::{Move, Step as Change};
     use super::*;
     use crate::pixel::{Point, Rect};
     use proptest::prelude::*;
+
+    fn damaged(damage: Region) -> Change {
+        Change {
+            moves: Vec::new(),
+            damage,
+        }
+    }
 
     /// What a random run does.
     #[derive(Clone, Debug)]
     enum Step {
         Write(Vec<(Rect, u32)>),
+        Copy(Move),
         Resize(u16, u16),
         Follow(usize),
         Hold(usize),
@@ -271,23 +280,22 @@ mod tests {
             let bounds = changes.frame.bounds();
             let picture = match self.picture.take() {
                 Some(mut picture) if !changes.resized => {
-                    for m in &changes.moves {
-                        let before = picture.clone();
-                        for y in 0..m.to.h {
-                            for x in 0..m.to.w {
-                                let pixel = before.row(m.from.y + y)[usize::from(m.from.x + x)];
-                                picture.row_mut(m.to.y + y)[usize::from(m.to.x + x)] = pixel;
-                            }
+                    let mut wrong = Region::new();
+                    for step in &changes.steps {
+                        for m in &step.moves {
+                            picture.copy_within(m.source(), m.to.origin());
+                            m.carry(&mut wrong);
                         }
+                        wrong.union(&step.damage);
                     }
-                    for r in changes.damage.rects() {
+                    for r in wrong.rects() {
                         picture.copy_from(&changes.frame, *r);
                     }
                     picture
                 }
                 _ => {
                     assert!(changes.resized, "the first answer says so");
-                    assert_eq!(changes.damage, Region::from(bounds));
+                    assert_eq!(changes.steps, [Arc::new(Change::whole(bounds))]);
                     Frame::clone(&changes.frame)
                 }
             };
@@ -317,6 +325,9 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             6 => proptest::collection::vec((rect(), 0u32..0x0100_0000), 0..4).prop_map(Step::Write),
+            4 => (0u16..8, 0u16..8, 0u16..8, 0u16..8, 1u16..8, 1u16..8).prop_map(|(x, y, tx, ty, w, h)| {
+                Step::Copy(Move { to: Rect::new(tx, ty, w, h), from: Point { x, y } })
+            }),
             1 => (1u16..24, 1u16..24).prop_map(|(w, h)| Step::Resize(w, h)),
             4 => (0usize..3).prop_map(Step::Follow),
             2 => (0usize..3).prop_map(Step::Hold),
@@ -335,20 +346,37 @@ mod tests {
                 match step {
                     Step::Write(rects) => {
                         let room = screen.has_room();
-                        if let Some(mut draft) = screen.draft() {
+                        let mut except: Region = rects.iter().map(|(r, _)| *r).collect();
+                        except.clip(model.bounds());
+                        if let Some(mut draft) = screen.draft(&except) {
                             prop_assert!(room);
-                            prop_assert!(*draft.frame() == model);
                             let mut damage = Region::new();
+                            for r in except.rects() {
+                                draft.frame().copy_from(&model, *r);
+                            }
+                            prop_assert!(*draft.frame() == model);
                             for (rect, colour) in rects {
                                 damage.add(paint(draft.frame(), rect, colour));
                                 paint(&mut model, rect, colour);
                             }
                             let before = screen.latest().0;
-                            prop_assert_eq!(screen.publish(draft, damage, Vec::new()), before + 1);
+                            prop_assert_eq!(screen.publish(draft, damaged(damage)), before + 1);
                         } else {
                             let held = readers.iter().filter(|r| r.held.is_some()).count();
                             prop_assert!(!room);
                             prop_assert!(held >= 2, "nobody holds the buffers");
+                        }
+                    }
+                    Step::Copy(m) => {
+                        let fits = |r| model.bounds().contains(&r);
+                        if !fits(m.to) || !fits(m.source()) {
+                            continue;
+                        }
+                        if let Some(mut draft) = screen.draft(&Region::new()) {
+                            draft.frame().copy_within(m.source(), m.to.origin());
+                            model.copy_within(m.source(), m.to.origin());
+                            let step = Change { moves: vec![m], damage: Region::new() };
+                            screen.publish(draft, step);
                         }
                     }
                     Step::Resize(w, h) => {
@@ -363,7 +391,7 @@ mod tests {
                         readers[i].held = Some((frame, copy));
                     }
                     Step::Release(i) => readers[i].held = None,
-                    Step::Abandon => drop(screen.draft()),
+                    Step::Abandon => drop(screen.draft(&Region::new())),
                 }
                 prop_assert!(*screen.latest().1 == model);
                 for (held, copy) in readers.iter().filter_map(|r| r.held.as_ref()) {
@@ -383,58 +411,28 @@ mod tests {
         let (old, _) = screen.latest();
         let mut damage_of_last = Region::new();
         for i in 0..100u16 {
-            let mut draft = screen.draft().expect("nobody reads");
+            let mut draft = screen.draft(&Region::new()).expect("nobody reads");
             damage_of_last = Region::from(paint(draft.frame(), Rect::new(i % 8, 0, 1, 1), 7));
-            screen.publish(draft, damage_of_last.clone(), Vec::new());
+            screen.publish(draft, damaged(damage_of_last.clone()));
         }
         let changes = screen.changes_since(old);
         assert!(!changes.resized);
-        assert_eq!(changes.damage, Region::from(Rect::sized(8, 8)));
-        assert_eq!(
-            screen.changes_since(changes.generation - 1).damage,
-            damage_of_last
-        );
-        assert!(screen.changes_since(changes.generation).damage.is_empty());
+        let whole = [Arc::new(Change::whole(Rect::sized(8, 8)))];
+        assert_eq!(changes.steps, whole);
+        let last = [Arc::new(damaged(damage_of_last))];
+        let latest = changes.generation;
+        assert_eq!(screen.changes_since(latest - 1).steps, last);
+        assert_eq!(screen.changes_since(latest).steps, []);
         // A generation of the future (of another screen) is no reason to believe anything.
-        assert_eq!(
-            screen.changes_since(changes.generation + 5).damage,
-            Region::from(Rect::sized(8, 8))
-        );
-    }
-
-    #[test]
-    fn moves_are_exact_for_one_step_and_damage_for_more() {
-        let screen = Screen::new(8, 8);
-        let mut reader = Reader::default();
-        let mut draft = screen.draft().expect("nobody reads");
-        let damage = Region::from(paint(draft.frame(), Rect::new(0, 0, 2, 2), 9));
-        screen.publish(draft, damage, Vec::new());
-        reader.follow(&screen);
-        let start = reader.generation;
-        let m = Move {
-            to: Rect::new(4, 4, 2, 2),
-            from: Point { x: 0, y: 0 },
-        };
-        let mut draft = screen.draft().expect("nobody reads");
-        paint(draft.frame(), m.to, 9);
-        screen.publish(draft, Region::new(), vec![m]);
-        assert_eq!(screen.changes_since(start).moves, [m]);
-        reader.follow(&screen);
-        let mut draft = screen.draft().expect("nobody reads");
-        let damage = Region::from(paint(draft.frame(), Rect::new(0, 0, 1, 1), 3));
-        screen.publish(draft, damage, Vec::new());
-        reader.follow(&screen);
-        let changes = screen.changes_since(start);
-        assert!(changes.moves.is_empty());
-        assert_eq!(changes.damage.area(), 5);
+        assert_eq!(screen.changes_since(latest + 5).steps, whole);
     }
 
     #[test]
     fn the_third_buffer_lives_only_as_long_as_it_is_needed() {
         let screen = Screen::new(4, 4);
         let publish = || {
-            let draft = screen.draft().expect("a buffer is free");
-            screen.publish(draft, Region::new(), Vec::new());
+            let draft = screen.draft(&Region::new()).expect("a buffer is free");
+            screen.publish(draft, Change::default());
         };
         publish();
         publish();

@@ -228,7 +228,9 @@ impl<S: Transport> Task<S> {
             };
             rfb.resized(width, height, cause);
         }
-        rfb.damaged(&changes.damage, &changes.moves);
+        for step in &changes.steps {
+            rfb.stepped(step);
+        }
         changes.frame
     }
 

@@ -113,11 +113,23 @@ impl Viewer {
         if changes.resized {
             self.picture = Frame::new(changes.frame.width(), changes.frame.height());
         }
-        for rect in changes.damage.rects() {
+        // As a client does: what it copies, right or wrong, goes along; the rest comes from the latest frame.
+        let (mut wrong, mut changed) = (Region::new(), Region::new());
+        for step in &changes.steps {
+            for copied in &step.moves {
+                self.picture
+                    .copy_within(copied.source(), copied.to.origin());
+                copied.carry(&mut wrong);
+                changed.add(copied.to);
+            }
+            wrong.union(&step.damage);
+        }
+        for rect in wrong.rects() {
             self.picture.copy_from(&changes.frame, *rect);
         }
         self.generation = changes.generation;
-        changes.damage
+        changed.union(&wrong);
+        changed
     }
 
     /// Follows until the picture is that of the server, which draws no more.

@@ -7,6 +7,7 @@ use crate::pixel::{Rect, Region};
 use crate::rfb::auth::Permission;
 use crate::rfb::client::{ClientMessage, ProtocolError, ScreenLayout};
 use crate::rfb::encodings::{ClientCapabilities, ResizeForm};
+use crate::rfb::pending::Pending;
 use crate::rfb::server;
 
 /// The flags of fences that are understood.
@@ -68,7 +69,7 @@ impl Session {
                     self.beside.reformatted();
                     // What it has may be coarser than what it wants from now on.
                     let (width, height) = self.sizes.actual();
-                    self.damage = Region::from(Rect::sized(width, height));
+                    self.pending = Pending::everything(Rect::sized(width, height));
                 }
             }
             ClientMessage::SetEncodings(list) => self.listed(&list)?,
@@ -160,7 +161,8 @@ impl Session {
         self.paste.acquainted();
         if !incremental {
             let (width, height) = self.sizes.actual();
-            self.damage.add(area.intersect(&Rect::sized(width, height)));
+            self.pending
+                .add(&Region::from(area.intersect(&Rect::sized(width, height))));
             if self.caps.resize == Some(ResizeForm::Extended) {
                 self.sizes.inquired();
             }

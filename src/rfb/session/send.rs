@@ -7,7 +7,7 @@ use crate::encode::Params;
 use crate::pixel::Region;
 use crate::rfb::refresh::Pressure;
 use crate::rfb::server;
-use crate::rfb::update::{Due, Job, upper_part};
+use crate::rfb::update::{Job, upper_part};
 
 /// Bytes of a fence that measures.
 const PING_BYTES: u64 = 14;
@@ -56,23 +56,29 @@ impl Session {
             last_rect: self.caps.last_rect,
         };
         let area = self.wanted_area();
-        let mut damage = self.damage.clone();
+        if !self.may_copy() || area != Region::from(self.sizes.common()) {
+            // A copy may come from where the client is not kept up to date.
+            self.pending.flatten();
+        }
+        let mut damage = self.pending.damage().clone();
         damage.intersect(&area);
         let damage = upper_part(&damage, self.density.pixels(&params));
 
         let interaction = self.last_input.is_some_and(|at| now - at < INTERACTION);
-        let pressure = match (damage.is_empty(), interaction) {
+        let copies = self.pending.take_copies();
+        let pressure = match (damage.is_empty() && copies.is_empty(), interaction) {
             (true, false) => Pressure::Idle,
             (true, true) => Pressure::Interactive,
             (false, _) => Pressure::Busy,
         };
         let refresh = if pressure == Pressure::Busy || self.flow.is_relaxed() {
-            self.refresh.due(&self.damage, &area, pressure, now)
+            self.refresh
+                .due(self.pending.damage(), &area, pressure, now)
         } else {
             Region::new()
         };
 
-        if damage.is_empty() && refresh.is_empty() {
+        if damage.is_empty() && refresh.is_empty() && copies.is_empty() {
             if self.beside.is_due(&self.caps) {
                 self.write_beside(now);
             }
@@ -81,7 +87,7 @@ impl Session {
                 _ => Poll::Nothing,
             };
         }
-        self.damage.subtract(&damage);
+        self.pending.remove(&damage);
         self.job_is_out = true;
         let mut bytes = self.new_update();
         let (pseudo, beside) = self.beside.write(&mut bytes, &self.caps, &self.format);
@@ -89,6 +95,7 @@ impl Session {
         let (width, height) = self.sizes.actual();
         debug_assert!(damage.rects().iter().all(|r| common.contains(r)));
         Poll::Update(Job {
+            copies,
             damage,
             refresh,
             params,
@@ -140,10 +147,12 @@ impl Session {
     }
 
     /// What a job had taken is due again.
-    pub(super) fn restore(&mut self, damage: &Region, beside: Due, requested: Option<Region>) {
-        self.damaged(damage, &[]);
-        self.beside.again(beside);
-        if let Some(requested) = requested {
+    pub(super) fn restore(&mut self, job: Job) {
+        let copied = job.copies.iter().map(|m| m.to).collect();
+        self.pending.add(&job.damage);
+        self.pending.add(&copied);
+        self.beside.again(job.beside);
+        if let Some(requested) = job.requested {
             let waiting = self.demand.requested.get_or_insert_default();
             waiting.union(&requested);
         }

@@ -193,6 +193,7 @@ fn client(c: &ClientInfo) -> Value {
         "bytes": stats.bytes,
         "pixels": stats.pixels,
         "refreshed_pixels": stats.refreshed_pixels,
+        "copied_pixels": stats.copied_pixels,
         "pending_pixels": stats.pending_pixels,
         "lossy_pixels": stats.lossy_pixels,
         "requests": stats.requests,

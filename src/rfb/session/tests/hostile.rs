@@ -214,7 +214,7 @@ proptest! {
                 break;
             }
             world.now += 7 * TICK;
-            world.session.damaged(&Region::from(Rect::new(i as u16, 0, 40, 150)), &[]);
+            world.damage(Rect::new(i as u16, 0, 40, 150));
             if let Some(job) = out.take() {
                 let mut job: Job = job;
                 match job.encode(&mut encoder, &world.screen) {

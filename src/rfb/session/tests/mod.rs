@@ -167,6 +167,38 @@ fn refreshing_beside_a_video() {
     world.converge(SECOND);
 }
 
+/// Several scrolls between two updates are as many copies; what was lossy stays lossy where it went, until it is still.
+#[test]
+fn scrolls_are_copied() {
+    let mut world = World::novnc();
+    world.lossy = true;
+    world.continuous(true);
+    world.draw(Rect::sized(200, 150), 0x345678);
+    world.run(100 * TICK);
+    world.seen();
+    for _ in 0..3 {
+        world.copy(Rect::new(0, 10, 200, 140), Point::default());
+        world.draw(Rect::new(0, 140, 200, 10), 0x112233);
+    }
+    world.run(50 * TICK);
+    assert_eq!(world.client.copied, 3 * 200 * 140);
+    assert_eq!(world.session.stats().copied_pixels, 3 * 200 * 140);
+    assert_eq!(world.session.stats().lossy_pixels, 200 * 150);
+    let pixels = 200 * 30;
+    assert_eq!(world.seen(), [Seen::Update { pixels }], "the rest once");
+    world.converge(2 * SECOND);
+    // Who watches only a part may not have the source.
+    world.client.asks_again = false;
+    world.continuous(false);
+    world.run(20 * TICK);
+    world.say(&[3, 1, 0, 0, 0, 0, 0, 100, 0, 100]);
+    world.copy(Rect::new(100, 0, 50, 50), Point::default());
+    world.run(20 * TICK);
+    assert_eq!(world.client.copied, 3 * 200 * 140);
+    world.request(true);
+    world.converge(2 * SECOND);
+}
+
 #[test]
 fn sizes() {
     let mut world = World::novnc();
@@ -355,6 +387,7 @@ fn clipboards_both_ways() {
 #[derive(Clone, Debug)]
 enum Step {
     Draw(Rect, u32),
+    Copy(Rect, Point),
     Resize(u16, u16),
     Wait(u64),
     Continuous(bool),
@@ -367,6 +400,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0u16..200, 0u16..150, 1u16..100, 1u16..100, any::<u32>())
             .prop_map(|(x, y, w, h, c)| Step::Draw(Rect::new(x, y, w, h), c)),
+        3 => (0u16..200, 0u16..150, 1u16..200, 1u16..150, 0u16..100, 0u16..100)
+            .prop_map(|(x, y, w, h, tx, ty)| Step::Copy(Rect::new(x, y, w, h), Point { x: tx, y: ty })),
         1 => (1u16..250, 1u16..250).prop_map(|(w, h)| Step::Resize(w, h)),
         4 => (1u64..60).prop_map(Step::Wait),
         1 => any::<bool>().prop_map(Step::Continuous),
@@ -384,11 +419,15 @@ proptest! {
     fn every_history_converges(
         steps in proptest::collection::vec(step(), 1..40),
         fences: bool,
+        copies: bool,
         extended: bool,
         rate in prop_oneof![Just(1e6), Just(100e6)],
         delay in 1u32..40,
     ) {
         let mut list = vec![0, -26, -224, -239];
+        if copies {
+            list.push(1);
+        }
         list.push(if extended { -308 } else { -223 });
         if fences {
             list.extend([-312, -313]);
@@ -398,6 +437,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Draw(rect, colour) => world.draw(rect, colour),
+                Step::Copy(from, to) => world.copy(from, to),
                 Step::Resize(w, h) => world.resize(w, h, ResizeCause::Server),
                 Step::Wait(ms) => world.run(Duration::from_millis(ms)),
                 Step::Continuous(on) => if fences { world.continuous(on) },

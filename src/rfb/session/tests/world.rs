@@ -8,12 +8,13 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::encode::{Encoded, Encoder, Encoding};
-use crate::pixel::{Frame, PixelFormat, Rect, Region};
+use crate::pixel::{Frame, PixelFormat, Point, Rect, Region};
 use crate::rfb::auth::Permission;
 use crate::rfb::encodings::number;
 use crate::rfb::input::InputBuffer;
 use crate::rfb::session::{Effect, Features, Poll, ResizeCause, Session, Start};
 use crate::rfb::version::Version;
+use crate::screen::{Move, Step};
 
 /// What noVNC 1.7 lists, but Raw.
 pub(super) const NOVNC: &[i32] = &[
@@ -79,6 +80,8 @@ pub(super) struct Client {
     pub(super) format_after_answer: Option<PixelFormat>,
     pub(super) answers_fences: bool,
     pub(super) asks_again: bool,
+    /// Pixels that it copied.
+    pub(super) copied: u64,
     bytes: Vec<u8>,
     to_server: Vec<u8>,
 }
@@ -123,6 +126,7 @@ impl World {
                 format_after_answer: None,
                 answers_fences: true,
                 asks_again: true,
+                copied: 0,
                 bytes: Vec::new(),
                 to_server: Vec::new(),
             },
@@ -190,7 +194,30 @@ impl World {
                 self.screen.row_mut(y)[usize::from(x)] = (colour ^ shade) & 0x00ff_fffe;
             }
         }
-        self.session.damaged(&Region::from(rect), &[]);
+        self.damage(rect);
+    }
+
+    /// Something changed here.
+    pub(super) fn damage(&mut self, rect: Rect) {
+        self.session.stepped(&Step {
+            moves: Vec::new(),
+            damage: Region::from(rect),
+        });
+    }
+
+    /// The screen copies a part of itself, as far as it has it.
+    pub(super) fn copy(&mut self, from: Rect, to: Point) {
+        let bounds = self.screen.bounds();
+        let target = Rect::new(to.x, to.y, from.w, from.h);
+        if from.is_empty() || !bounds.contains(&from) || !bounds.contains(&target) {
+            return;
+        }
+        self.screen.copy_within(from, to);
+        let from = from.origin();
+        self.session.stepped(&Step {
+            moves: vec![Move { to: target, from }],
+            damage: Region::new(),
+        });
     }
 
     pub(super) fn resize(&mut self, w: u16, h: u16, cause: ResizeCause) {
@@ -379,6 +406,7 @@ impl Client {
             let area = usize::from(rect.w) * usize::from(rect.h);
             let length = match number {
                 0 => area * bytes_per_pixel,
+                number::COPY_RECT => 4,
                 number::CURSOR => {
                     area * bytes_per_pixel + usize::from(rect.w).div_ceil(8) * usize::from(rect.h)
                 }
@@ -404,6 +432,15 @@ impl Client {
                     assert!(self.picture.bounds().contains(&rect), "outside: {rect:?}");
                     pixels += rect.area();
                     self.draw(rect, body);
+                }
+                number::COPY_RECT => {
+                    assert!(!sizes, "pixels beside a size");
+                    let at = |i| u16::from_be_bytes([body[i], body[i + 1]]);
+                    let source = Rect::new(at(0), at(2), rect.w, rect.h);
+                    let bounds = self.picture.bounds();
+                    assert!(bounds.contains(&rect) && bounds.contains(&source));
+                    self.copied += u64::from(rect.area());
+                    self.picture.copy_within(source, rect.origin());
                 }
                 number::EXTENDED_DESKTOP_SIZE => {
                     let Rect { x, y, w, h } = rect;

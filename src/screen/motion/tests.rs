@@ -1,0 +1,213 @@
+use super::*;
+use crate::pixel::Point;
+use proptest::prelude::*;
+
+const WIDTH: u16 = 400;
+const HEIGHT: u16 = 300;
+
+/// A picture like text: groups of 7 × 13 pixels, many of them blank, no two lines alike.
+fn text(seed: u32) -> Frame {
+    let mut frame = Frame::new(WIDTH, HEIGHT);
+    for y in 0..HEIGHT {
+        let line = u32::from(y / 13);
+        for x in 0..WIDTH {
+            let glyph = mix(seed ^ line.wrapping_mul(7919) ^ u32::from(x / 7));
+            let inked = glyph & 3 != 0 && y % 13 > 1;
+            let bit = mix(glyph ^ u32::from(x % 7) << 8 ^ u32::from(y % 13)) & 3 == 0;
+            frame.row_mut(y)[usize::from(x)] = if inked && bit { 0 } else { 0xff_ffff };
+        }
+    }
+    frame
+}
+
+fn mix(mut x: u32) -> u32 {
+    x = (x ^ x >> 16).wrapping_mul(0x7feb_352d);
+    x = (x ^ x >> 15).wrapping_mul(0x846c_a68b);
+    x ^ x >> 16
+}
+
+/// What differs, as a capture finds it: in groups of 16 × 16.
+fn damage(old: &Frame, new: &Frame) -> Region {
+    let differs = |r: &Rect| !old.rows(*r).eq(new.rows(*r));
+    old.bounds().tiles(16, 16).filter(differs).collect()
+}
+
+/// Checks that the step leads from the one to the other, exactly and in order.
+fn check(old: &Frame, new: &Frame, step: &Step) {
+    let mut client = old.clone();
+    for m in &step.moves {
+        client.copy_within(m.source(), m.to.origin());
+    }
+    for rect in step.damage.rects() {
+        client.copy_from(new, *rect);
+    }
+    assert!(client == *new, "the step does not lead to the new picture");
+}
+
+fn search(old: &Frame, new: &Frame, hints: &[Move]) -> Step {
+    let step = Motion::default().search(old, new, damage(old, new), hints);
+    check(old, new, &step);
+    step
+}
+
+fn scrolled(old: &Frame, from: Rect, to: Point) -> Frame {
+    let mut new = old.clone();
+    new.copy_within(from, to);
+    new
+}
+
+fn fill(frame: &mut Frame, rect: Rect, colour: u32) {
+    for y in rect.y..rect.bottom() {
+        frame.row_mut(y)[usize::from(rect.x)..usize::from(rect.right())].fill(colour);
+    }
+}
+
+#[test]
+fn a_terminal_scrolls() {
+    for lines in [1, 2, 7] {
+        let old = text(1);
+        let window = Rect::new(30, 20, 300, 260);
+        let from = Rect::new(30, 20 + 13 * lines, 300, 260 - 13 * lines);
+        let mut new = scrolled(&old, from, window.origin());
+        let line = Rect::from_edges(30, 280 - 13 * lines, 330, 280);
+        new.copy_from(&text(2), line);
+        let step = search(&old, &new, &[]);
+        let limit = u64::from(line.area()) + 300 * 48;
+        assert!(step.damage.area() <= limit, "{:?}", step.damage);
+        assert!(step.moves.len() <= 4, "{:?}", step.moves);
+        assert_eq!(step.moves[0].from.y - step.moves[0].to.y, 13 * lines);
+    }
+}
+
+#[test]
+fn a_page_scrolls_beside_a_scroll_bar_and_under_a_head() {
+    let old = text(3);
+    let mut new = scrolled(&old, Rect::new(0, 60, WIDTH, 203), Point { x: 0, y: 97 });
+    new.copy_from(&text(4), Rect::new(0, 60, WIDTH, 37));
+    fill(&mut new, Rect::new(384, 0, 16, HEIGHT), 0x80_8080);
+    fill(&mut new, Rect::new(385, 100, 14, 40), 0x40_4040);
+    let step = search(&old, &new, &[]);
+    assert!(
+        step.damage.area() < u64::from(WIDTH) * 37 + 20 * 300 + 400 * 16,
+        "{}",
+        step.damage.area()
+    );
+}
+
+#[test]
+fn a_table_scrolls_sideways() {
+    let old = text(5);
+    let mut new = scrolled(&old, Rect::new(0, 40, 350, 200), Point { x: 50, y: 40 });
+    fill(&mut new, Rect::new(0, 40, 50, 200), 0xff_ffff);
+    let step = search(&old, &new, &[]);
+    assert!(step.damage.area() < 66 * 216, "{}", step.damage.area());
+}
+
+#[test]
+fn a_window_is_dragged_over_text() {
+    let (mut old, mut new) = (text(6), text(6));
+    let window = Rect::new(100, 50, 150, 120);
+    let now = Rect::new(131, 41, 150, 120);
+    let source = text(7);
+    for (frame, at) in [(&mut old, window), (&mut new, now)] {
+        for y in 0..at.h {
+            let row = &source.row(y)[..usize::from(at.w)];
+            frame.row_mut(at.y + y)[usize::from(at.x)..usize::from(at.right())]
+                .copy_from_slice(row);
+        }
+    }
+    let hint = Move {
+        to: now,
+        from: window.origin(),
+    };
+    let step = search(&old, &new, &[hint]);
+    assert_eq!(step.moves.len(), 1);
+    // What appears again, in groups of 16.
+    assert!(step.damage.area() < 12_000, "{}", step.damage.area());
+    // A hint that is wrong is worth nothing.
+    let wrong = Move {
+        to: now,
+        from: Point { x: 0, y: 0 },
+    };
+    assert_eq!(search(&old, &new, &[wrong]).moves, []);
+    let still = Move {
+        to: now,
+        from: now.origin(),
+    };
+    assert_eq!(search(&old, &new, &[still]).moves, []);
+}
+
+#[test]
+fn two_windows_scroll_by_different_amounts() {
+    let old = text(8);
+    let mut new = scrolled(&old, Rect::new(0, 26, 180, 274), Point { x: 0, y: 0 });
+    new.copy_within(Rect::new(220, 0, 180, 261), Point { x: 220, y: 39 });
+    let step = search(&old, &new, &[]);
+    let offsets: Vec<i32> = step.moves.iter().map(|m| offset(m).1).collect();
+    assert!(
+        offsets.contains(&-26) && offsets.contains(&39),
+        "{offsets:?}"
+    );
+}
+
+#[test]
+fn a_video_is_left_alone_after_a_while() {
+    let mut motion = Motion::default();
+    let mut searched = 0;
+    for i in 0..100 {
+        let (old, new) = (text(2 * i), text(2 * i + 1));
+        let step = motion.search(&old, &new, damage(&old, &new), &[]);
+        check(&old, &new, &step);
+        searched += u32::from(motion.pause != 0 && motion.failures > 3);
+    }
+    assert!(searched > 80, "{searched}");
+    // It looks again now and then, and finds what moves.
+    let old = text(500);
+    let new = scrolled(&old, Rect::new(0, 26, WIDTH, 274), Point { x: 0, y: 0 });
+    let found = (0..=MAX_PAUSE).any(|_| {
+        let step = motion.search(&old, &new, damage(&old, &new), &[]);
+        !step.moves.is_empty()
+    });
+    assert!(found);
+    assert_eq!(motion.failures, 0);
+}
+
+prop_compose! {
+    fn rect()(x in 0..WIDTH - 60, y in 0..HEIGHT - 60)
+        (x in Just(x), y in Just(y), w in 40..=WIDTH - x, h in 40..=HEIGHT - y) -> Rect {
+        Rect::new(x, y, w, h)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever moved, was drawn over or hinted at: the step leads from one picture to the other.
+    #[test]
+    fn any_step_is_exact(
+        seed: u32,
+        moved in proptest::collection::vec((rect(), 0u16..WIDTH, 0u16..HEIGHT), 0..4),
+        drawn in proptest::collection::vec((rect(), 0u32..3), 0..3),
+        hints in proptest::collection::vec((rect(), 0u16..WIDTH, 0u16..HEIGHT), 0..3),
+        blank: bool,
+    ) {
+        let old = if blank { Frame::new(WIDTH, HEIGHT) } else { text(seed) };
+        let mut new = old.clone();
+        let fits = |r: &Rect, x: u16, y: u16| x + r.w <= WIDTH && y + r.h <= HEIGHT;
+        let mut told: Vec<Move> = Vec::new();
+        for (from, x, y) in moved.into_iter().filter(|(r, x, y)| fits(r, *x, *y)) {
+            new.copy_within(from, Point { x, y });
+            told.push(Move { to: Rect::new(x, y, from.w, from.h), from: from.origin() });
+        }
+        for (rect, colour) in drawn {
+            fill(&mut new, rect, colour);
+        }
+        // Hints may lie beyond the screen, as windows do.
+        told.extend(hints.into_iter().map(|(r, x, y)| Move {
+            to: Rect::new(x, y, r.w, r.h),
+            from: r.origin(),
+        }));
+        search(&old, &new, &told);
+        search(&old, &new, &[]);
+    }
+}

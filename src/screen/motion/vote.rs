@@ -1,0 +1,195 @@
+//! Which offset the pixels of an area may have moved by.
+
+use crate::pixel::{Frame, Rect};
+
+/// An area is cut into strips of at least this width for rows, at most so many.
+const STRIP: u16 = 64;
+const STRIPS: u16 = 8;
+
+/// Wider strips are sampled: the first `SAMPLE` of every `STRIDE` pixels.
+const SAMPLE: usize = 16;
+const STRIDE: usize = 64;
+
+/// An offset needs so many votes.
+const MIN_VOTES: u32 = 6;
+
+/// Rows that are looked at for a horizontal move, and the length of the pieces of them that vote.
+const PROBES: u16 = 12;
+const PIECE: usize = 16;
+
+/// A multiplier with bits everywhere.
+const K: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A table of hashes with the place of each, and what was voted for.
+#[derive(Debug, Default)]
+pub(super) struct Votes {
+    slots: Vec<Slot>,
+    /// Slots of other rounds are empty.
+    round: u32,
+    rows: Vec<u64>,
+    counts: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    hash: u64,
+    round: u32,
+    place: u16,
+    /// How often the hash is there in the old picture, 2 standing for more.
+    times: u8,
+}
+
+impl Votes {
+    /// The offset down that most rows vote for, other than one that is known.
+    pub(super) fn vertical(
+        &mut self,
+        old: &Frame,
+        new: &Frame,
+        area: Rect,
+        known: Option<i32>,
+    ) -> Option<i32> {
+        let height = usize::from(area.h);
+        self.counts.clear();
+        self.counts.resize(2 * height, 0);
+        let strips = (area.w / STRIP).clamp(1, STRIPS);
+        let width = area.w / strips;
+        for n in 0..strips {
+            let strip = Rect {
+                x: area.x + n * width,
+                w: width,
+                ..area
+            };
+            self.begin(height);
+            self.rows.clear();
+            for (y, row) in (0u16..).zip(old.rows(strip)) {
+                let hash = hash_row(row);
+                self.rows.push(hash.unwrap_or(0));
+                if let Some(hash) = hash {
+                    self.note(hash, y);
+                }
+            }
+            for (y, row) in (0u16..).zip(new.rows(strip)) {
+                let Some(hash) = hash_row(row) else {
+                    continue;
+                };
+                // A row that stands where it stood has not moved.
+                if self.rows[usize::from(y)] == hash {
+                    continue;
+                }
+                if let Some(from) = self.unique(hash) {
+                    self.counts[usize::from(y) + height - usize::from(from)] += 1;
+                }
+            }
+        }
+        self.winner(height, known)
+    }
+
+    /// The offset to the right that most pieces of some rows vote for.
+    pub(super) fn horizontal(&mut self, old: &Frame, new: &Frame, area: Rect) -> Option<i32> {
+        let width = usize::from(area.w);
+        self.counts.clear();
+        self.counts.resize(2 * width, 0);
+        let columns = usize::from(area.x)..usize::from(area.right());
+        let step = (area.h / PROBES).max(1);
+        for y in (area.y..area.bottom()).step_by(usize::from(step)) {
+            let (before, now) = (&old.row(y)[columns.clone()], &new.row(y)[columns.clone()]);
+            if before == now {
+                continue;
+            }
+            self.begin(width);
+            for (x, piece) in (0u16..).zip(before.windows(PIECE)) {
+                if let Some(hash) = hash_row(piece) {
+                    self.note(hash, x);
+                }
+            }
+            for (n, piece) in now.chunks_exact(PIECE).enumerate() {
+                let x = n * PIECE;
+                let Some(hash) = hash_row(piece).filter(|_| before[x..x + PIECE] != *piece) else {
+                    continue;
+                };
+                if let Some(from) = self.unique(hash) {
+                    self.counts[x + width - usize::from(from)] += 1;
+                }
+            }
+        }
+        self.winner(width, None)
+    }
+
+    /// An empty table for so many hashes.
+    fn begin(&mut self, hashes: usize) {
+        let size = (2 * hashes).next_power_of_two();
+        if self.slots.len() < size {
+            self.slots.clear();
+            self.slots.resize(size, Slot::default());
+            self.round = 0;
+        }
+        self.round = self.round.wrapping_add(1);
+        if self.round == 0 {
+            self.slots.fill(Slot::default());
+            self.round = 1;
+        }
+    }
+
+    /// The slot of a hash, or the free one where it belongs.
+    fn slot(&mut self, hash: u64) -> &mut Slot {
+        let mask = self.slots.len() - 1;
+        let mut i = (hash >> 32) as usize & mask;
+        // There are twice as many slots as hashes.
+        while self.slots[i].round == self.round && self.slots[i].hash != hash {
+            i = (i + 1) & mask;
+        }
+        &mut self.slots[i]
+    }
+
+    fn note(&mut self, hash: u64, place: u16) {
+        let round = self.round;
+        let slot = self.slot(hash);
+        if slot.round == round {
+            slot.times = 2;
+        } else {
+            *slot = Slot {
+                hash,
+                round,
+                place,
+                times: 1,
+            };
+        }
+    }
+
+    /// Where the hash was, if it was in one place only.
+    fn unique(&mut self, hash: u64) -> Option<u16> {
+        let round = self.round;
+        let slot = self.slot(hash);
+        (slot.round == round && slot.times == 1).then_some(slot.place)
+    }
+
+    fn winner(&self, zero: usize, known: Option<i32>) -> Option<i32> {
+        let offset = |index: usize| index as i32 - zero as i32;
+        let others = self.counts.iter().enumerate();
+        let others = others.filter(|(i, _)| *i != zero && Some(offset(*i)) != known);
+        let (index, votes) = others.max_by_key(|(_, n)| **n)?;
+        (*votes >= MIN_VOTES).then_some(offset(index))
+    }
+}
+
+/// A hash of some of the pixels; `None` when they all are of one colour, which is found anywhere.
+fn hash_row(row: &[u32]) -> Option<u64> {
+    let first = *row.first()?;
+    // Two sums in parallel: a multiplication takes longer than a load.
+    let (mut a, mut b, mut differs) = (K, !K, 0);
+    let stride = if row.len() > 2 * STRIDE {
+        STRIDE
+    } else {
+        SAMPLE
+    };
+    for group in row.chunks(stride) {
+        let sample = &group[..group.len().min(SAMPLE)];
+        for pair in sample.chunks(2) {
+            let (x, y) = (pair[0], *pair.last().unwrap_or(&pair[0]));
+            differs |= (x ^ first) | (y ^ first);
+            a = (a ^ u64::from(x)).wrapping_mul(K).rotate_left(29);
+            b = (b ^ u64::from(y)).wrapping_mul(K).rotate_left(31);
+        }
+    }
+    (differs != 0).then_some((a ^ b.rotate_left(17)).wrapping_mul(K))
+}
