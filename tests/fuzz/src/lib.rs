@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deskinit::encode::Encoder;
-use deskinit::pixel::{Frame, Rect, Region};
+use deskinit::pixel::{Frame, Point, Rect, Region};
 use deskinit::rfb::client::ClientMessage;
 use deskinit::rfb::parse::Parser;
 use deskinit::rfb::{
     AuthPolicy, Features, Handshake, InputBuffer, Permission, Poll, Progress, Secret, Session,
     Start, Version, clipboard as clip,
 };
+use deskinit::screen::{Move, Step};
 
 /// Bytes for a handshake, a few at a time. Without the password nothing leads in; with None, only the right order does.
 pub fn handshake(data: &[u8]) {
@@ -78,7 +79,13 @@ pub fn client_messages(data: &[u8]) {
             assert!(permission == Permission::Full || notice, "{effect:?}");
         }
         now += Duration::from_millis(50);
-        session.damaged(&Region::from(Rect::new(1, 2, 30, 20)), &[]);
+        session.stepped(&Step {
+            moves: vec![Move {
+                to: Rect::new(20, 10, 30, 20),
+                from: Point { x: 1, y: 2 },
+            }],
+            damage: Region::from(Rect::new(1, 2, 30, 20)),
+        });
         if session.output().len() < 64 * 1024
             && let Poll::Update(mut job) = session.poll(now)
         {
