@@ -4,18 +4,17 @@ use crate::pixel::{Frame, Rect};
 
 /// An area is cut into strips of at least this width for rows, at most so many.
 const STRIP: u16 = 64;
-const STRIPS: u16 = 8;
+const STRIPS: u16 = 6;
 
-/// Wider strips are sampled: the first `SAMPLE` of every `STRIDE` pixels.
-const SAMPLE: usize = 16;
-const STRIDE: usize = 64;
+/// So many groups of pixels of a strip's row are hashed at most, and the length of such a group.
+const PIECES: usize = 3;
+const PIECE: usize = 16;
 
 /// An offset needs so many votes.
 const MIN_VOTES: u32 = 6;
 
-/// Rows that are looked at for a horizontal move, and the length of the pieces of them that vote.
+/// Rows that are looked at for a horizontal move; their groups of pixels vote.
 const PROBES: u16 = 12;
-const PIECE: usize = 16;
 
 /// A multiplier with bits everywhere.
 const K: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -172,24 +171,26 @@ impl Votes {
     }
 }
 
-/// A hash of some of the pixels; `None` when they all are of one colour, which is found anywhere.
+/// A hash of `PIECES` groups of pixels, evenly spread; `None` when they all are of one colour, which is found anywhere.
 fn hash_row(row: &[u32]) -> Option<u64> {
-    let first = *row.first()?;
-    // Two sums in parallel: a multiplication takes longer than a load.
-    let (mut a, mut b, mut differs) = (K, !K, 0);
-    let stride = if row.len() > 2 * STRIDE {
-        STRIDE
-    } else {
-        SAMPLE
-    };
-    for group in row.chunks(stride) {
-        let sample = &group[..group.len().min(SAMPLE)];
-        for pair in sample.chunks(2) {
-            let (x, y) = (pair[0], *pair.last().unwrap_or(&pair[0]));
-            differs |= (x ^ first) | (y ^ first);
-            a = (a ^ u64::from(x)).wrapping_mul(K).rotate_left(29);
-            b = (b ^ u64::from(y)).wrapping_mul(K).rotate_left(31);
+    let (groups, _) = row.as_chunks::<PIECE>();
+    let first = groups.first()?;
+    let (mut sums, mut differs) = ([K, !K, K >> 7, K << 9], 0);
+    for group in groups.iter().step_by(groups.len().div_ceil(PIECES)) {
+        differs |= mix(group, first[0], &mut sums);
+    }
+    let [a, b, c, d] = sums;
+    let hash = (a ^ b.rotate_left(17) ^ c.rotate_left(29) ^ d.rotate_left(43)).wrapping_mul(K);
+    (differs != 0).then_some(hash)
+}
+
+/// Adds a group of pixels to four sums, which do not wait for each other; the bits in which any differs from `first`.
+fn mix(group: &[u32; PIECE], first: u32, sums: &mut [u64; 4]) -> u32 {
+    let (pairs, _) = group.as_chunks::<2>();
+    for half in pairs.chunks_exact(sums.len()) {
+        for (sum, [a, b]) in sums.iter_mut().zip(half) {
+            *sum = (sum.rotate_left(29) ^ (u64::from(*a) | u64::from(*b) << 32)).wrapping_mul(K);
         }
     }
-    (differs != 0).then_some((a ^ b.rotate_left(17)).wrapping_mul(K))
+    group.iter().fold(0, |bits, pixel| bits | (pixel ^ first))
 }
