@@ -7,11 +7,11 @@
 //!   │                                                                         ▲        │ poll(X, wake, deadline)
 //!   └── stop                                                                  └────────┘
 //!
-//!   connected:   demand  damage   last grab     then
+//!   connected:   demand  damage   pace          then
 //!                no      any      any           wait: nothing is subtracted, so nothing more is reported
 //!                yes     no       any           wait
-//!                yes     yes      < interval    wait for the rest of the interval
-//!                yes     yes      ≥ interval    grab; a grab that publishes consumes the demand
+//!                yes     yes      not yet       wait until it allows another grab
+//!                yes     yes      allows it     grab; a grab that publishes consumes the demand
 //! ```
 
 use std::fmt;
@@ -30,6 +30,7 @@ use super::connect::{ConnectError, Connector, Link};
 use super::cursor::Pointer;
 use super::drags::Drags;
 use super::grab::{self, Grabber};
+use super::pace::Pace;
 use super::reconnect::Patience;
 use super::resize::{self, Failure};
 use super::shared::Shared;
@@ -153,7 +154,7 @@ struct Session<'a> {
     windows: Windows,
     drags: Drags,
     motion: Motion,
-    last_grab: Option<Instant>,
+    pace: Pace,
     /// Somebody wants a frame, and has not got it yet.
     awaited: bool,
     /// Somebody wants to be told even when nothing has changed.
@@ -179,6 +180,7 @@ impl<'a> Session<'a> {
         let depth = layout.depth();
         let local = capture.connector.is_local();
         let grabber = Grabber::open(&link, root, layout, local)?;
+        let pace = Pace::new(capture.min_interval);
         let mut session = Self {
             capture,
             link,
@@ -189,7 +191,7 @@ impl<'a> Session<'a> {
             windows,
             drags: Drags::default(),
             motion: Motion::default(),
-            last_grab: None,
+            pace,
             awaited: false,
             look: false,
             served: None,
@@ -292,15 +294,14 @@ impl<'a> Session<'a> {
             self.awaited = true;
         }
         let again = if self.awaited && self.grabber.has_work() {
-            let due = self.last_grab.map(|at| at + self.capture.min_interval);
-            match due {
-                Some(due) if now < due => Some(due),
-                _ if !self.capture.screen.has_room() => Some(now + ROOM),
-                _ => {
-                    self.last_grab = Some(now);
+            match self.pace.due(now) {
+                Some(due) => Some(due),
+                None if !self.capture.screen.has_room() => Some(now + ROOM),
+                None => {
+                    self.pace.spend(now);
                     self.grab(now)?;
                     let more = self.awaited && self.grabber.has_work();
-                    more.then_some(now + self.capture.min_interval)
+                    more.then(|| self.pace.due(now).unwrap_or(now))
                 }
             }
         } else {

@@ -24,6 +24,7 @@ pub mod input;
 mod keyboard;
 mod keymap;
 mod leds;
+mod pace;
 mod pointer;
 mod probe;
 mod reconnect;

@@ -474,9 +474,9 @@ impl Session {
         &mut self.out
     }
 
-    /// Could the client take an update now, if there were a change?
+    /// Could the client take an update now, if there were a change? While a job is out: when that is done.
     pub fn wants_frames(&self) -> bool {
-        !self.job_is_out && self.is_wanted() && self.flow.ready(self.now) == Ready::Now
+        self.is_wanted() && self.flow.ready(self.now) == Ready::Now
     }
 
     /// Figures.

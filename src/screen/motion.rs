@@ -7,7 +7,7 @@
 //!                 └─► pieces of some rows, old and new ──┘
 //! ```
 //!
-//! A vertical scroll shows in rows that stand elsewhere: each of some strips of the area is hashed row by row, and every
+//! A vertical scroll shows in rows that stand elsewhere: some strips of the area are hashed row by row, and every
 //! row that is unique in both pictures votes for its offset. A horizontal one shows in pieces of rows in the same way. So
 //! a scroll bar or a head that stands still takes away a strip's votes, not the others'.
 

@@ -62,6 +62,8 @@ pub struct Options {
 pub struct Shared {
     /// Generation of the screen.
     pub generation: u64,
+    /// When it was published.
+    pub frame_at: Option<Instant>,
     /// How often the screen was published or found unchanged.
     pub looks: u64,
     /// Shape of the pointer.
@@ -210,7 +212,10 @@ impl Hub {
     /// The screen was published, or found to be as it was.
     pub fn looked(&self, generation: u64) {
         self.tell(|s| {
-            s.generation = generation;
+            if s.generation != generation {
+                s.generation = generation;
+                s.frame_at = Some(Instant::now());
+            }
             s.looks += 1;
         });
     }

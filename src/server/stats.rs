@@ -38,6 +38,8 @@ counters! {
     bytes_in,
     /// Microseconds spent encoding.
     encode_us,
+    /// Microseconds from the publication of a frame until its update was ready to be sent, over all updates.
+    frame_age_us,
 }
 
 impl Stats {

@@ -211,13 +211,21 @@ impl<S: Transport> Task<S> {
             rfb.bell();
         }
         let generation = self.seen.generation;
-        self.seen = Shared { generation, ..news };
+        let frame_at = self.seen.frame_at;
+        self.seen = Shared {
+            generation,
+            frame_at,
+            ..news
+        };
     }
 
     /// Takes over what changed on the screen; the frame that it returns is the one the session now knows.
     fn screen_changed(&mut self) -> Arc<Frame> {
         let changes = self.hub.screen.changes_since(self.seen.generation);
-        self.seen.generation = changes.generation;
+        if changes.generation != self.seen.generation {
+            self.seen.generation = changes.generation;
+            self.seen.frame_at = self.news.borrow().frame_at;
+        }
         let rfb = &mut self.session.rfb;
         if changes.resized {
             let (width, height) = (changes.frame.width(), changes.frame.height());
@@ -258,7 +266,11 @@ impl<S: Transport> Task<S> {
                 }
             };
         }
-        if self.session.rfb.wants_frames() {
+        // While one frame is encoded the next one is read, but not the one after that, which would be old when its turn
+        // comes.
+        let ahead = !matches!(self.work, Work::Idle(_))
+            && self.hub.screen.latest().0 > self.seen.generation;
+        if self.session.rfb.wants_frames() && !ahead {
             self.hub.seat.request_frame();
         }
         timer
@@ -393,6 +405,9 @@ impl<S: Transport> Task<S> {
         };
         let stats = &self.hub.stats;
         Stats::add(&stats.updates, 1);
+        if let Some(at) = self.seen.frame_at.take() {
+            Stats::add(&stats.frame_age_us, at.elapsed().as_micros() as u64);
+        }
         Stats::add(&stats.encode_us, done.took.as_micros() as u64);
         self.session.rfb.finish(done.job, encoded, Instant::now());
     }

@@ -153,6 +153,8 @@ impl Backend for Front {
                 "window_manager": d.window_manager,
                 "windows": d.windows,
                 "grabs": d.grabs,
+                "last_grab_us": d.last_grab_us,
+                "last_diff_us": d.last_diff_us,
                 "frames": d.frames,
                 "connections": d.connections,
                 "shared_memory": d.shared_memory,

@@ -30,9 +30,24 @@ pub(super) fn render(hub: &Hub, desktop: &DesktopStatus) -> String {
         counter.inc_by(value);
         registry.register(name, help, counter);
     }
-    let encode_time = Counter::<f64>::default();
-    encode_time.inc_by(Duration::from_micros(s.encode_us).as_secs_f64());
-    registry.register_with_unit("encode", "Time spent encoding", Unit::Seconds, encode_time);
+    for (name, help, micros) in [
+        ("encode", "Time spent encoding", s.encode_us),
+        (
+            "frame_age",
+            "Age of frames when their updates were ready, over all updates",
+            s.frame_age_us,
+        ),
+        ("grab", "Time spent reading the screen", desktop.grab_us),
+        (
+            "diff",
+            "Time spent finding what changed and what moved",
+            desktop.diff_us,
+        ),
+    ] {
+        let counter = Counter::<f64>::default();
+        counter.inc_by(Duration::from_micros(micros).as_secs_f64());
+        registry.register_with_unit(name, help, Unit::Seconds, counter);
+    }
     for (name, help, value) in [
         ("viewers", "Authenticated viewers", hub.list().len() as i64),
         (

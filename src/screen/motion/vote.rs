@@ -2,16 +2,17 @@
 
 use crate::pixel::{Frame, Rect};
 
-/// An area is cut into strips of at least this width for rows, at most so many.
-const STRIP: u16 = 64;
+/// Rows vote by a strip of so many columns; of further strips, at most so many in all and evenly spread, when those of the
+/// first did not agree. What a strip costs is that it comes from memory: it is as wide as a few lines of the cache.
+const STRIP: u16 = 48;
 const STRIPS: u16 = 6;
 
-/// So many groups of pixels of a strip's row are hashed at most, and the length of such a group.
-const PIECES: usize = 3;
-const PIECE: usize = 16;
-
-/// An offset needs so many votes.
+/// An offset needs so many votes; with one part in `CLEAR` of all rows that have moved it needs no further strip.
 const MIN_VOTES: u32 = 6;
+const CLEAR: u32 = 4;
+
+/// Pixels are hashed in groups of so many.
+const PIECE: usize = 16;
 
 /// Rows that are looked at for a horizontal move; their groups of pixels vote.
 const PROBES: u16 = 12;
@@ -51,36 +52,46 @@ impl Votes {
         self.counts.clear();
         self.counts.resize(2 * height, 0);
         let strips = (area.w / STRIP).clamp(1, STRIPS);
-        let width = area.w / strips;
+        let mut moved = 0;
         for n in 0..strips {
             let strip = Rect {
-                x: area.x + n * width,
-                w: width,
+                x: area.x + n * (area.w / strips),
+                w: area.w.min(STRIP),
                 ..area
             };
-            self.begin(height);
-            self.rows.clear();
-            for (y, row) in (0u16..).zip(old.rows(strip)) {
-                let hash = hash_row(row);
-                self.rows.push(hash.unwrap_or(0));
-                if let Some(hash) = hash {
-                    self.note(hash, y);
-                }
-            }
-            for (y, row) in (0u16..).zip(new.rows(strip)) {
-                let Some(hash) = hash_row(row) else {
-                    continue;
-                };
-                // A row that stands where it stood has not moved.
-                if self.rows[usize::from(y)] == hash {
-                    continue;
-                }
-                if let Some(from) = self.unique(hash) {
-                    self.counts[usize::from(y) + height - usize::from(from)] += 1;
-                }
+            moved += self.strip(old, new, strip);
+            let winner = self.winner(height, known);
+            if let Some((dy, _)) = winner.filter(|(_, votes)| votes * CLEAR >= moved) {
+                return Some(dy);
             }
         }
-        self.winner(height, known)
+        self.winner(height, known).map(|(dy, _)| dy)
+    }
+
+    /// Lets the rows of a strip vote; the number of those that have moved, or are new.
+    fn strip(&mut self, old: &Frame, new: &Frame, strip: Rect) -> u32 {
+        let height = usize::from(strip.h);
+        self.begin(height);
+        self.rows.clear();
+        for (y, row) in (0u16..).zip(old.rows(strip)) {
+            let hash = hash_row(row);
+            self.rows.push(hash.unwrap_or(0));
+            if let Some(hash) = hash {
+                self.note(hash, y);
+            }
+        }
+        let mut moved = 0;
+        for (y, row) in (0u16..).zip(new.rows(strip)) {
+            // A row that stands where it stood has not moved.
+            let Some(hash) = hash_row(row).filter(|hash| self.rows[usize::from(y)] != *hash) else {
+                continue;
+            };
+            moved += 1;
+            if let Some(from) = self.unique(hash) {
+                self.counts[usize::from(y) + height - usize::from(from)] += 1;
+            }
+        }
+        moved
     }
 
     /// The offset to the right that most pieces of some rows vote for.
@@ -111,7 +122,7 @@ impl Votes {
                 }
             }
         }
-        self.winner(width, None)
+        self.winner(width, None).map(|(dx, _)| dx)
     }
 
     /// An empty table for so many hashes.
@@ -162,21 +173,21 @@ impl Votes {
         (slot.round == round && slot.times == 1).then_some(slot.place)
     }
 
-    fn winner(&self, zero: usize, known: Option<i32>) -> Option<i32> {
+    fn winner(&self, zero: usize, known: Option<i32>) -> Option<(i32, u32)> {
         let offset = |index: usize| index as i32 - zero as i32;
         let others = self.counts.iter().enumerate();
         let others = others.filter(|(i, _)| *i != zero && Some(offset(*i)) != known);
         let (index, votes) = others.max_by_key(|(_, n)| **n)?;
-        (*votes >= MIN_VOTES).then_some(offset(index))
+        (*votes >= MIN_VOTES).then_some((offset(index), *votes))
     }
 }
 
-/// A hash of `PIECES` groups of pixels, evenly spread; `None` when they all are of one colour, which is found anywhere.
+/// A hash of whole groups of pixels; `None` when they all are of one colour, which is found anywhere.
 fn hash_row(row: &[u32]) -> Option<u64> {
     let (groups, _) = row.as_chunks::<PIECE>();
     let first = groups.first()?;
     let (mut sums, mut differs) = ([K, !K, K >> 7, K << 9], 0);
-    for group in groups.iter().step_by(groups.len().div_ceil(PIECES)) {
+    for group in groups {
         differs |= mix(group, first[0], &mut sums);
     }
     let [a, b, c, d] = sums;
