@@ -22,6 +22,7 @@ mod hextile;
 mod jpeg;
 mod palette;
 mod prepare;
+mod quality;
 mod raw;
 mod select;
 mod stream;
@@ -33,6 +34,7 @@ use std::ops::AddAssign;
 
 use crate::pixel::{Frame, PixelFormat, Region};
 
+pub use quality::{JpegQuality, Subsampling};
 pub use wire::copy_rect;
 
 /// The encodings that carry pixels. (CopyRect carries none: see [`copy_rect`].)
@@ -93,8 +95,8 @@ pub struct Params {
     pub encoding: Encoding,
     /// How it wants its pixels.
     pub format: PixelFormat,
-    /// JPEG quality level, 0–9 (more is taken as 9); `None`: every pixel arrives exactly as it is.
-    pub quality: Option<u8>,
+    /// How good JPEGs are; `None`: every pixel arrives exactly as it is.
+    pub quality: Option<JpegQuality>,
     /// Compression level, 0–9 (more is taken as 9); 2 is what clients ask for when nobody chose.
     pub compress: u8,
     /// The client knows the LastRect pseudo-encoding. The encoder always tells the number of rectangles, so only the

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::convert::{Converter, Layout};
-use super::jpeg::{Jpeg, Quality};
+use super::jpeg::Jpeg;
 use super::palette::Palette;
 use super::stream::{Segments, Streams, Which};
 use super::wire::{compact_length, header};
@@ -173,8 +173,7 @@ fn map<T: Sync>(
 fn prepare_tight(frame: &Frame, region: &Region, params: &Params, buffers: &Buffers) -> Vec<Piece> {
     let quality = params
         .quality
-        .filter(|_| tight::jpeg_allowed(&params.format))
-        .map(Quality::of_level);
+        .filter(|_| tight::jpeg_allowed(&params.format));
     let mut plan = select::plan(frame, region, quality.is_some());
     if plan.len() > MAX_RECTS / 2 {
         plan = select::coarse(region);

@@ -4,9 +4,10 @@
 //! bit 6, a filter. Bits 0–3 would reset streams; a stream is never reset here (see [`super::stream`]).
 
 use super::convert::Converter;
-use super::jpeg::{Jpeg, Quality};
+use super::jpeg::Jpeg;
 use super::palette::{self, Palette};
 use super::prepare::{Body, Buffers, How, Piece};
+use super::quality::JpegQuality;
 use super::raw;
 use super::select::Kind;
 use super::stream::{self, Which};
@@ -33,7 +34,7 @@ pub(super) const fn jpeg_allowed(format: &PixelFormat) -> bool {
 pub(super) struct Context<'a> {
     pub(super) frame: &'a Frame,
     pub(super) converter: &'a Converter,
-    pub(super) quality: Option<Quality>,
+    pub(super) quality: Option<JpegQuality>,
     pub(super) buffers: &'a Buffers,
 }
 
@@ -65,7 +66,7 @@ impl Context<'_> {
         Piece::new(rect, How::Fill, Body::whole(bytes))
     }
 
-    fn jpeg(&self, rect: Rect, quality: Quality, jpeg: &mut Jpeg) -> Option<Piece> {
+    fn jpeg(&self, rect: Rect, quality: JpegQuality, jpeg: &mut Jpeg) -> Option<Piece> {
         let file = jpeg
             .compress(self.frame, rect, quality)
             .filter(|file| file.len() <= MAX_COMPACT)?;

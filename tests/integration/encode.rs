@@ -1,6 +1,6 @@
 //! Whatever is encoded decodes to what was on the screen.
 
-use deskinit::encode::{Encoded, Encoder, Encoding, MAX_RECTS, Params};
+use deskinit::encode::{Encoded, Encoder, Encoding, JpegQuality, MAX_RECTS, Params, Subsampling};
 use deskinit::pixel::{Channel, Frame, PixelFormat, Rect, Region};
 use proptest::prelude::*;
 
@@ -46,6 +46,10 @@ fn formats() -> Vec<PixelFormat> {
         }
     }
     formats
+}
+
+fn level(level: u8) -> Option<JpegQuality> {
+    Some(JpegQuality::of_level(level))
 }
 
 fn params(encoding: Encoding) -> Params {
@@ -164,12 +168,19 @@ struct Step {
     rects: u32,
     encoding: usize,
     format: usize,
-    quality: Option<u8>,
+    quality: Option<JpegQuality>,
     compress: u8,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let quality = prop_oneof![Just(None), (0u8..=9).prop_map(Some)];
+    let subsampling = prop_oneof![
+        Just(Subsampling::None),
+        Just(Subsampling::Half),
+        Just(Subsampling::Quarter),
+        Just(Subsampling::Grey),
+    ];
+    let quality = (1u8..=100, subsampling).prop_map(|(percent, s)| JpegQuality::new(percent, s));
+    let quality = prop_oneof![Just(None), quality.prop_map(Some)];
     (
         any::<u64>(),
         0u32..4,
@@ -228,7 +239,7 @@ fn every_encoding_arrives_in_every_format_at_every_level() {
         let mut pair = Pair::new(233, 117);
         for encoding in ENCODINGS {
             for compress in [0, 2, 4, 9] {
-                for quality in [None, Some(6)] {
+                for quality in [None, level(6)] {
                     let params = Params {
                         encoding,
                         format,
@@ -253,7 +264,7 @@ fn every_size_up_to_a_few_cells_arrives() {
             let (x, y) = (random.below(90 - w), random.below(90 - h));
             let region = Region::from(Rect::new(x as u16, y as u16, w as u16, h as u16));
             for encoding in ENCODINGS {
-                let quality = (w % 2 == 0).then_some(9);
+                let quality = (w % 2 == 0).then_some(JpegQuality::of_level(9));
                 pair.send(
                     &frame,
                     &region,
@@ -279,7 +290,7 @@ fn large_pictures_arrive_with_several_threads() {
         let mut random = Random::new(1);
         for round in 0..2 {
             for encoding in ENCODINGS {
-                for quality in [None, Some(5)] {
+                for quality in [None, level(5)] {
                     let rect = random.rect(frame.bounds());
                     draw(&mut frame, rect, CONTENTS[round + 2], &mut random);
                     let params = Params {
@@ -317,7 +328,7 @@ fn one_colour_is_a_fill_however_large() {
         &mut Random::new(4),
     );
     let mut pair = Pair::new(1920, 1080);
-    for quality in [None, Some(6)] {
+    for quality in [None, level(6)] {
         let params = Params {
             quality,
             ..params(Encoding::Tight)
@@ -375,7 +386,7 @@ fn text_is_small_and_never_jpeg() {
         (Encoding::Zrle, raw / 40),
         (Encoding::Tight, raw / 40),
     ] {
-        for quality in [None, Some(6)] {
+        for quality in [None, level(6)] {
             let params = Params {
                 quality,
                 ..params(encoding)
@@ -404,7 +415,7 @@ fn text_is_small_and_never_jpeg() {
         &mut Random::new(9),
     );
     let params = Params {
-        quality: Some(6),
+        quality: level(6),
         ..params(Encoding::Tight)
     };
     let (encoded, _) = Pair::new(724, 650).send(&frame, &whole(&frame), &params);
@@ -430,7 +441,7 @@ fn photos_are_jpeg_and_look_it() {
     for (quality, least) in [(0, 25.0), (3, 29.0), (6, 33.0), (8, 36.0), (9, 40.0)] {
         let mut pair = Pair::new(800, 600);
         let params = Params {
-            quality: Some(quality),
+            quality: level(quality),
             ..params(Encoding::Tight)
         };
         let (encoded, update) = pair.send(&frame, &whole(&frame), &params);
@@ -447,7 +458,7 @@ fn photos_are_jpeg_and_look_it() {
         .find(|f| f.bytes_per_pixel() == 1)
         .expect("one");
     let params = Params {
-        quality: Some(6),
+        quality: level(6),
         format,
         ..params(Encoding::Tight)
     };
