@@ -3,10 +3,12 @@
 
 use crate::encode::{Encoding, JpegQuality, Subsampling};
 
-/// Numbers of pseudo-encodings, and of CopyRect; those of pictures are [`Encoding`]'s.
+/// Numbers of pseudo-encodings, of CopyRect and JPEG; those of pictures are [`Encoding`]'s.
 pub mod number {
     /// A copy of what the client has elsewhere.
     pub const COPY_RECT: i32 = 1;
+    /// Photos as JPEG.
+    pub const JPEG: i32 = 21;
     /// JPEG quality 0 to 9.
     pub const QUALITY: std::ops::RangeInclusive<i32> = -32..=-23;
     /// JPEG quality 0 to 100.
@@ -85,6 +87,8 @@ pub enum ResizeForm {
 pub struct ClientCapabilities {
     /// The encoding it prefers among those that are served.
     pub encoding: Encoding,
+    /// It prefers JPEG to that, and wants loss: photos go as rectangles of JPEG.
+    pub jpeg_rects: bool,
     /// CopyRect.
     pub copy_rect: bool,
     /// JPEG quality; without one the client wants no loss.
@@ -124,6 +128,7 @@ impl ClientCapabilities {
     /// A client that has listed nothing: Raw, which everybody must know (7.7.1).
     pub const NONE: Self = Self {
         encoding: Encoding::Raw,
+        jpeg_rects: false,
         copy_rect: false,
         quality: None,
         compress: Self::DEFAULT_COMPRESS,
@@ -148,7 +153,14 @@ impl ClientCapabilities {
             let found = list.iter().find(|n| range.contains(n));
             found.map(|n| (n - range.start()) as u8)
         };
-        let thinned = list.iter().find_map(|n| subsampling(*n));
+        let encoding = list.iter().find_map(|n| Encoding::from_number(*n));
+        let encoding = encoding.unwrap_or(Encoding::Raw);
+        let place = |n: i32| list.iter().position(|l| *l == n).unwrap_or(list.len());
+        let quality = quality(
+            level(number::QUALITY),
+            level(number::FINE_QUALITY),
+            list.iter().find_map(|n| subsampling(*n)),
+        );
         // Best picture first: a shape with alpha, then the client's pixels, then two colours.
         let cursor = [
             (number::CURSOR_WITH_ALPHA, CursorForm::WithAlpha),
@@ -166,12 +178,11 @@ impl ClientCapabilities {
             (number::DESKTOP_SIZE, ResizeForm::Plain),
         ];
         Self {
-            encoding: list
-                .iter()
-                .find_map(|n| Encoding::from_number(*n))
-                .unwrap_or(Encoding::Raw),
+            encoding,
+            // It has no lossless form: without a quality it is as if it were not listed.
+            jpeg_rects: quality.is_some() && place(number::JPEG) < place(encoding.number()),
             copy_rect: has(number::COPY_RECT),
-            quality: quality(level(number::QUALITY), level(number::FINE_QUALITY), thinned),
+            quality,
             compress: level(number::COMPRESS).unwrap_or(Self::DEFAULT_COMPRESS),
             last_rect: has(number::LAST_RECT),
             cursor: first(&cursor, has),
@@ -262,6 +273,7 @@ mod tests {
             c,
             ClientCapabilities {
                 encoding: Encoding::Tight,
+                jpeg_rects: false,
                 copy_rect: true,
                 quality: Some(JpegQuality::of_level(6)),
                 compress: 2,
@@ -290,6 +302,20 @@ mod tests {
         );
         assert_eq!(ClientCapabilities::new(&[]), ClientCapabilities::NONE);
         assert!(!ClientCapabilities::new(&[-313]).continuous_updates);
+    }
+
+    #[test]
+    fn jpeg_is_for_those_who_prefer_it_and_want_loss() {
+        let of = |list: &[i32]| {
+            let c = ClientCapabilities::new(list);
+            (c.encoding, c.jpeg_rects)
+        };
+        assert_eq!(of(&[21, 16, 7, -26]), (Encoding::Zrle, true));
+        assert_eq!(of(&[21, -26]), (Encoding::Raw, true));
+        assert_eq!(of(&[21, 16, 7]), (Encoding::Zrle, false));
+        assert_eq!(of(&[16, 21, -26]), (Encoding::Zrle, false));
+        assert_eq!(of(&[2, -260]), (Encoding::Rre, false));
+        assert_eq!(of(&[-260, 7, -26]), (Encoding::TightPng, false));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Stats {
     pub in_flight: u64,
     /// The encoding in use.
     pub encoding: Encoding,
+    /// Photos go as rectangles of JPEG beside it.
+    pub jpeg_rects: bool,
     /// JPEG quality in use.
     pub quality: Option<JpegQuality>,
     /// The layout of the client's pixels.

@@ -4,15 +4,17 @@ use deskinit::encode::{Encoded, Encoder, Encoding, JpegQuality, MAX_RECTS, Param
 use deskinit::pixel::{Channel, Frame, PixelFormat, Rect, Region};
 use proptest::prelude::*;
 
-use crate::support::decode::{Decoder, Update, seen_as};
+use crate::support::decode::{Decoder, Drawn, Update, number, seen_as};
 use crate::support::pictures::{CONTENTS, Content, Random, draw, picture};
 
-const ENCODINGS: [Encoding; 5] = [
+const ENCODINGS: [Encoding; 7] = [
     Encoding::Raw,
+    Encoding::Rre,
     Encoding::Hextile,
     Encoding::Zlib,
     Encoding::Zrle,
     Encoding::Tight,
+    Encoding::TightPng,
 ];
 
 /// What viewers ask for, and what they might.
@@ -57,6 +59,7 @@ fn params(encoding: Encoding) -> Params {
         encoding,
         format: PixelFormat::NATIVE,
         quality: None,
+        jpeg_rects: false,
         compress: 2,
         last_rect: false,
     }
@@ -97,7 +100,11 @@ impl Pair {
         let mut lossy = Region::new();
         let mut area = 0;
         for drawn in &update.drawn {
-            assert_eq!(drawn.encoding, params.encoding.number());
+            match (drawn.encoding, params.encoding) {
+                (number::JPEG, _) => assert!(params.jpeg_rects && drawn.how == "jpeg"),
+                (number::RAW, Encoding::Rre) => {}
+                (number, encoding) => assert_eq!(number, encoding.number()),
+            }
             area += u64::from(drawn.rect.area());
             covered.add(drawn.rect);
             if drawn.how == "jpeg" {
@@ -169,6 +176,7 @@ struct Step {
     encoding: usize,
     format: usize,
     quality: Option<JpegQuality>,
+    jpeg_rects: bool,
     compress: u8,
 }
 
@@ -185,19 +193,21 @@ fn step() -> impl Strategy<Value = Step> {
         any::<u64>(),
         0u32..4,
         0u32..6,
-        0usize..5,
+        0usize..ENCODINGS.len(),
         0usize..32,
         quality,
+        any::<bool>(),
         0u8..=10,
     )
         .prop_map(
-            |(seed, things, rects, encoding, format, quality, compress)| Step {
+            |(seed, things, rects, encoding, format, quality, jpeg_rects, compress)| Step {
                 seed,
                 things,
                 rects,
                 encoding,
                 format,
                 quality,
+                jpeg_rects,
                 compress,
             },
         )
@@ -225,6 +235,7 @@ proptest! {
                 encoding: ENCODINGS[s.encoding],
                 format: formats[s.format],
                 quality: s.quality,
+                jpeg_rects: s.jpeg_rects,
                 compress: s.compress,
                 last_rect: false,
             });
@@ -239,11 +250,12 @@ fn every_encoding_arrives_in_every_format_at_every_level() {
         let mut pair = Pair::new(233, 117);
         for encoding in ENCODINGS {
             for compress in [0, 2, 4, 9] {
-                for quality in [None, level(6)] {
+                for (quality, jpeg_rects) in [(None, true), (level(6), false), (level(6), true)] {
                     let params = Params {
                         encoding,
                         format,
                         quality,
+                        jpeg_rects,
                         compress,
                         last_rect: true,
                     };
@@ -381,10 +393,12 @@ fn text_is_small_and_never_jpeg() {
     );
     let raw = 724 * 650 * 4;
     for (encoding, most) in [
+        (Encoding::Rre, raw),
         (Encoding::Hextile, raw / 2),
         (Encoding::Zlib, raw / 6),
         (Encoding::Zrle, raw / 40),
         (Encoding::Tight, raw / 40),
+        (Encoding::TightPng, raw / 40),
     ] {
         for quality in [None, level(6)] {
             let params = Params {
@@ -451,6 +465,30 @@ fn photos_are_jpeg_and_look_it() {
         assert!(got > least, "quality {quality}: {got} dB");
         assert!(pair.wire.len() > last, "quality {quality} is larger");
         last = pair.wire.len();
+    }
+    // The same photo as rectangles of JPEG, with a line of text in another encoding.
+    let text = Rect::new(0, 0, 800, 48);
+    draw(&mut frame, text, Content::Text, &mut Random::new(5));
+    for encoding in ENCODINGS {
+        let params = Params {
+            quality: level(6),
+            jpeg_rects: true,
+            ..params(encoding)
+        };
+        let (encoded, update) = Pair::new(800, 600).send(&frame, &whole(&frame), &params);
+        assert!(
+            encoded.lossy.bounds().intersect(&text).is_empty(),
+            "{encoding:?}"
+        );
+        assert!(encoded.lossy.area() > 800 * 500, "{encoding:?}");
+        let jpeg = |d: &&Drawn| d.encoding == number::JPEG;
+        let area: u32 = update
+            .drawn
+            .iter()
+            .filter(jpeg)
+            .map(|d| d.rect.area())
+            .sum();
+        assert_eq!(u64::from(area), encoded.lossy.area());
     }
     // One byte a pixel has no JPEG.
     let format = formats()

@@ -181,7 +181,8 @@ fn client(c: &ClientInfo) -> Value {
         return fields;
     };
     let figures = json!({
-        "encoding": format!("{:?}", stats.encoding),
+        "encoding": stats.encoding.name(),
+        "jpeg_rectangles": stats.jpeg_rects,
         "quality": stats.quality.map(|q| q.percent()),
         "subsampling": stats.quality.map(|q| q.subsampling().name()),
         "bits_per_pixel": stats.format.bytes_per_pixel() * 8,
