@@ -18,6 +18,8 @@
 
 mod analyse;
 mod convert;
+#[cfg(feature = "h264")]
+mod h264;
 mod hextile;
 mod jpeg;
 mod palette;
@@ -35,8 +37,12 @@ mod zrle;
 
 use std::ops::AddAssign;
 
+#[cfg(feature = "h264")]
+use crate::pixel::Rect;
 use crate::pixel::{Frame, PixelFormat, Region};
 
+#[cfg(feature = "h264")]
+pub use h264::video_rect;
 pub use quality::{JpegQuality, Subsampling};
 pub use wire::copy_rect;
 
@@ -164,16 +170,38 @@ pub struct Stats {
     pub full: Tally,
     /// JPEG.
     pub jpeg: Tally,
+    /// Copies of what the client has elsewhere.
+    pub copy: Tally,
+    /// H.264.
+    #[cfg(feature = "h264")]
+    pub h264: Tally,
+    /// In whatever way without loss, for the second time: what had gone out with loss.
+    pub refresh: Tally,
 }
 
 impl Stats {
     /// All ways together.
     pub fn total(&self) -> Tally {
-        let mut sum = self.fill;
-        for part in [self.mono, self.indexed, self.full, self.jpeg] {
+        let mut sum = Tally::default();
+        for (_, part) in self.ways() {
             sum += part;
         }
         sum
+    }
+
+    /// Each way with its name.
+    pub fn ways(&self) -> Vec<(&'static str, Tally)> {
+        vec![
+            ("fill", self.fill),
+            ("mono", self.mono),
+            ("indexed", self.indexed),
+            ("full", self.full),
+            ("jpeg", self.jpeg),
+            ("copy", self.copy),
+            #[cfg(feature = "h264")]
+            ("h264", self.h264),
+            ("refresh", self.refresh),
+        ]
     }
 }
 
@@ -184,6 +212,12 @@ impl AddAssign for Stats {
         self.indexed += other.indexed;
         self.full += other.full;
         self.jpeg += other.jpeg;
+        self.copy += other.copy;
+        #[cfg(feature = "h264")]
+        {
+            self.h264 += other.h264;
+        }
+        self.refresh += other.refresh;
     }
 }
 
@@ -195,6 +229,8 @@ pub const MAX_RECTS: usize = 60_000;
 #[derive(Debug, Default)]
 pub struct Encoder {
     streams: stream::Streams,
+    #[cfg(feature = "h264")]
+    video: h264::Video,
     /// Buffers of the update before, to be filled again.
     spare: prepare::Buffers,
 }
@@ -222,5 +258,18 @@ impl Encoder {
         let encoded = prepared.emit(&mut self.streams, params, out);
         prepared.recycle(&self.spare);
         encoded
+    }
+
+    /// Appends one rectangle of H.264 for `rect`, which must be one of [`video_rect`]'s and within the picture. `None`,
+    /// and nothing appended, when it has to go another way.
+    #[cfg(feature = "h264")]
+    pub fn encode_video(
+        &mut self,
+        frame: &Frame,
+        rect: Rect,
+        quality: JpegQuality,
+        out: &mut Vec<u8>,
+    ) -> Option<Encoded> {
+        self.video.encode(frame, rect, quality, out)
     }
 }

@@ -170,21 +170,23 @@ pub(super) fn prepare(
     let quality = params
         .quality
         .filter(|_| tight::jpeg_allowed(&params.format));
-    let (mut pieces, quality) = match quality {
+    let (photos, quality) = match quality {
         Some(quality) if params.jpeg_rects => {
-            let (pieces, rest) = photos::prepare(frame, &region, quality, buffers);
+            let (photos, rest) = photos::prepare(frame, &region, quality, buffers);
             region = rest;
-            (pieces, None)
+            (photos, None)
         }
         quality => (Vec::new(), quality),
     };
-    pieces.extend(match params.encoding {
+    let mut pieces = match params.encoding {
         Encoding::Tight | Encoding::TightPng => {
             prepare_tight(frame, &region, params, quality, buffers)
         }
         Encoding::Rre => prepare_rre(frame, &region, params, buffers),
         _ => prepare_bands(frame, &region, params, buffers),
-    });
+    };
+    // Last: noVNC 1.7 draws a Raw rectangle from the wrong place while it waits for an image before it.
+    pieces.extend(photos);
     Prepared { pieces }
 }
 

@@ -9,6 +9,9 @@ pub mod number {
     pub const COPY_RECT: i32 = 1;
     /// Photos as JPEG.
     pub const JPEG: i32 = 21;
+    /// A part of the screen as a video.
+    #[cfg(feature = "h264")]
+    pub const H264: i32 = 50;
     /// JPEG quality 0 to 9.
     pub const QUALITY: std::ops::RangeInclusive<i32> = -32..=-23;
     /// JPEG quality 0 to 100.
@@ -89,6 +92,9 @@ pub struct ClientCapabilities {
     pub encoding: Encoding,
     /// It prefers JPEG to that, and wants loss: photos go as rectangles of JPEG.
     pub jpeg_rects: bool,
+    /// It decodes H.264, confirms what it has decoded, and wants loss.
+    #[cfg(feature = "h264")]
+    pub h264: bool,
     /// CopyRect.
     pub copy_rect: bool,
     /// JPEG quality; without one the client wants no loss.
@@ -129,6 +135,8 @@ impl ClientCapabilities {
     pub const NONE: Self = Self {
         encoding: Encoding::Raw,
         jpeg_rects: false,
+        #[cfg(feature = "h264")]
+        h264: false,
         copy_rect: false,
         quality: None,
         compress: Self::DEFAULT_COMPRESS,
@@ -181,6 +189,8 @@ impl ClientCapabilities {
             encoding,
             // It has no lossless form: without a quality it is as if it were not listed.
             jpeg_rects: quality.is_some() && place(number::JPEG) < place(encoding.number()),
+            #[cfg(feature = "h264")]
+            h264: has(number::H264) && has(number::FENCE) && quality.is_some(),
             copy_rect: has(number::COPY_RECT),
             quality,
             compress: level(number::COMPRESS).unwrap_or(Self::DEFAULT_COMPRESS),
@@ -274,6 +284,8 @@ mod tests {
             ClientCapabilities {
                 encoding: Encoding::Tight,
                 jpeg_rects: false,
+                #[cfg(feature = "h264")]
+                h264: false,
                 copy_rect: true,
                 quality: Some(JpegQuality::of_level(6)),
                 compress: 2,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::encode::{Encoding, JpegQuality};
+use crate::encode::{self, Encoding, JpegQuality};
 use crate::pixel::PixelFormat;
 
 /// What a session has done so far and how it stands.
@@ -18,6 +18,8 @@ pub struct Stats {
     pub pixels: u64,
     /// Pixels sent again without loss.
     pub refreshed_pixels: u64,
+    /// How they were encoded.
+    pub ways: encode::Stats,
     /// Update requests of the client.
     pub requests: u64,
     /// Keys and pointer events of the client.

@@ -18,6 +18,9 @@ pub struct Job {
     pub damage: Region,
     /// What the client has with loss and gets again without; disjoint from the damage.
     pub refresh: Region,
+    /// What goes as the next picture of a video; disjoint from both.
+    #[cfg(feature = "h264")]
+    pub video: Option<Rect>,
     /// How the client wants it.
     pub params: Params,
     /// Width that the frame must have.
@@ -42,18 +45,45 @@ impl Job {
         if (frame.width(), frame.height()) != (self.width, self.height) {
             return None;
         }
-        let mut encoded = encoder.encode(frame, &self.damage, &self.params, &mut self.bytes);
-        if !self.refresh.is_empty() {
-            let params = Params {
-                quality: None,
-                ..self.params
-            };
-            let again = encoder.encode(frame, &self.refresh, &params, &mut self.bytes);
-            encoded.rects += again.rects;
-            encoded.lossy.union(&again.lossy);
-            encoded.stats += again.stats;
+        let exact = Params {
+            quality: None,
+            ..self.params
+        };
+        let mut parts = [(&self.damage, self.params), (&self.refresh, exact)];
+        if self.params.jpeg_rects {
+            // Photos go last: noVNC 1.7 draws a Raw rectangle from the wrong place while it waits for an image.
+            parts.reverse();
         }
+        let mut encoded = Encoded::default();
+        for (region, params) in parts.into_iter().filter(|(region, _)| !region.is_empty()) {
+            let part = encoder.encode(frame, region, &params, &mut self.bytes);
+            encoded.rects += part.rects;
+            encoded.lossy.union(&part.lossy);
+            if std::ptr::eq(region, &self.refresh) {
+                encoded.stats.refresh += part.stats.total();
+            } else {
+                encoded.stats += part.stats;
+            }
+        }
+        #[cfg(feature = "h264")]
+        self.encode_video(encoder, frame, &mut encoded);
         Some(encoded)
+    }
+
+    /// The video; in another way should that fail.
+    #[cfg(feature = "h264")]
+    fn encode_video(&mut self, encoder: &mut Encoder, frame: &Frame, encoded: &mut Encoded) {
+        let (Some(rect), Some(quality)) = (self.video, self.params.quality) else {
+            return;
+        };
+        let out = &mut self.bytes;
+        let video = match encoder.encode_video(frame, rect, quality, out) {
+            Some(video) => video,
+            None => encoder.encode(frame, &Region::from(rect), &self.params, out),
+        };
+        encoded.rects += video.rects;
+        encoded.lossy.union(&video.lossy);
+        encoded.stats += video.stats;
     }
 }
 

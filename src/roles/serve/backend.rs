@@ -4,6 +4,7 @@ use super::metrics;
 use super::uplink::Uplink;
 use crate::config::Config;
 use crate::desktop::Desktop;
+use crate::encode;
 use crate::http::{self, Backend, BoxFuture, Part, Readiness, WsStream};
 use crate::server::{ClientInfo, Hub, serve_stream};
 use serde_json::{Value, json};
@@ -197,6 +198,7 @@ fn client(c: &ClientInfo) -> Value {
         "refreshed_pixels": stats.refreshed_pixels,
         "pending_pixels": stats.pending_pixels,
         "lossy_pixels": stats.lossy_pixels,
+        "ways": ways(&stats.ways),
         "requests": stats.requests,
         "inputs": stats.inputs,
     });
@@ -204,6 +206,19 @@ fn client(c: &ClientInfo) -> Value {
         map.extend(figures);
     }
     fields
+}
+
+/// Where a viewer's pixels went, by name of the way.
+fn ways(stats: &encode::Stats) -> Value {
+    let one = |(name, tally): (&'static str, encode::Tally)| {
+        let figures = json!({
+            "rectangles": tally.rects,
+            "pixels": tally.pixels,
+            "bytes": tally.bytes,
+        });
+        (name.to_owned(), figures)
+    };
+    Value::Object(stats.ways().into_iter().map(one).collect())
 }
 
 /// More digits would be noise.

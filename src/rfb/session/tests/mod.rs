@@ -1,6 +1,8 @@
 //! Sessions on a virtual clock, from both sides.
 
 mod hostile;
+#[cfg(feature = "h264")]
+mod video;
 mod world;
 
 use proptest::prelude::*;
