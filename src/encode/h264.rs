@@ -296,8 +296,8 @@ mod tests {
             for y in 0..720 {
                 for (x, p) in (0u32..).zip(frame.row_mut(y)) {
                     seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    *p = (x / 8 + u32::from(y) / 8) * 0x0001_0101 & 0x007f_7f7f
-                        | seed >> 8 & 0x001f_1f1f;
+                    let ground = ((x / 8 + u32::from(y) / 8) * 0x0001_0101) & 0x007f_7f7f;
+                    *p = ground | (seed >> 8 & 0x001f_1f1f);
                 }
             }
             let mut out = Vec::new();
