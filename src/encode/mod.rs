@@ -7,7 +7,7 @@
 //! ```text
 //!            prepare: stateless, parallel                          emit: per client
 //!  frame ┐                                                   ┌ streams: deflate in wire order,
-//!  region├─ select ── pieces ── raw hextile zlib zrle tight ─┤   different streams and large        ── rectangles
+//!  region├─ select ── pieces ── raw rre hextile zlib zrle … ─┤   different streams and large        ── rectangles
 //!  params┘  what goes   │         │ bodies: finished bytes, ─┘   blocks of one in parallel
 //!           how         │         └ or bytes to deflate
 //!              analyse, palette, convert, jpeg
@@ -18,11 +18,17 @@
 
 mod analyse;
 mod convert;
+#[cfg(feature = "h264")]
+mod h264;
 mod hextile;
 mod jpeg;
 mod palette;
+mod photos;
+mod png;
 mod prepare;
+mod quality;
 mod raw;
+mod rre;
 mod select;
 mod stream;
 mod tight;
@@ -31,15 +37,23 @@ mod zrle;
 
 use std::ops::AddAssign;
 
+#[cfg(feature = "h264")]
+use crate::pixel::Rect;
 use crate::pixel::{Frame, PixelFormat, Region};
 
+#[cfg(feature = "h264")]
+pub use h264::video_rect;
+pub use quality::{JpegQuality, Subsampling};
 pub use wire::copy_rect;
 
-/// The encodings that carry pixels. (CopyRect carries none: see [`copy_rect`].)
+/// The encodings that carry pixels of any kind. (JPEG carries photos only: see [`Params::jpeg_rects`]; CopyRect carries
+/// none: see [`copy_rect`].)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// Pixels as they are (RFC 6143, 7.7.1).
     Raw,
+    /// A background with sub-rectangles (RFC 6143, 7.7.3), or Raw where that is shorter.
+    Rre,
     /// Tiles of 16 × 16 with background and sub-rectangles (RFC 6143, 7.7.4).
     Hextile,
     /// Raw pixels through one deflate stream (encoding 6 of the community specification).
@@ -48,6 +62,8 @@ pub enum Encoding {
     Zrle,
     /// Fills, palettes, four deflate streams, JPEG (encoding 7 of the community specification).
     Tight,
+    /// Fills, JPEG, and PNG for all else (encoding −260 of the community specification).
+    TightPng,
 }
 
 impl Encoding {
@@ -55,10 +71,12 @@ impl Encoding {
     pub const fn number(self) -> i32 {
         match self {
             Self::Raw => 0,
+            Self::Rre => 2,
             Self::Hextile => 5,
             Self::Zlib => 6,
             Self::Tight => 7,
             Self::Zrle => 16,
+            Self::TightPng => -260,
         }
     }
 
@@ -66,10 +84,12 @@ impl Encoding {
     pub const fn from_number(number: i32) -> Option<Self> {
         match number {
             0 => Some(Self::Raw),
+            2 => Some(Self::Rre),
             5 => Some(Self::Hextile),
             6 => Some(Self::Zlib),
             7 => Some(Self::Tight),
             16 => Some(Self::Zrle),
+            -260 => Some(Self::TightPng),
             _ => None,
         }
     }
@@ -78,10 +98,12 @@ impl Encoding {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Raw => "Raw",
+            Self::Rre => "RRE",
             Self::Hextile => "Hextile",
             Self::Zlib => "Zlib",
             Self::Zrle => "ZRLE",
             Self::Tight => "Tight",
+            Self::TightPng => "TightPNG",
         }
     }
 }
@@ -93,8 +115,11 @@ pub struct Params {
     pub encoding: Encoding,
     /// How it wants its pixels.
     pub format: PixelFormat,
-    /// JPEG quality level, 0–9 (more is taken as 9); `None`: every pixel arrives exactly as it is.
-    pub quality: Option<u8>,
+    /// How good JPEGs are; `None`: every pixel arrives exactly as it is.
+    pub quality: Option<JpegQuality>,
+    /// Photos go as rectangles of their own encoding, JPEG (21 of the community specification), if there is a quality
+    /// and a pixel has more than a byte.
+    pub jpeg_rects: bool,
     /// Compression level, 0–9 (more is taken as 9); 2 is what clients ask for when nobody chose.
     pub compress: u8,
     /// The client knows the LastRect pseudo-encoding. The encoder always tells the number of rectangles, so only the
@@ -145,16 +170,38 @@ pub struct Stats {
     pub full: Tally,
     /// JPEG.
     pub jpeg: Tally,
+    /// Copies of what the client has elsewhere.
+    pub copy: Tally,
+    /// H.264.
+    #[cfg(feature = "h264")]
+    pub h264: Tally,
+    /// In whatever way without loss, for the second time: what had gone out with loss.
+    pub refresh: Tally,
 }
 
 impl Stats {
     /// All ways together.
     pub fn total(&self) -> Tally {
-        let mut sum = self.fill;
-        for part in [self.mono, self.indexed, self.full, self.jpeg] {
+        let mut sum = Tally::default();
+        for (_, part) in self.ways() {
             sum += part;
         }
         sum
+    }
+
+    /// Each way with its name.
+    pub fn ways(&self) -> Vec<(&'static str, Tally)> {
+        vec![
+            ("fill", self.fill),
+            ("mono", self.mono),
+            ("indexed", self.indexed),
+            ("full", self.full),
+            ("jpeg", self.jpeg),
+            ("copy", self.copy),
+            #[cfg(feature = "h264")]
+            ("h264", self.h264),
+            ("refresh", self.refresh),
+        ]
     }
 }
 
@@ -165,6 +212,12 @@ impl AddAssign for Stats {
         self.indexed += other.indexed;
         self.full += other.full;
         self.jpeg += other.jpeg;
+        self.copy += other.copy;
+        #[cfg(feature = "h264")]
+        {
+            self.h264 += other.h264;
+        }
+        self.refresh += other.refresh;
     }
 }
 
@@ -176,6 +229,8 @@ pub const MAX_RECTS: usize = 60_000;
 #[derive(Debug, Default)]
 pub struct Encoder {
     streams: stream::Streams,
+    #[cfg(feature = "h264")]
+    video: h264::Video,
     /// Buffers of the update before, to be filled again.
     spare: prepare::Buffers,
 }
@@ -203,5 +258,18 @@ impl Encoder {
         let encoded = prepared.emit(&mut self.streams, params, out);
         prepared.recycle(&self.spare);
         encoded
+    }
+
+    /// Appends one rectangle of H.264 for `rect`, which must be one of [`video_rect`]'s and within the picture. `None`,
+    /// and nothing appended, when it has to go another way.
+    #[cfg(feature = "h264")]
+    pub fn encode_video(
+        &mut self,
+        frame: &Frame,
+        rect: Rect,
+        quality: JpegQuality,
+        out: &mut Vec<u8>,
+    ) -> Option<Encoded> {
+        self.video.encode(frame, rect, quality, out)
     }
 }

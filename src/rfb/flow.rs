@@ -133,6 +133,12 @@ impl Flow {
         self.smoothed
     }
 
+    /// When the oldest fence that is not answered was sent.
+    #[cfg(feature = "h264")]
+    pub fn waiting_since(&self) -> Option<Instant> {
+        self.pings.front().map(|p| p.at)
+    }
+
     /// The link without a queue, as far as it was seen.
     pub fn base_round_trip(&self) -> Option<Duration> {
         self.shortest

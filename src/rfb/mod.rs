@@ -35,6 +35,8 @@ pub mod session;
 pub mod stats;
 pub mod update;
 pub mod version;
+#[cfg(feature = "h264")]
+pub mod video;
 
 pub use auth::{AuthPolicy, Permission, Secret, SecretError};
 pub use client::ProtocolError;

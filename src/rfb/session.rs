@@ -38,7 +38,9 @@ use super::server::{self, ResizeReason, ResizeStatus};
 use super::stats::Stats;
 use super::update::{Beside, Density, Job};
 use super::version::Version;
-use crate::encode::Encoded;
+#[cfg(feature = "h264")]
+use super::video::VideoWatch;
+use crate::encode::{self, Encoded};
 use crate::pixel::{PixelFormat, Point, Rect, Region};
 use crate::screen::{CursorImage, Leds, Step};
 
@@ -148,6 +150,9 @@ pub enum Notice {
     Power(u8),
     /// Its first message told how it wants to be served.
     Listed,
+    /// It has not confirmed a picture of a video for seconds, and gets none any more.
+    #[cfg(feature = "h264")]
+    VideoStalled,
 }
 
 impl fmt::Display for Notice {
@@ -160,6 +165,8 @@ impl fmt::Display for Notice {
             ),
             Self::Power(code) => write!(f, "refused: xvp operation {code}"),
             Self::Listed => f.write_str("the client has said what it can do"),
+            #[cfg(feature = "h264")]
+            Self::VideoStalled => f.write_str("H.264 is not shown by the client: no more of it"),
         }
     }
 }
@@ -231,6 +238,8 @@ pub struct Session {
     flow: Flow,
     refresh: Refresh,
     density: Density,
+    #[cfg(feature = "h264")]
+    video: VideoWatch,
     last_input: Option<Instant>,
     counts: Counts,
 }
@@ -243,7 +252,7 @@ struct Counts {
     bytes: u64,
     pixels: u64,
     refreshed_pixels: u64,
-    copied_pixels: u64,
+    ways: encode::Stats,
     requests: u64,
     inputs: u64,
 }
@@ -260,6 +269,10 @@ impl Session {
         let sizes = Sizes::new(width, height);
         let mut refresh = Refresh::default();
         refresh.resize(width, height);
+        #[cfg(feature = "h264")]
+        let mut video = VideoWatch::default();
+        #[cfg(feature = "h264")]
+        video.resize(width, height);
         Self {
             version: start.version,
             permission: start.permission,
@@ -289,6 +302,8 @@ impl Session {
             flow: Flow::default(),
             refresh,
             density: Density::default(),
+            #[cfg(feature = "h264")]
+            video,
             last_input: None,
             counts: Counts::default(),
         }
@@ -362,6 +377,8 @@ impl Session {
         if changed {
             self.pending = Pending::everything(Rect::sized(width, height));
             self.refresh.resize(width, height);
+            #[cfg(feature = "h264")]
+            self.video.resize(width, height);
         }
     }
 
@@ -408,6 +425,10 @@ impl Session {
                 server::bell(&mut self.out);
             }
         }
+        #[cfg(feature = "h264")]
+        if self.video.check(self.flow.waiting_since(), now) {
+            self.notice(Notice::VideoStalled);
+        }
         if self.job_is_out || !self.is_wanted() {
             return Poll::Nothing;
         }
@@ -432,8 +453,13 @@ impl Session {
     pub fn finish(&mut self, job: Job, encoded: Encoded, now: Instant) {
         self.now = now;
         self.job_is_out = false;
-        let (changed, refreshed) = (job.damage.area(), job.refresh.area());
         let mut sent = job.damage;
+        #[cfg(feature = "h264")]
+        if let Some(rect) = job.video {
+            sent.add(rect);
+            self.video.sent(now);
+        }
+        let (changed, refreshed) = (sent.area(), job.refresh.area());
         sent.union(&job.refresh);
         self.refresh.sent(&sent, &encoded.lossy, now);
         self.density
@@ -441,8 +467,7 @@ impl Session {
         self.counts.updates += 1;
         self.counts.pixels += changed;
         self.counts.refreshed_pixels += refreshed;
-        let copied = job.copies.iter().map(|m| u64::from(m.to.area()));
-        self.counts.copied_pixels += copied.sum::<u64>();
+        self.counts.ways += encoded.stats;
         self.send(job.bytes, job.pseudo + encoded.rects, now);
         self.apply_deferred();
     }
@@ -450,6 +475,9 @@ impl Session {
     /// A job was not encoded (the frame has another size): all of it is due again.
     pub fn give_back(&mut self, job: Job) {
         self.job_is_out = false;
+        #[cfg(feature = "h264")]
+        self.pending
+            .add(&job.video.map(Region::from).unwrap_or_default());
         self.restore(job);
         self.apply_deferred();
     }
@@ -487,15 +515,16 @@ impl Session {
             bytes: self.counts.bytes,
             pixels: self.counts.pixels,
             refreshed_pixels: self.counts.refreshed_pixels,
+            ways: self.counts.ways,
             requests: self.counts.requests,
             inputs: self.counts.inputs,
             pending_pixels: self.pending.damage().area(),
-            copied_pixels: self.counts.copied_pixels,
             lossy_pixels: self.refresh.lossy().area(),
             round_trip: self.flow.round_trip(),
             window: self.flow.window(),
             in_flight: self.flow.in_flight(),
             encoding: self.caps.encoding,
+            jpeg_rects: self.caps.jpeg_rects,
             quality: self.caps.quality,
             format: self.format,
             continuous: self.demand.continuous.is_some(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::encode::Encoding;
+use crate::encode::{self, Encoding, JpegQuality};
 use crate::pixel::PixelFormat;
 
 /// What a session has done so far and how it stands.
@@ -18,8 +18,8 @@ pub struct Stats {
     pub pixels: u64,
     /// Pixels sent again without loss.
     pub refreshed_pixels: u64,
-    /// Pixels that the client was told to copy.
-    pub copied_pixels: u64,
+    /// How they were encoded.
+    pub ways: encode::Stats,
     /// Update requests of the client.
     pub requests: u64,
     /// Keys and pointer events of the client.
@@ -36,8 +36,10 @@ pub struct Stats {
     pub in_flight: u64,
     /// The encoding in use.
     pub encoding: Encoding,
+    /// Photos go as rectangles of JPEG beside it.
+    pub jpeg_rects: bool,
     /// JPEG quality in use.
-    pub quality: Option<u8>,
+    pub quality: Option<JpegQuality>,
     /// The layout of the client's pixels.
     pub format: PixelFormat,
     /// Updates come without requests.

@@ -6,7 +6,7 @@ use super::cursor;
 use super::encodings::ClientCapabilities;
 use super::flow::MAX_WINDOW;
 use super::server;
-use crate::encode::{self, Encoded, Encoder, Encoding, Params};
+use crate::encode::{self, Encoded, Encoder, Encoding, Params, Tally};
 use crate::pixel::{Frame, PixelFormat, Point, Rect, Region};
 use crate::screen::{CursorImage, Leds, Move};
 
@@ -20,6 +20,9 @@ pub struct Job {
     pub damage: Region,
     /// What the client has with loss and gets again without; disjoint from the damage.
     pub refresh: Region,
+    /// What goes as the next picture of a video; disjoint from both.
+    #[cfg(feature = "h264")]
+    pub video: Option<Rect>,
     /// How the client wants it.
     pub params: Params,
     /// Width that the frame must have.
@@ -44,22 +47,64 @@ impl Job {
         if (frame.width(), frame.height()) != (self.width, self.height) {
             return None;
         }
+        let mut encoded = self.encode_copies();
+        let exact = Params {
+            quality: None,
+            ..self.params
+        };
+        let mut parts = [(&self.damage, self.params), (&self.refresh, exact)];
+        if self.params.jpeg_rects {
+            // Photos go last: noVNC 1.7 draws a Raw rectangle from the wrong place while it waits for an image.
+            parts.reverse();
+        }
+        for (region, params) in parts.into_iter().filter(|(region, _)| !region.is_empty()) {
+            let part = encoder.encode(frame, region, &params, &mut self.bytes);
+            encoded.rects += part.rects;
+            encoded.lossy.union(&part.lossy);
+            if std::ptr::eq(region, &self.refresh) {
+                encoded.stats.refresh += part.stats.total();
+            } else {
+                encoded.stats += part.stats;
+            }
+        }
+        #[cfg(feature = "h264")]
+        self.encode_video(encoder, frame, &mut encoded);
+        Some(encoded)
+    }
+
+    /// The copies come first: what they take must not be overwritten yet.
+    fn encode_copies(&mut self) -> Encoded {
+        let start = self.bytes.len();
         for copied in &self.copies {
             encode::copy_rect(copied.to, copied.from, &mut self.bytes);
         }
-        let mut encoded = encoder.encode(frame, &self.damage, &self.params, &mut self.bytes);
-        encoded.rects += self.copies.len() as u32;
-        if !self.refresh.is_empty() {
-            let params = Params {
-                quality: None,
-                ..self.params
-            };
-            let again = encoder.encode(frame, &self.refresh, &params, &mut self.bytes);
-            encoded.rects += again.rects;
-            encoded.lossy.union(&again.lossy);
-            encoded.stats += again.stats;
-        }
-        Some(encoded)
+        let pixels = self.copies.iter().map(|m| u64::from(m.to.area()));
+        let mut encoded = Encoded {
+            rects: self.copies.len() as u32,
+            ..Encoded::default()
+        };
+        encoded.stats.copy = Tally {
+            rects: u64::from(encoded.rects),
+            pixels: pixels.sum(),
+            bytes: (self.bytes.len() - start) as u64,
+        };
+        encoded
+    }
+
+    /// The video; in another way should that fail.
+    #[cfg(feature = "h264")]
+    fn encode_video(&mut self, encoder: &mut Encoder, frame: &Frame, encoded: &mut Encoded) {
+        let (Some(rect), Some(quality)) = (self.video, self.params.quality) else {
+            return;
+        };
+        let out = &mut self.bytes;
+        let video = match encoder.encode_video(frame, rect, quality, out) {
+            Some(video) => video,
+            None => encoder.encode(frame, &Region::from(rect), &self.params, out),
+        };
+        encoded.rects += video.rects;
+        encoded.lossy.union(&video.lossy);
+        encoded.stats += video.stats;
     }
 }
 
@@ -236,7 +281,7 @@ impl Density {
     pub fn pixels(&self, params: &Params) -> u64 {
         let raw = params.format.bytes_per_pixel() as f64;
         let guess = match params.encoding {
-            Encoding::Raw | Encoding::Hextile => raw,
+            Encoding::Raw | Encoding::Rre | Encoding::Hextile => raw,
             _ => self.0.clamp(0.25, raw),
         };
         (MAX_WINDOW as f64 / guess) as u64
@@ -282,6 +327,7 @@ mod tests {
             encoding: Encoding::Tight,
             format: PixelFormat::NATIVE,
             quality: None,
+            jpeg_rects: false,
             compress: 2,
             last_rect: true,
         };

@@ -1,23 +1,20 @@
 //! `deskinit health`: the exec probe. Exit 0 when everything is ready, else 1 with what is missing.
 //!
-//! It asks the display server on its socket in the run directory, which needs no port, no password and no network; when
-//! nobody is there, it asks `run` why.
+//! It asks the display server on its socket in the run directory; when nobody is there, it asks `run` why.
 
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::ask::{ask, object};
 use super::find;
 use crate::supervisor::link::{self, Phase, SERVE_SOCKET};
 
 /// Docker's and Kubernetes' usual limits are longer than this and the display server's own (1 s for the X server).
 const PATIENCE: Duration = Duration::from_secs(3);
-/// No answer of ours is longer.
-const LONGEST: u64 = 64 * 1024;
 
 /// What the command line said.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +41,7 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn check(dir: &Path) -> Result<(), String> {
-    match ask(dir) {
+    match ask(dir, "/readyz", PATIENCE) {
         Ok((200, _)) => Ok(()),
         Ok((code, body)) => {
             Err(missing(&body).unwrap_or_else(|| format!("not ready (status {code})")))
@@ -60,44 +57,6 @@ fn check(dir: &Path) -> Result<(), String> {
             ),
         }),
     }
-}
-
-/// Status code and body of `/readyz`.
-fn ask(dir: &Path) -> io::Result<(u16, Vec<u8>)> {
-    let end = Instant::now() + PATIENCE;
-    let mut stream = UnixStream::connect(dir.join(SERVE_SOCKET))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    let mut buffer = [0; 4096];
-    // Our servers close after the answer, but an answer is not waited for beyond the limit, drip as it may.
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() || answer.len() as u64 > LONGEST {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => answer.extend_from_slice(buffer.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    split(&answer).ok_or_else(|| io::Error::other("not an HTTP answer"))
-}
-
-fn split(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
-    let at = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(answer.get(..at)?).ok()?;
-    let code = head
-        .strip_prefix("HTTP/1.")?
-        .split(' ')
-        .nth(1)?
-        .get(..3)?
-        .parse()
-        .ok()?;
-    Some((code, answer.get(at + 4..)?.to_vec()))
 }
 
 #[derive(Deserialize)]
@@ -116,10 +75,7 @@ struct Part {
 
 /// `not ready: wm (none runs), app (no window)`.
 fn missing(body: &[u8]) -> Option<String> {
-    // The body may have come in chunks: the object is what counts.
-    let from = body.iter().position(|&byte| byte == b'{')?;
-    let to = body.iter().rposition(|&byte| byte == b'}')? + 1;
-    let readiness: Readiness = serde_json::from_slice(body.get(from..to)?).ok()?;
+    let readiness: Readiness = serde_json::from_slice(object(body)?).ok()?;
     let parts: Vec<String> = readiness
         .parts
         .iter()
@@ -138,6 +94,7 @@ fn missing(body: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::os::unix::net::UnixListener;
 
     fn answered_with(name: &str, answer: &'static str) -> Result<(), String> {

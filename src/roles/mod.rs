@@ -1,6 +1,7 @@
 //! What the command line asks for: each role is one way to use the binary.
 
 mod access;
+mod ask;
 mod cli;
 mod find;
 pub mod health;

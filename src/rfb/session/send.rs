@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use super::{INTERACTION, PING, Poll, SPARE, Session};
 use crate::encode::Params;
+#[cfg(feature = "h264")]
+use crate::pixel::Rect;
 use crate::pixel::Region;
 use crate::rfb::refresh::Pressure;
 use crate::rfb::server;
@@ -52,6 +54,7 @@ impl Session {
             encoding: self.caps.encoding,
             format: self.format,
             quality: self.caps.quality,
+            jpeg_rects: self.caps.jpeg_rects,
             compress: self.caps.compress,
             last_rect: self.caps.last_rect,
         };
@@ -62,6 +65,8 @@ impl Session {
         }
         let mut damage = self.pending.damage().clone();
         damage.intersect(&area);
+        #[cfg(feature = "h264")]
+        let video = self.video_of(&mut damage, &area, now);
         let damage = upper_part(&damage, self.density.pixels(&params));
 
         let interaction = self.last_input.is_some_and(|at| now - at < INTERACTION);
@@ -78,7 +83,12 @@ impl Session {
             Region::new()
         };
 
-        if damage.is_empty() && refresh.is_empty() && copies.is_empty() {
+        #[cfg(feature = "h264")]
+        let refresh = less(refresh, video);
+        let nothing = damage.is_empty() && refresh.is_empty() && copies.is_empty();
+        #[cfg(feature = "h264")]
+        let nothing = nothing && video.is_none();
+        if nothing {
             if self.beside.is_due(&self.caps) {
                 self.write_beside(now);
             }
@@ -98,6 +108,8 @@ impl Session {
             copies,
             damage,
             refresh,
+            #[cfg(feature = "h264")]
+            video,
             params,
             width,
             height,
@@ -106,6 +118,28 @@ impl Session {
             beside,
             requested: self.demand.requested.take(),
         })
+    }
+
+    /// The part of the screen that goes as the next picture of a video, if any of it changed; it is no damage then.
+    #[cfg(feature = "h264")]
+    fn video_of(&mut self, damage: &mut Region, area: &Region, now: Instant) -> Option<Rect> {
+        // Where there is no colour to speak of there are no videos.
+        if !self.caps.h264 || self.format.bytes_per_pixel() == 1 {
+            return None;
+        }
+        self.video.changed(damage, now);
+        let rect = self.video.rect()?;
+        let part = Region::from(rect);
+        let mut outside = part.clone();
+        outside.subtract(area);
+        let mut changed = part.clone();
+        changed.intersect(damage);
+        if !outside.is_empty() || changed.is_empty() {
+            return None;
+        }
+        damage.subtract(&part);
+        self.pending.remove(&part);
+        Some(rect)
     }
 
     /// A buffer that holds the header of an update.
@@ -157,4 +191,13 @@ impl Session {
             waiting.union(&requested);
         }
     }
+}
+
+/// A region without the rectangle.
+#[cfg(feature = "h264")]
+fn less(mut region: Region, rect: Option<Rect>) -> Region {
+    if let Some(rect) = rect {
+        region.subtract(&Region::from(rect));
+    }
+    region
 }

@@ -4,6 +4,7 @@ use super::metrics;
 use super::uplink::Uplink;
 use crate::config::Config;
 use crate::desktop::Desktop;
+use crate::encode;
 use crate::http::{self, Backend, BoxFuture, Part, Readiness, WsStream};
 use crate::server::{ClientInfo, Hub, serve_stream};
 use serde_json::{Value, json};
@@ -183,8 +184,10 @@ fn client(c: &ClientInfo) -> Value {
         return fields;
     };
     let figures = json!({
-        "encoding": format!("{:?}", stats.encoding),
-        "quality": stats.quality,
+        "encoding": stats.encoding.name(),
+        "jpeg_rectangles": stats.jpeg_rects,
+        "quality": stats.quality.map(|q| q.percent()),
+        "subsampling": stats.quality.map(|q| q.subsampling().name()),
         "bits_per_pixel": stats.format.bytes_per_pixel() * 8,
         "continuous_updates": stats.continuous,
         "round_trip_ms": stats.round_trip.map(|t| tenths(t.as_secs_f64() * 1000.0)),
@@ -195,9 +198,9 @@ fn client(c: &ClientInfo) -> Value {
         "bytes": stats.bytes,
         "pixels": stats.pixels,
         "refreshed_pixels": stats.refreshed_pixels,
-        "copied_pixels": stats.copied_pixels,
         "pending_pixels": stats.pending_pixels,
         "lossy_pixels": stats.lossy_pixels,
+        "ways": ways(&stats.ways),
         "requests": stats.requests,
         "inputs": stats.inputs,
     });
@@ -205,6 +208,19 @@ fn client(c: &ClientInfo) -> Value {
         map.extend(figures);
     }
     fields
+}
+
+/// Where a viewer's pixels went, by name of the way.
+fn ways(stats: &encode::Stats) -> Value {
+    let one = |(name, tally): (&'static str, encode::Tally)| {
+        let figures = json!({
+            "rectangles": tally.rects,
+            "pixels": tally.pixels,
+            "bytes": tally.bytes,
+        });
+        (name.to_owned(), figures)
+    };
+    Value::Object(stats.ways().into_iter().map(one).collect())
 }
 
 /// More digits would be noise.

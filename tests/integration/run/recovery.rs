@@ -151,6 +151,7 @@ fn status_and_health_answer_people_and_probes() {
     let (_, json) = ask(&["status", "--json"]);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(value["phase"], "running");
+    assert!(value["clients"].is_array(), "{json}");
 
     desk.signal(Signal::SIGTERM);
     desk.code();

@@ -127,6 +127,21 @@ fn the_status_tells_how_each_viewer_fares() {
     assert_eq!(viewer["bits_per_pixel"], 32);
     assert_eq!(viewer["continuous_updates"], true);
     assert!(viewer["bytes"].as_u64().expect("bytes") > 1000, "{viewer}");
+    // Each way of encoding with what it took; together they are what went.
+    let ways = viewer["ways"].as_object().expect("ways");
+    let sum = |field: &str| {
+        ways.values()
+            .filter_map(|way| way[field].as_u64())
+            .sum::<u64>()
+    };
+    let number = |field: &str| viewer[field].as_u64().expect("a number");
+    let pixels = number("pixels") + number("refreshed_pixels");
+    assert!(sum("pixels") >= pixels, "{viewer}");
+    assert!(sum("rectangles") <= number("rectangles"), "{viewer}");
+    assert!(
+        sum("bytes") > 0 && sum("bytes") < number("bytes"),
+        "{viewer}"
+    );
     let text = status.to_string();
     assert!(
         !text.contains("s3cret") && !text.contains("\"peer\""),

@@ -1,6 +1,8 @@
 //! Sessions on a virtual clock, from both sides.
 
 mod hostile;
+#[cfg(feature = "h264")]
+mod video;
 mod world;
 
 use proptest::prelude::*;
@@ -182,7 +184,7 @@ fn scrolls_are_copied() {
     }
     world.run(50 * TICK);
     assert_eq!(world.client.copied, 3 * 200 * 140);
-    assert_eq!(world.session.stats().copied_pixels, 3 * 200 * 140);
+    assert_eq!(world.session.stats().ways.copy.pixels, 3 * 200 * 140);
     assert_eq!(world.session.stats().lossy_pixels, 200 * 150);
     let pixels = 200 * 30;
     assert_eq!(world.seen(), [Seen::Update { pixels }], "the rest once");
