@@ -19,6 +19,7 @@
 mod analyse;
 mod convert;
 mod hextile;
+mod huffman;
 mod jpeg;
 mod palette;
 mod prepare;
@@ -30,9 +31,11 @@ mod wire;
 mod zrle;
 
 use std::ops::AddAssign;
+use std::sync::Arc;
 
 use crate::pixel::{Frame, PixelFormat, Region};
 
+pub use prepare::{Buffers, Prepared, prepare};
 pub use wire::copy_rect;
 
 /// The encodings that carry pixels. (CopyRect carries none: see [`copy_rect`].)
@@ -176,8 +179,8 @@ pub const MAX_RECTS: usize = 60_000;
 #[derive(Debug, Default)]
 pub struct Encoder {
     streams: stream::Streams,
-    /// Buffers of the update before, to be filled again.
-    spare: prepare::Buffers,
+    /// For who prepares for this client alone.
+    spare: Arc<Buffers>,
 }
 
 impl Encoder {
@@ -199,9 +202,12 @@ impl Encoder {
         params: &Params,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        let prepared = prepare::prepare(frame, region, params, &self.spare);
-        let encoded = prepared.emit(&mut self.streams, params, out);
-        prepared.recycle(&self.spare);
-        encoded
+        let prepared = prepare(frame, region, params, &self.spare);
+        self.emit(&prepared, params, out)
+    }
+
+    /// The second half of [`Encoder::encode`], for what was prepared once for several clients with these `params`.
+    pub fn emit(&mut self, prepared: &Prepared, params: &Params, out: &mut Vec<u8>) -> Encoded {
+        prepared.emit(&mut self.streams, params, out)
     }
 }
