@@ -6,11 +6,11 @@ use super::cursor;
 use super::encodings::ClientCapabilities;
 use super::flow::MAX_WINDOW;
 use super::server;
-use crate::encode::{Encoded, Encoder, Encoding, Params};
+use crate::encode::{self, Buffers, Encoded, Encoder, Encoding, Params, Prepared};
 use crate::pixel::{Frame, PixelFormat, Point, Rect, Region};
 use crate::screen::{CursorImage, Leds};
 
-/// An update to be encoded by [`Job::encode`]. Then it goes back to the session by `finish`, or, when it could not be
+/// An update to be encoded: [`Job::order`], then [`Job::emit`]. Then it goes back to the session by `finish`, or, when it could not be
 /// encoded, by `give_back`. May be sent to another thread meanwhile.
 #[derive(Debug)]
 pub struct Job {
@@ -34,26 +34,85 @@ pub struct Job {
     pub(super) requested: Option<Region>,
 }
 
-impl Job {
-    /// Encodes it from a frame that is not older than the damage. `None`, and nothing done, when the frame has another
-    /// size than the client was told. After `Some` the job must go to `finish`: what was encoded has to be sent, for the
-    /// client's deflate streams depend on it.
-    pub fn encode(&mut self, encoder: &mut Encoder, frame: &Frame) -> Option<Encoded> {
+/// What a job asks of a frame. Equal orders of one frame make equal pictures, whoever asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// What changed.
+    pub damage: Region,
+    /// What is to be sent again without loss.
+    pub refresh: Region,
+    /// How the client wants it.
+    pub params: Params,
+    /// Width that the frame must have.
+    pub width: u16,
+    /// Height that the frame must have.
+    pub height: u16,
+}
+
+/// An order carried out, but for what depends on the client.
+#[derive(Debug)]
+pub struct Picture {
+    damage: Prepared,
+    refresh: Prepared,
+}
+
+/// How a client wants what it is sent again.
+fn lossless(params: Params) -> Params {
+    Params {
+        quality: None,
+        ..params
+    }
+}
+
+impl Order {
+    /// Prepares it from a frame that is not older than the damage. `None` when the frame has another size.
+    pub fn prepare(&self, frame: &Frame, buffers: &Arc<Buffers>) -> Option<Picture> {
         if (frame.width(), frame.height()) != (self.width, self.height) {
             return None;
         }
-        let mut encoded = encoder.encode(frame, &self.damage, &self.params, &mut self.bytes);
-        if !self.refresh.is_empty() {
-            let params = Params {
-                quality: None,
-                ..self.params
-            };
-            let again = encoder.encode(frame, &self.refresh, &params, &mut self.bytes);
-            encoded.rects += again.rects;
-            encoded.lossy.union(&again.lossy);
-            encoded.stats += again.stats;
+        Some(Picture {
+            damage: encode::prepare(frame, &self.damage, &self.params, buffers),
+            refresh: encode::prepare(frame, &self.refresh, &lossless(self.params), buffers),
+        })
+    }
+}
+
+impl Picture {
+    /// Memory that it takes, bytes.
+    pub fn bytes(&self) -> usize {
+        self.damage.bytes() + self.refresh.bytes()
+    }
+}
+
+impl Job {
+    /// What it asks of a frame.
+    pub fn order(&self) -> Order {
+        Order {
+            damage: self.damage.clone(),
+            refresh: self.refresh.clone(),
+            params: self.params,
+            width: self.width,
+            height: self.height,
         }
-        Some(encoded)
+    }
+
+    /// Appends the picture of its [`Job::order`]. Then the job must go to `finish`: what was encoded has to be sent, for
+    /// the client's deflate streams depend on it.
+    pub fn emit(&mut self, encoder: &mut Encoder, picture: &Picture) -> Encoded {
+        let mut encoded = encoder.emit(&picture.damage, &self.params, &mut self.bytes);
+        let params = lossless(self.params);
+        let again = encoder.emit(&picture.refresh, &params, &mut self.bytes);
+        encoded.rects += again.rects;
+        encoded.lossy.union(&again.lossy);
+        encoded.stats += again.stats;
+        encoded
+    }
+
+    /// Encodes it from a frame that is not older than the damage, for this client alone. `None`, and nothing done, when
+    /// the frame has another size than the client was told.
+    pub fn encode(&mut self, encoder: &mut Encoder, frame: &Frame) -> Option<Encoded> {
+        let picture = self.order().prepare(frame, &Arc::default())?;
+        Some(self.emit(encoder, &picture))
     }
 }
 
