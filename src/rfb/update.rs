@@ -10,8 +10,8 @@ use crate::encode::{self, Buffers, Encoded, Encoder, Encoding, Params, Prepared}
 use crate::pixel::{Frame, PixelFormat, Point, Rect, Region};
 use crate::screen::{CursorImage, Leds};
 
-/// An update to be encoded: [`Job::order`], then [`Job::emit`]. Then it goes back to the session by `finish`, or, when it could not be
-/// encoded, by `give_back`. May be sent to another thread meanwhile.
+/// An update to be encoded: [`Job::order`], then [`Job::emit`]. Then it goes back to the session by `finish`, or, when
+/// it could not be encoded, by `give_back`. May be sent to another thread meanwhile.
 #[derive(Debug)]
 pub struct Job {
     /// What changed.
@@ -289,7 +289,7 @@ impl Density {
     pub fn pixels(&self, params: &Params) -> u64 {
         let raw = params.format.bytes_per_pixel() as f64;
         let guess = match params.encoding {
-            Encoding::Raw | Encoding::Hextile => raw,
+            Encoding::Raw | Encoding::Rre | Encoding::Hextile => raw,
             _ => self.0.clamp(0.25, raw),
         };
         (MAX_WINDOW as f64 / guess) as u64
@@ -335,6 +335,7 @@ mod tests {
             encoding: Encoding::Tight,
             format: PixelFormat::NATIVE,
             quality: None,
+            jpeg_rects: false,
             compress: 2,
             last_rect: true,
         };

@@ -177,6 +177,7 @@ mod tests {
                 encoding: Encoding::Raw,
                 format: PixelFormat::NATIVE,
                 quality: None,
+                jpeg_rects: false,
                 compress: 2,
                 last_rect: false,
             },

@@ -63,11 +63,15 @@ fn formats() -> [PixelFormat; 4] {
 fn tastes(format: PixelFormat) -> Vec<Taste> {
     let encodings = [
         (number::RAW, None),
+        (number::RRE, None),
         (number::HEXTILE, None),
         (number::ZLIB, None),
         (number::ZRLE, None),
         (number::TIGHT, None),
         (number::TIGHT, Some(6)),
+        (number::TIGHT_PNG, None),
+        (number::TIGHT_PNG, Some(6)),
+        (number::JPEG, Some(6)),
     ];
     let mut all = Vec::new();
     for (encoding, quality) in encodings {
@@ -193,7 +197,7 @@ fn storm(stage: &Stage, random: &mut Random, steps: u16) {
 }
 
 fn converge(format: PixelFormat, seed: u64) {
-    let stage = Stage::new((480, 360), &[]);
+    let stage = Stage::new((480, 360), &[("MAX_CLIENTS", "64")]);
     let goal = Goal::default();
     let arrived = AtomicUsize::new(0);
     let tastes = tastes(format);

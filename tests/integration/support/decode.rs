@@ -11,7 +11,7 @@ use deskinit::pixel::{PixelFormat, Rect};
 
 use super::inflate::Inflate;
 use super::pseudo::{self, Pseudo};
-use super::tight;
+use super::{jpeg, tight};
 
 /// Numbers of encodings that carry pixels.
 pub(crate) mod number {
@@ -22,6 +22,8 @@ pub(crate) mod number {
     pub(crate) const ZLIB: i32 = 6;
     pub(crate) const TIGHT: i32 = 7;
     pub(crate) const ZRLE: i32 = 16;
+    pub(crate) const JPEG: i32 = 21;
+    pub(crate) const TIGHT_PNG: i32 = -260;
 }
 
 /// An error that names what the server did wrong.
@@ -369,7 +371,8 @@ impl Decoder {
         encoding: i32,
     ) -> io::Result<&'static str> {
         let pixel = Layout::pixel(self.format);
-        let area = rect.area() as usize;
+        let (w, h) = (usize::from(rect.w), usize::from(rect.h));
+        let area = w * h;
         match encoding {
             number::RAW => {
                 let pixels = pixel.read_many(input, area)?;
@@ -381,10 +384,14 @@ impl Decoder {
             }
             number::RRE => {
                 let count = u32(input)?;
-                let background = pixel.read(input)?;
-                self.fill(rect, background);
+                let background = bytes(input, pixel.bytes)?;
+                self.fill(rect, pixel.rgb(&background));
                 for _ in 0..count {
-                    let colour = pixel.read(input)?;
+                    let colour = bytes(input, pixel.bytes)?;
+                    if colour == background {
+                        return bad("RRE: a sub-rectangle of the background's colour");
+                    }
+                    let colour = pixel.rgb(&colour);
                     let [x, y, w, h] = [u16(input)?, u16(input)?, u16(input)?, u16(input)?];
                     self.fill(within(rect, x, y, w, h)?, colour);
                 }
@@ -405,15 +412,19 @@ impl Decoder {
                 self.zrle_tiles(&plain, rect)?;
             }
             number::TIGHT => {
-                let (how, pixels) = tight::read(
-                    input,
-                    rect.w.into(),
-                    rect.h.into(),
-                    &Layout::tpixel(self.format),
-                    &mut self.tight,
-                )?;
+                let (how, pixels) =
+                    tight::read(input, w, h, &Layout::tpixel(self.format), &mut self.tight)?;
                 self.put(rect, &pixels);
                 return Ok(how);
+            }
+            number::TIGHT_PNG => {
+                let (how, pixels) = tight::read_png(input, w, h, self.format)?;
+                self.put(rect, &pixels);
+                return Ok(how);
+            }
+            number::JPEG => {
+                self.put(rect, &jpeg::read(input, w, h)?);
+                return Ok("jpeg");
             }
             other => return bad(format!("encoding {other} was not asked for")),
         }
