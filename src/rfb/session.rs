@@ -453,8 +453,13 @@ impl Session {
         let mut sent = job.damage;
         #[cfg(feature = "h264")]
         if let Some(rect) = job.video {
-            sent.add(rect);
-            self.video.sent(now);
+            if encoded.stats.h264.rects > 0 {
+                sent.add(rect);
+                self.video.sent(now);
+            } else {
+                self.video.refused();
+                self.damaged(&Region::from(rect), &[]);
+            }
         }
         let (changed, refreshed) = (sent.area(), job.refresh.area());
         sent.union(&job.refresh);
