@@ -117,10 +117,68 @@ fn only(row: &[u32], a: u32, b: u32) -> bool {
 /// Pixels of a row that are looked at together.
 const STRIP: usize = 16;
 
-/// Part of a row, and its brightness.
+/// Part of a row and its brightness, each with the last pixel once more at the end.
+#[derive(Clone, Copy)]
 struct Line {
-    pixels: [u32; STRIP],
-    light: [i16; STRIP],
+    pixels: [u32; STRIP + 1],
+    light: [i16; STRIP + 1],
+}
+
+impl Line {
+    const EMPTY: Self = Self {
+        pixels: [0; STRIP + 1],
+        light: [0; STRIP + 1],
+    };
+
+    /// Takes the next row, of up to [`STRIP`] pixels; what is missing is like the last.
+    #[inline(always)]
+    fn take(&mut self, row: &[u32]) {
+        match row.as_array::<STRIP>() {
+            // Of a length that the compiler knows, it makes vector code of this.
+            Some(row) => self.pixels[..STRIP].copy_from_slice(row),
+            None => self.pixels[..row.len()].copy_from_slice(row),
+        }
+        self.pixels[row.len()..].fill(row[row.len() - 1]);
+        for (light, &p) in self.light.iter_mut().zip(&self.pixels) {
+            *light = brightness(p);
+        }
+    }
+}
+
+/// Counts of a strip, column by column: adding up is left to the end, which the compiler makes vector code of.
+#[derive(Default)]
+struct Lanes {
+    flat_beside: [u32; STRIP],
+    flat_above: [u32; STRIP],
+    calm: [i16; STRIP],
+    steepest: [i16; STRIP],
+}
+
+impl Lanes {
+    /// Adds the pairs side by side.
+    #[inline(always)]
+    fn beside(&mut self, line: &Line) {
+        for x in 0..STRIP {
+            self.flat_beside[x] += u32::from(line.pixels[x] == line.pixels[x + 1]);
+        }
+        for x in 0..STRIP {
+            let difference = (line.light[x] - line.light[x + 1]).abs();
+            self.calm[x] += i16::from(difference <= CALM);
+            self.steepest[x] = self.steepest[x].max(difference);
+        }
+    }
+
+    /// Adds the pairs one above the other.
+    #[inline(always)]
+    fn above(&mut self, line: &Line, above: &Line) {
+        for x in 0..STRIP {
+            self.flat_above[x] += u32::from(line.pixels[x] == above.pixels[x]);
+        }
+        for x in 0..STRIP {
+            let difference = (line.light[x] - above.light[x]).abs();
+            self.steepest[x] = self.steepest[x].max(difference);
+        }
+    }
 }
 
 /// What neighbours have in common.
@@ -134,8 +192,6 @@ struct Look {
     flat_above: u32,
     /// Side by side and alike but for grain.
     calm: u32,
-    /// Very different ones, either way.
-    edges: u32,
     /// The largest difference in brightness of a pair.
     steepest: i16,
 }
@@ -144,56 +200,32 @@ impl Look {
     fn of(frame: &Frame, cell: Rect) -> Self {
         let mut look = Self::default();
         for strip in cell.tiles(STRIP as u16, cell.h) {
-            let mut above = None;
-            for row in frame.rows(strip) {
-                let mut pixels = [0; STRIP];
-                pixels[..row.len()].copy_from_slice(row);
-                let line = Line {
-                    pixels,
-                    light: pixels.map(brightness),
-                };
-                // Of a width that the compiler knows, it makes vector code of this.
-                match row.len() {
-                    STRIP => look.add(&line, above.as_ref(), STRIP),
-                    width => look.add(&line, above.as_ref(), width),
+            let mut lanes = Lanes::default();
+            let (mut line, mut above) = (Line::EMPTY, Line::EMPTY);
+            for (y, row) in frame.rows(strip).enumerate() {
+                line.take(row);
+                lanes.beside(&line);
+                if y > 0 {
+                    lanes.above(&line, &above);
                 }
-                above = Some(line);
+                above = line;
             }
+            look.add(&lanes, strip);
         }
         look
     }
 
-    /// Adds the pairs within a line and with the line above.
-    #[inline(always)]
-    fn add(&mut self, line: &Line, above: Option<&Line>, width: usize) {
-        let (mut flat, mut calm, mut edges, mut steepest) = (0i32, 0i16, 0i16, 0i16);
-        for x in 1..width {
-            flat += i32::from(line.pixels[x] == line.pixels[x - 1]);
-        }
-        for x in 1..width {
-            let difference = (line.light[x] - line.light[x - 1]).abs();
-            calm += i16::from(difference <= CALM);
-            edges += i16::from(difference > EDGE);
-            steepest = steepest.max(difference);
-        }
-        self.beside += width as u32 - 1;
-        self.flat_beside += flat as u32;
-        self.calm += calm as u32;
-        if let Some(above) = above {
-            flat = 0;
-            for x in 0..width {
-                flat += i32::from(line.pixels[x] == above.pixels[x]);
-            }
-            for x in 0..width {
-                let difference = (line.light[x] - above.light[x]).abs();
-                edges += i16::from(difference > EDGE);
-                steepest = steepest.max(difference);
-            }
-            self.above += width as u32;
-            self.flat_above += flat as u32;
-        }
-        self.edges += edges as u32;
-        self.steepest = self.steepest.max(steepest);
+    /// Adds what was counted in a strip, less the pairs that were made up to fill its rows.
+    fn add(&mut self, lanes: &Lanes, strip: Rect) {
+        let (width, height) = (usize::from(strip.w), u32::from(strip.h));
+        let inner = width - 1;
+        let sum = |counts: &[i16]| counts.iter().map(|&n| n as u32).sum::<u32>();
+        self.beside += (width as u32 - 1) * height;
+        self.flat_beside += lanes.flat_beside[..inner].iter().sum::<u32>();
+        self.calm += sum(&lanes.calm[..inner]);
+        self.above += width as u32 * (height - 1);
+        self.flat_above += lanes.flat_above[..width].iter().sum::<u32>();
+        self.steepest = lanes.steepest.iter().fold(self.steepest, |a, &b| a.max(b));
     }
 
     /// Lines of one colour each, across or down.
@@ -208,7 +240,7 @@ impl Look {
         let calm = percent(self.calm, self.beside);
         if flat >= 60 {
             Class::Sharp
-        } else if self.edges == 0 && flat <= 25 && calm <= 90 || flat <= 8 && calm <= 50 {
+        } else if self.steepest <= EDGE && flat <= 25 && calm <= 90 || flat <= 8 && calm <= 50 {
             Class::Photo
         } else {
             Class::Unsure
@@ -222,7 +254,8 @@ const fn percent(n: u32, of: u32) -> u32 {
 
 #[inline(always)]
 fn brightness(p: u32) -> i16 {
-    ((p >> 16 & 0xff) + 2 * (p >> 8 & 0xff) + (p & 0xff)) as i16
+    // The upper byte of a pixel is 0.
+    ((p >> 16) + (p >> 7 & 0x1fe) + (p & 0xff)) as i16
 }
 
 /// True when the cell has more than [`FEW_COLOURS`]; every second row is looked at, which tells as much.

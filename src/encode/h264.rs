@@ -52,8 +52,29 @@ pub fn video_rect(rect: Rect) -> Option<Rect> {
 #[derive(Default)]
 pub(super) struct Video {
     stream: Option<Stream>,
-    /// The picture as Y, Cb and Cr.
+}
+
+/// A picture for a video, the same for every client.
+#[derive(Debug)]
+pub struct VideoFrame {
+    rect: Rect,
+    /// Y, Cb and Cr.
     planes: [Vec<u8>; 3],
+}
+
+impl VideoFrame {
+    /// Takes `rect`, which must be one of [`video_rect`]'s and within the frame.
+    pub fn new(frame: &Frame, rect: Rect) -> Self {
+        Self {
+            rect,
+            planes: planes(frame, rect),
+        }
+    }
+
+    /// Memory that it takes, bytes.
+    pub fn bytes(&self) -> usize {
+        self.planes.iter().map(Vec::len).sum()
+    }
 }
 
 struct Stream {
@@ -70,15 +91,14 @@ impl fmt::Debug for Video {
 }
 
 impl Video {
-    /// Appends a rectangle with the next picture of `rect`, which must be one of [`video_rect`]'s and within the frame.
-    /// `None`, and nothing appended, when the encoder fails: then it has to go another way.
+    /// Appends a rectangle with the next picture. `None`, and nothing appended, when the encoder fails.
     pub(super) fn encode(
         &mut self,
-        frame: &Frame,
-        rect: Rect,
+        picture: &VideoFrame,
         quality: JpegQuality,
         out: &mut Vec<u8>,
     ) -> Option<Encoded> {
+        let rect = picture.rect;
         let same = |s: &Stream| s.rect == rect && s.quality == quality;
         let fresh = !self.stream.as_ref().is_some_and(same);
         if fresh {
@@ -88,10 +108,9 @@ impl Video {
                 encoder: encoder(quality)?,
             });
         }
-        planes(frame, rect, &mut self.planes);
         let (w, h) = (usize::from(rect.w), usize::from(rect.h));
-        let [y, cb, cr] = &self.planes;
-        let picture = YUVSlices::new((y, cb, cr), (w, h), (w, w / 2, w / 2));
+        let [y, cb, cr] = &picture.planes;
+        let slices = YUVSlices::new((y, cb, cr), (w, h), (w, w / 2, w / 2));
         let start = out.len();
         header(out, rect, NUMBER);
         let encoder = &mut self.stream.as_mut()?.encoder;
@@ -99,7 +118,7 @@ impl Video {
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&flags.to_be_bytes());
         let data = out.len();
-        let sound = encoder.encode(&picture).is_ok_and(|bits| {
+        let sound = encoder.encode(&slices).is_ok_and(|bits| {
             bits.write_vec(out);
             matches!(
                 bits.frame_type(),
@@ -154,10 +173,9 @@ fn encoder(quality: JpegQuality) -> Option<Encoder> {
 }
 
 /// Fills the planes: BT.709 in full range, as the stream says, colour as the mean of two by two pixels.
-fn planes(frame: &Frame, rect: Rect, [y, cb, cr]: &mut [Vec<u8>; 3]) {
-    for plane in [&mut *y, cb, cr] {
-        plane.clear();
-    }
+fn planes(frame: &Frame, rect: Rect) -> [Vec<u8>; 3] {
+    let area = rect.area() as usize;
+    let [mut y, mut cb, mut cr] = [area, area / 4, area / 4].map(Vec::with_capacity);
     let half = usize::from(rect.w) / 2;
     // Red, green and blue of pairs, of the upper row of two.
     let mut sums = vec![[0i32; 3]; half];
@@ -187,6 +205,7 @@ fn planes(frame: &Frame, rect: Rect, [y, cb, cr]: &mut [Vec<u8>; 3]) {
             );
         }
     }
+    [y, cb, cr]
 }
 
 fn rgb(p: u32) -> [i32; 3] {
@@ -260,7 +279,7 @@ mod tests {
         for t in 0..20 {
             let mut out = Vec::new();
             let encoded = video
-                .encode(&frame(t), RECT, quality, &mut out)
+                .encode(&VideoFrame::new(&frame(t), RECT), quality, &mut out)
                 .expect("encodes");
             assert_eq!(encoded.lossy, Region::from(RECT));
             assert_eq!(encoded.stats.total().bytes, out.len() as u64);
@@ -301,7 +320,11 @@ mod tests {
                 }
             }
             let mut out = Vec::new();
-            let encoded = video.encode(&frame, frame.bounds(), JpegQuality::of_level(8), &mut out);
+            let encoded = video.encode(
+                &VideoFrame::new(&frame, frame.bounds()),
+                JpegQuality::of_level(8),
+                &mut out,
+            );
             assert!(encoded.is_some(), "picture {t}");
         }
     }
@@ -316,7 +339,7 @@ mod tests {
                 let mut out = Vec::new();
                 let quality = JpegQuality::of_level(level);
                 video
-                    .encode(&frame(1), rect, quality, &mut out)
+                    .encode(&VideoFrame::new(&frame(1), rect), quality, &mut out)
                     .expect("encodes");
                 out[19]
             });

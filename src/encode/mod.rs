@@ -21,6 +21,7 @@ mod convert;
 #[cfg(feature = "h264")]
 mod h264;
 mod hextile;
+mod huffman;
 mod jpeg;
 mod palette;
 mod photos;
@@ -36,13 +37,13 @@ mod wire;
 mod zrle;
 
 use std::ops::AddAssign;
+use std::sync::Arc;
 
-#[cfg(feature = "h264")]
-use crate::pixel::Rect;
 use crate::pixel::{Frame, PixelFormat, Region};
 
 #[cfg(feature = "h264")]
-pub use h264::video_rect;
+pub use h264::{VideoFrame, video_rect};
+pub use prepare::{Buffers, Prepared, prepare};
 pub use quality::{JpegQuality, Subsampling};
 pub use wire::copy_rect;
 
@@ -231,8 +232,8 @@ pub struct Encoder {
     streams: stream::Streams,
     #[cfg(feature = "h264")]
     video: h264::Video,
-    /// Buffers of the update before, to be filled again.
-    spare: prepare::Buffers,
+    /// For who prepares for this client alone.
+    spare: Arc<Buffers>,
 }
 
 impl Encoder {
@@ -254,22 +255,24 @@ impl Encoder {
         params: &Params,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        let prepared = prepare::prepare(frame, region, params, &self.spare);
-        let encoded = prepared.emit(&mut self.streams, params, out);
-        prepared.recycle(&self.spare);
-        encoded
+        let prepared = prepare(frame, region, params, &self.spare);
+        self.emit(&prepared, params, out)
     }
 
-    /// Appends one rectangle of H.264 for `rect`, which must be one of [`video_rect`]'s and within the picture. `None`,
-    /// and nothing appended, when it has to go another way.
+    /// The second half of [`Encoder::encode`], for what was prepared once for several clients with these `params`.
+    pub fn emit(&mut self, prepared: &Prepared, params: &Params, out: &mut Vec<u8>) -> Encoded {
+        prepared.emit(&mut self.streams, params, out)
+    }
+
+    /// Appends a picture of a video as one rectangle of H.264. `None`, and nothing appended, when the encoder fails: what
+    /// it shows has to go another way.
     #[cfg(feature = "h264")]
-    pub fn encode_video(
+    pub fn emit_video(
         &mut self,
-        frame: &Frame,
-        rect: Rect,
+        picture: &VideoFrame,
         quality: JpegQuality,
         out: &mut Vec<u8>,
     ) -> Option<Encoded> {
-        self.video.encode(frame, rect, quality, out)
+        self.video.encode(picture, quality, out)
     }
 }

@@ -52,6 +52,6 @@ fn piece(
 ) -> Option<Piece> {
     let file = jpeg.compress(frame, rect, quality)?;
     let mut bytes = buffers.get();
-    bytes.extend_from_slice(&file);
+    bytes.extend_from_slice(file);
     Some(Piece::new(rect, How::Jpeg, Body::whole(bytes)).numbered(JPEG))
 }

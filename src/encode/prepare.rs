@@ -3,7 +3,7 @@
 //! What is prepared depends only on the picture, the region and the parameters, not on the client.
 
 use std::cell::RefCell;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
@@ -101,7 +101,7 @@ impl Piece {
 
 /// Buffers to be filled again, so that an update does not begin by asking the system for memory.
 #[derive(Debug, Default)]
-pub(super) struct Buffers(Mutex<Shelf>);
+pub struct Buffers(Mutex<Shelf>);
 
 #[derive(Debug, Default)]
 struct Shelf {
@@ -152,18 +152,19 @@ thread_local! {
     });
 }
 
-/// A region made ready for the wire, but for the streams.
+/// A region made ready for the wire, but for the streams of a client. Its memory goes back to where it came from.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub struct Prepared {
     pieces: Vec<Piece>,
+    buffers: Arc<Buffers>,
 }
 
-/// Does all that needs no history.
-pub(super) fn prepare(
+/// Does all that needs no history, on the rayon pool it is called in: equal for all clients with these `params`.
+pub fn prepare(
     frame: &Frame,
     region: &Region,
     params: &Params,
-    buffers: &Buffers,
+    buffers: &Arc<Buffers>,
 ) -> Prepared {
     let mut region = region.simplified(MAX_REGION);
     region.clip(frame.bounds());
@@ -187,7 +188,10 @@ pub(super) fn prepare(
     };
     // Last: noVNC 1.7 draws a Raw rectangle from the wrong place while it waits for an image before it.
     pieces.extend(photos);
-    Prepared { pieces }
+    Prepared {
+        pieces,
+        buffers: buffers.clone(),
+    }
 }
 
 /// Maps in the pool if there is enough to do, in order.
@@ -363,10 +367,16 @@ impl Prepared {
         outputs
     }
 
-    /// Gives the memory back.
-    pub(super) fn recycle(self, buffers: &Buffers) {
-        for piece in self.pieces {
-            buffers.give(piece.body.bytes);
+    /// Memory that it takes, bytes.
+    pub fn bytes(&self) -> usize {
+        self.pieces.iter().map(|p| p.body.bytes.capacity()).sum()
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        for piece in self.pieces.drain(..) {
+            self.buffers.give(piece.body.bytes);
         }
     }
 }

@@ -109,22 +109,49 @@ impl Grid {
         } else {
             (CELL, CELL)
         };
-        let mut palette = Palette::new();
-        let cells: Vec<_> = area
-            .tiles(cell.0, cell.1)
-            .map(|r| Some(classify(frame, r, photos, &mut palette)))
-            .collect();
         let mut grid = Self {
             area,
             cell,
             cols: usize::from(area.w.div_ceil(cell.0)),
             rows: usize::from(area.h.div_ceil(cell.1)),
-            cells,
+            cells: Vec::new(),
         };
+        grid.classify(frame, photos);
         if photos {
             grid.settle();
         }
         grid
+    }
+
+    /// Looks at every cell; with photos at every second one first, as on a chessboard: what has photo on all sides is
+    /// photo without a look.
+    fn classify(&mut self, frame: &Frame, photos: bool) {
+        let mut palette = Palette::new();
+        self.cells = vec![None; self.cols * self.rows];
+        let is_photo = |cell: &Option<Class>| *cell == Some(Class::Photo);
+        for odd in [false, true] {
+            for at in 0..self.cells.len() {
+                let (col, row) = (at % self.cols, at / self.cols);
+                if ((col + row) % 2 == 1) != odd {
+                    continue;
+                }
+                let mut beside = [
+                    (row > 0).then(|| at - self.cols),
+                    (row + 1 < self.rows).then(|| at + self.cols),
+                    (col > 0).then(|| at - 1),
+                    (col + 1 < self.cols).then(|| at + 1),
+                ]
+                .into_iter()
+                .flatten();
+                self.cells[at] = Some(
+                    if odd && photos && beside.all(|n| is_photo(&self.cells[n])) {
+                        Class::Photo
+                    } else {
+                        classify(frame, self.rect(Span(col, row, 1, 1)), photos, &mut palette)
+                    },
+                );
+            }
+        }
     }
 
     /// Decides the unsure cells by the sure ones around, lets photos spread into shades, and closes holes in photos.

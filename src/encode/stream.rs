@@ -8,18 +8,24 @@
 //! - the compressor may be replaced at any flush (another level): a new one only never refers to what went before;
 //! - of a large write, groups of segments are compressed at the same time, each with the end of the segment before it
 //!   (at most 32 KiB) as dictionary;
-//! - blocks that are only stored (level 0) need no compressor.
+//! - blocks that are only stored (level 0), or in which nothing refers to anything (see [`super::huffman`]), need no
+//!   compressor; it begins again, knowing what it has missed.
 
 use std::cell::RefCell;
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 use rayon::prelude::*;
 
+use super::huffman;
+
 /// How far deflate looks back.
 const WINDOW: usize = 32 << 10;
 
 /// A write of at least two groups of this size is compressed in parallel.
 const BLOCK: usize = 128 << 10;
+
+/// From this level on a client asks for small rather than quick: matches are looked for everywhere.
+const THOROUGH: u8 = 6;
 
 /// Largest stored block (RFC 1951, 3.2.4).
 const STORED: usize = 0xffff;
@@ -73,6 +79,8 @@ pub(super) struct Stream {
 struct Compressor {
     level: u8,
     deflate: Compress,
+    /// The client got something since that this one has not seen.
+    behind: bool,
 }
 
 thread_local! {
@@ -208,6 +216,7 @@ fn write_blocks(
     );
     if let ([_, ..], Some(last)) = (others.as_slice(), segments.last()) {
         first.deflate.reset();
+        first.behind = false;
         sound &= first.remember(last);
     }
     for other in &others {
@@ -222,6 +231,7 @@ fn with_helper<R>(level: u8, f: impl FnOnce(&mut Compressor) -> R) -> R {
         let helper = match slot {
             Some(helper) if helper.level == level => {
                 helper.deflate.reset();
+                helper.behind = false;
                 helper
             }
             _ => slot.insert(Compressor::new(level)),
@@ -235,6 +245,7 @@ impl Compressor {
         Self {
             level,
             deflate: Compress::new(Compression::new(u32::from(level)), false),
+            behind: false,
         }
     }
 
@@ -249,13 +260,24 @@ impl Compressor {
     /// use, and the result false.
     fn write_or_store(&mut self, segments: &[&[u8]], out: &mut Segments) -> bool {
         let mut sound = true;
-        for data in segments {
-            let start = out.bytes.len();
-            sound = sound && self.write(data, &mut out.bytes);
-            if !sound {
-                out.bytes.truncate(start);
-                store(data, &mut out.bytes);
+        let mut before: &[u8] = &[];
+        for &data in segments {
+            if self.level < THOROUGH && huffman::resists(data) {
+                huffman::write(data, &mut out.bytes);
+                self.behind = true;
+            } else {
+                if std::mem::take(&mut self.behind) {
+                    self.deflate.reset();
+                    sound = sound && (before.is_empty() || self.remember(before));
+                }
+                let start = out.bytes.len();
+                sound = sound && self.write(data, &mut out.bytes);
+                if !sound {
+                    out.bytes.truncate(start);
+                    store(data, &mut out.bytes);
+                }
             }
+            before = data;
             out.end();
         }
         sound
@@ -282,7 +304,7 @@ impl Compressor {
 }
 
 /// Appends `data` as stored blocks (RFC 1951, 3.2.4). The bit stream must be at a byte boundary, as it is after a flush.
-fn store(data: &[u8], out: &mut Vec<u8>) {
+pub(super) fn store(data: &[u8], out: &mut Vec<u8>) {
     out.reserve(data.len() + 5 * data.len().div_ceil(STORED));
     for block in data.chunks(STORED) {
         let n = block.len() as u16;

@@ -79,7 +79,7 @@ impl Context<'_> {
         let mut bytes = self.buffers.get();
         bytes.push(JPEG);
         compact_length(&mut bytes, file.len());
-        bytes.extend_from_slice(&file);
+        bytes.extend_from_slice(file);
         Some(Piece::new(rect, How::Jpeg, Body::whole(bytes)))
     }
 

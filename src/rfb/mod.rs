@@ -45,5 +45,5 @@ pub use input::InputBuffer;
 pub use server::ResizeStatus;
 pub use session::{Effect, Features, Notice, Poll, ResizeCause, Session, Start};
 pub use stats::Stats;
-pub use update::Job;
+pub use update::{Job, Order, Picture};
 pub use version::Version;

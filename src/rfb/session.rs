@@ -3,7 +3,7 @@
 //! ```text
 //!             receive() ─► parse ─► apply ─► Effect ─► the server acts
 //!                                     │
-//!   damaged(), resized(), cursor() …  ▼
+//!   stepped(), resized(), cursor() …  ▼
 //!   ───────────────────────────► what the client has not seen
 //!                                     │  poll(): demand? room in the window? anything to say?
 //!                       Nothing, At ◄─┴─► Update(Job) ─► the server encodes ─► finish() ─► output()
@@ -456,8 +456,13 @@ impl Session {
         let mut sent = job.damage;
         #[cfg(feature = "h264")]
         if let Some(rect) = job.video {
-            sent.add(rect);
-            self.video.sent(now);
+            if encoded.stats.h264.rects > 0 {
+                sent.add(rect);
+                self.video.sent(now);
+            } else {
+                self.video.refused();
+                self.pending.add(&Region::from(rect));
+            }
         }
         let (changed, refreshed) = (sent.area(), job.refresh.area());
         sent.union(&job.refresh);

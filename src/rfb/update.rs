@@ -6,12 +6,14 @@ use super::cursor;
 use super::encodings::ClientCapabilities;
 use super::flow::MAX_WINDOW;
 use super::server;
-use crate::encode::{self, Encoded, Encoder, Encoding, Params, Tally};
+#[cfg(feature = "h264")]
+use crate::encode::VideoFrame;
+use crate::encode::{self, Buffers, Encoded, Encoder, Encoding, Params, Prepared, Tally};
 use crate::pixel::{Frame, PixelFormat, Point, Rect, Region};
 use crate::screen::{CursorImage, Leds, Move};
 
-/// An update to be encoded by [`Job::encode`]. Then it goes back to the session by `finish`, or, when it could not be
-/// encoded, by `give_back`. May be sent to another thread meanwhile.
+/// An update to be encoded: [`Job::order`], then [`Job::emit`]. Then it goes back to the session by `finish`, or, when
+/// it could not be encoded, by `give_back`. May be sent to another thread meanwhile.
 #[derive(Debug)]
 pub struct Job {
     /// What the client copies within its picture, first and in this order.
@@ -39,41 +41,113 @@ pub struct Job {
     pub(super) requested: Option<Region>,
 }
 
-impl Job {
-    /// Encodes it from a frame that is not older than the damage. `None`, and nothing done, when the frame has another
-    /// size than the client was told. After `Some` the job must go to `finish`: what was encoded has to be sent, for the
-    /// client's deflate streams depend on it.
-    pub fn encode(&mut self, encoder: &mut Encoder, frame: &Frame) -> Option<Encoded> {
+/// What a job asks of a frame. Equal orders of one frame make equal pictures, whoever asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// What changed.
+    pub damage: Region,
+    /// What is to be sent again without loss.
+    pub refresh: Region,
+    /// What is to be sent as the next picture of a video.
+    #[cfg(feature = "h264")]
+    pub video: Option<Rect>,
+    /// How the client wants it.
+    pub params: Params,
+    /// Width that the frame must have.
+    pub width: u16,
+    /// Height that the frame must have.
+    pub height: u16,
+}
+
+/// An order carried out, but for what depends on the client.
+#[derive(Debug)]
+pub struct Picture {
+    damage: Prepared,
+    refresh: Prepared,
+    #[cfg(feature = "h264")]
+    video: Option<VideoFrame>,
+}
+
+/// How a client wants what it is sent again.
+fn lossless(params: Params) -> Params {
+    Params {
+        quality: None,
+        ..params
+    }
+}
+
+impl Order {
+    /// Prepares it from a frame that is not older than the damage. `None` when the frame has another size.
+    pub fn prepare(&self, frame: &Frame, buffers: &Arc<Buffers>) -> Option<Picture> {
         if (frame.width(), frame.height()) != (self.width, self.height) {
             return None;
         }
-        let mut encoded = self.encode_copies();
-        let exact = Params {
-            quality: None,
-            ..self.params
-        };
-        let mut parts = [(&self.damage, self.params), (&self.refresh, exact)];
+        Some(Picture {
+            damage: encode::prepare(frame, &self.damage, &self.params, buffers),
+            refresh: encode::prepare(frame, &self.refresh, &lossless(self.params), buffers),
+            #[cfg(feature = "h264")]
+            video: self.video.map(|rect| VideoFrame::new(frame, rect)),
+        })
+    }
+}
+
+impl Picture {
+    /// Memory that it takes, bytes.
+    pub fn bytes(&self) -> usize {
+        let bytes = self.damage.bytes() + self.refresh.bytes();
+        #[cfg(feature = "h264")]
+        let bytes = bytes + self.video.as_ref().map_or(0, VideoFrame::bytes);
+        bytes
+    }
+}
+
+impl Job {
+    /// What it asks of a frame.
+    pub fn order(&self) -> Order {
+        Order {
+            damage: self.damage.clone(),
+            refresh: self.refresh.clone(),
+            #[cfg(feature = "h264")]
+            video: self.video,
+            params: self.params,
+            width: self.width,
+            height: self.height,
+        }
+    }
+
+    /// Appends the picture of its [`Job::order`]. Then the job must go to `finish`: what was encoded has to be sent, for
+    /// the client's deflate streams depend on it.
+    pub fn emit(&mut self, encoder: &mut Encoder, picture: &Picture) -> Encoded {
+        let mut encoded = self.emit_copies();
+        let exact = lossless(self.params);
+        let mut parts = [(&picture.damage, &self.params), (&picture.refresh, &exact)];
         if self.params.jpeg_rects {
             // Photos go last: noVNC 1.7 draws a Raw rectangle from the wrong place while it waits for an image.
             parts.reverse();
         }
-        for (region, params) in parts.into_iter().filter(|(region, _)| !region.is_empty()) {
-            let part = encoder.encode(frame, region, &params, &mut self.bytes);
+        for (prepared, params) in parts {
+            let part = encoder.emit(prepared, params, &mut self.bytes);
             encoded.rects += part.rects;
             encoded.lossy.union(&part.lossy);
-            if std::ptr::eq(region, &self.refresh) {
+            if std::ptr::eq(prepared, &picture.refresh) {
                 encoded.stats.refresh += part.stats.total();
             } else {
                 encoded.stats += part.stats;
             }
         }
         #[cfg(feature = "h264")]
-        self.encode_video(encoder, frame, &mut encoded);
-        Some(encoded)
+        if let (Some(video), Some(quality)) = (&picture.video, self.params.quality)
+            && let Some(part) = encoder.emit_video(video, quality, &mut self.bytes)
+        {
+            encoded.rects += part.rects;
+            encoded.lossy.union(&part.lossy);
+            encoded.stats += part.stats;
+        }
+        encoded
     }
 
     /// The copies come first: what they take must not be overwritten yet.
-    fn encode_copies(&mut self) -> Encoded {
+    fn emit_copies(&mut self) -> Encoded {
         let start = self.bytes.len();
         for copied in &self.copies {
             encode::copy_rect(copied.to, copied.from, &mut self.bytes);
@@ -91,20 +165,11 @@ impl Job {
         encoded
     }
 
-    /// The video; in another way should that fail.
-    #[cfg(feature = "h264")]
-    fn encode_video(&mut self, encoder: &mut Encoder, frame: &Frame, encoded: &mut Encoded) {
-        let (Some(rect), Some(quality)) = (self.video, self.params.quality) else {
-            return;
-        };
-        let out = &mut self.bytes;
-        let video = match encoder.encode_video(frame, rect, quality, out) {
-            Some(video) => video,
-            None => encoder.encode(frame, &Region::from(rect), &self.params, out),
-        };
-        encoded.rects += video.rects;
-        encoded.lossy.union(&video.lossy);
-        encoded.stats += video.stats;
+    /// Encodes it from a frame that is not older than the damage, for this client alone. `None`, and nothing done, when
+    /// the frame has another size than the client was told.
+    pub fn encode(&mut self, encoder: &mut Encoder, frame: &Frame) -> Option<Encoded> {
+        let picture = self.order().prepare(frame, &Arc::default())?;
+        Some(self.emit(encoder, &picture))
     }
 }
 

@@ -89,6 +89,11 @@ impl VideoWatch {
         self.rect.filter(|_| !self.failed)
     }
 
+    /// The encoder does not take it: it goes like all else until it is found again.
+    pub fn refused(&mut self) {
+        self.rect = None;
+    }
+
     /// A picture of it was sent.
     pub fn sent(&mut self, now: Instant) {
         self.unconfirmed.get_or_insert(now);

@@ -196,6 +196,11 @@ impl Hub {
         self.viewers.subscribe()
     }
 
+    /// There is one viewer at most.
+    pub(super) fn is_alone(&self) -> bool {
+        *self.viewers.borrow() < 2
+    }
+
     /// Everybody who is there.
     pub fn list(&self) -> Vec<ClientInfo> {
         let now = Instant::now();

@@ -16,6 +16,7 @@ mod limits;
 mod link;
 mod listener;
 mod pool;
+mod share;
 mod stats;
 mod task;
 

@@ -1,11 +1,18 @@
 //! The threads that encode.
 //!
 //! One private pool, as wide as the container's CPU quota. A job takes its frame only when it has a place in the pool,
-//! so encoders never hold more frames than there are places, and the capture always finds a free buffer.
+//! so encoders never hold more frames than there are places, and the capture always finds a free buffer. It holds the
+//! place for what depends on the frame alone, which equal jobs of several clients share (see [`super::share`]):
+//!
+//! ```text
+//!  place ─► claim ─┬ yours: prepare ─► place and frame are free ─┬─► emit, for each client by itself ─► finished
+//!                  └ waits, or is there: place and frame are free┘
+//! ```
 
-use crate::encode::{Encoded, Encoder};
+use super::share::{Claim, Share};
+use crate::encode::{Buffers, Encoded, Encoder};
 use crate::pixel::Frame;
-use crate::rfb::Job;
+use crate::rfb::{Job, Picture};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +23,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 pub struct Pool {
     threads: Arc<rayon::ThreadPool>,
     places: Arc<Semaphore>,
+    share: Share<Client>,
+    buffers: Arc<Buffers>,
 }
 
 /// Jobs at the same time: with the writer's buffer they make the three that the screen has.
@@ -48,6 +57,8 @@ impl Pool {
         Ok(Self {
             threads: Arc::new(threads),
             places: Arc::new(Semaphore::new(MAX_JOBS)),
+            share: Share::default(),
+            buffers: Arc::default(),
         })
     }
 
@@ -62,28 +73,61 @@ impl Pool {
         self.places.clone().acquire_owned().await.ok().map(Place)
     }
 
-    /// Encodes a job from `frame`; the answer is lost only when the encoder panicked.
+    /// Encodes a job from `frame`, which is of that generation; the answer is lost only when the encoder panicked.
+    /// `alone`: there is no client to share with.
     pub(super) fn encode(
         &self,
         place: Place,
-        mut encoder: Box<Encoder>,
-        frame: Arc<Frame>,
-        mut job: Job,
+        encoder: Box<Encoder>,
+        (generation, frame): (u64, Arc<Frame>),
+        job: Job,
+        alone: bool,
     ) -> oneshot::Receiver<Finished> {
-        let (tx, rx) = oneshot::channel();
-        self.threads.spawn(move || {
-            let begun = Instant::now();
-            let encoded = job.encode(&mut encoder, &frame);
-            drop(frame);
-            drop(place.0);
-            // The connection may have gone meanwhile.
-            let _ = tx.send(Finished {
-                encoder,
-                job,
-                encoded,
-                took: begun.elapsed(),
-            });
-        });
+        let (done, rx) = oneshot::channel();
+        let order = job.order();
+        let client = Client { encoder, job, done };
+        match self.share.claim(generation, order, client, alone) {
+            Claim::Waits => {}
+            Claim::Ready(client, picture) => {
+                self.threads
+                    .spawn(move || client.emit(Some(&picture), Instant::now()));
+            }
+            Claim::Yours(client, task) => {
+                let buffers = self.buffers.clone();
+                self.threads.spawn(move || {
+                    let begun = Instant::now();
+                    let picture = task.order().prepare(&frame, &buffers).map(Arc::new);
+                    drop(frame);
+                    drop(place.0);
+                    for other in task.done(picture.as_ref()) {
+                        let picture = picture.clone();
+                        rayon::spawn(move || other.emit(picture.as_deref(), Instant::now()));
+                    }
+                    client.emit(picture.as_deref(), begun);
+                });
+            }
+        }
         rx
+    }
+}
+
+/// A client whose job is being done.
+struct Client {
+    encoder: Box<Encoder>,
+    job: Job,
+    done: oneshot::Sender<Finished>,
+}
+
+impl Client {
+    /// Does the rest of its job, which has cost it time since `begun`.
+    fn emit(mut self, picture: Option<&Picture>, begun: Instant) {
+        let encoded = picture.map(|picture| self.job.emit(&mut self.encoder, picture));
+        // The connection may have gone meanwhile.
+        let _ = self.done.send(Finished {
+            encoder: self.encoder,
+            job: self.job,
+            encoded,
+            took: begun.elapsed(),
+        });
     }
 }

@@ -309,7 +309,9 @@ impl<S: Transport> Task<S> {
             Poll::Nothing => (Work::Idle(encoder), None),
             Poll::At(at) => (Work::Idle(encoder), Some(at)),
             Poll::Update(job) => {
-                let done = self.hub.pool.encode(place, encoder, frame, job);
+                let frame = (self.seen.generation, frame);
+                let alone = self.hub.is_alone();
+                let done = self.hub.pool.encode(place, encoder, frame, job, alone);
                 (Work::Busy(done), None)
             }
         }

@@ -5,6 +5,7 @@ use super::*;
 use crate::encode::Encoder;
 use crate::pixel::Frame;
 use crate::rfb::version::Version;
+use crate::screen::Step;
 
 const FRAME: Duration = Duration::from_millis(33);
 
@@ -61,8 +62,7 @@ impl Cinema {
                     *p = (x / 3 + n * 5) % 256 * 0x0001_0201;
                 }
             }
-            self.session
-                .damaged(&Region::from(self.screen.bounds()), &[]);
+            self.session.stepped(&Step::whole(self.screen.bounds()));
             while let Poll::Update(mut job) = self.session.poll(self.now) {
                 videos += u32::from(job.video.is_some());
                 let encoded = job
