@@ -42,6 +42,11 @@ fn encode_tile(
     out: &mut Vec<u8>,
 ) {
     let pixel = converter.bytes();
+    if is_photo(frame, tile, pixel, palette) {
+        out.push(0);
+        raw::encode(frame, tile, converter, out);
+        return;
+    }
     find_runs(frame, tile, runs);
     if let [(colour, _)] = runs[..] {
         out.push(1);
@@ -93,6 +98,24 @@ fn encode_tile(
             write_length(n, out);
         }
     }
+}
+
+/// True when neither runs nor a palette can make the tile smaller, which shows long before the runs are known.
+fn is_photo(frame: &Frame, tile: Rect, pixel: usize, palette: &mut Palette) -> bool {
+    let changes = |row: &[u32]| -> u32 {
+        let pairs = row.iter().zip(row.iter().skip(1));
+        pairs.map(|(a, b)| u32::from(a != b)).sum()
+    };
+    let changes: u32 = frame.rows(tile).map(changes).sum();
+    // A run ends with every change at least, and takes a pixel and its length.
+    if (changes as usize + 1) * (pixel + 1) < tile.area() as usize * pixel {
+        return false;
+    }
+    palette.restart(RUN_COLOURS);
+    frame
+        .rows(tile)
+        .flatten()
+        .any(|&p| palette.insert(p).is_none())
 }
 
 /// The tile's runs in reading order; they go on from row to row.

@@ -505,6 +505,34 @@ fn photos_are_jpeg_and_look_it() {
 }
 
 #[test]
+fn photos_without_loss_shrink_and_do_not_spoil_what_follows() {
+    let mut frame = Frame::new(800, 600);
+    let mut random = Random::new(2);
+    for (encoding, pixel) in [
+        (Encoding::Zlib, 4),
+        (Encoding::Zrle, 3),
+        (Encoding::Tight, 3),
+    ] {
+        let mut pair = Pair::new(800, 600);
+        let mut text = Vec::new();
+        // By turns, so that what is searched for matches comes after what is not.
+        for content in [Content::Text, Content::Photo, Content::Text] {
+            draw(&mut frame, Rect::sized(800, 600), content, &mut random);
+            pair.send(&frame, &whole(&frame), &params(encoding));
+            match content {
+                Content::Photo => assert!(
+                    pair.wire.len() < 800 * 600 * pixel,
+                    "{encoding:?}: {} bytes",
+                    pair.wire.len()
+                ),
+                _ => text.push(pair.wire.len()),
+            }
+        }
+        assert!(text[1] < text[0] * 3 / 2, "{encoding:?}: {text:?}");
+    }
+}
+
+#[test]
 fn a_region_of_dust_stays_within_the_count() {
     // 65,536 rectangles of one pixel.
     let frame = picture(1024, 1024, 3, 9);
