@@ -55,9 +55,10 @@ pub(crate) fn pss(roots: &[i32]) -> u64 {
         .sum()
 }
 
-/// Resident set size of one process, in bytes.
+/// Memory of one process that it shares with nobody and no file, in bytes: pictures that applications share with an X
+/// server do not count.
 pub(crate) fn rss(pid: i32) -> u64 {
-    kib(&format!("/proc/{pid}/status"), "VmRSS:")
+    kib(&format!("/proc/{pid}/status"), "RssAnon:")
 }
 
 /// A field of a file of /proc in bytes; 0 of a process that has gone.

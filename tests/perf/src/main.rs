@@ -22,6 +22,7 @@ mod skim;
 mod stamp;
 mod stats;
 mod support;
+mod svg;
 mod viewer;
 mod workloads;
 
@@ -31,7 +32,6 @@ use std::process::ExitCode;
 
 use options::Options;
 use report::Results;
-use server::Server;
 use workloads::{Setting, WORKLOADS};
 
 /// A result whose error is told and counted, but ends nothing else.
@@ -62,7 +62,7 @@ fn run(options: &Options) -> Outcome<bool> {
     for workload in WORKLOADS.iter().filter(|w| options.wants(w.name)) {
         for turn in 0..options.repeat {
             for (name, kind) in options.servers(workload) {
-                match Server::start(kind).and_then(|server| (workload.run)(&server, &setting)) {
+                match workload.run(kind, &setting) {
                     Ok(figures) => {
                         let shown = workload.shown.iter().map(|f| {
                             let value = figures.get(f.key).copied().unwrap_or(f64::NAN);
@@ -92,6 +92,12 @@ fn write(options: &Options, results: &Results) -> Outcome<()> {
     std::fs::write(out.join("results.md"), &table)?;
     let json = serde_json::to_string_pretty(&results.to_json())?;
     std::fs::write(out.join("results.json"), json)?;
+    let picture = svg::draw(results, &names);
+    std::fs::write(out.join("results.svg"), &picture)?;
+    if options.write {
+        std::fs::write("tests/perf/results.svg", &picture)?;
+        std::fs::write("tests/perf/results.md", &table)?;
+    }
     println!("{table}");
     if let Some(path) = &options.compare {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 use crate::apps::{Film, Place};
 use crate::cpu::Spent;
-use crate::replay::Replay;
+use crate::replay::{Replay, Shown};
 use crate::server::Server;
 use crate::stats::{median, psnr, quantile};
 use crate::viewer::{Recording, Viewer};
@@ -150,6 +150,14 @@ impl Clip {
         Ok(figures)
     }
 
+    /// Decodes the first viewer's recording, and shows every update to `look`.
+    pub(crate) fn look(mut self, look: impl FnMut(&Shown, &[u32])) -> Outcome<Figures> {
+        let recording = std::mem::take(&mut self.recordings[0]);
+        let mut figures = Figures::new();
+        self.decode(recording, &mut figures, look)?;
+        Ok(figures)
+    }
+
     /// The numbered pictures of a recording.
     pub(crate) fn whole(
         &self,
@@ -183,7 +191,7 @@ impl Clip {
         &self,
         recording: Recording,
         figures: &mut Figures,
-        mut look: impl FnMut(&crate::replay::Shown, &[u32]),
+        mut look: impl FnMut(&Shown, &[u32]),
     ) -> Outcome<()> {
         if let Some(why) = &recording.broken {
             return Err(format!("the viewer lost its connection: {why}").into());

@@ -15,6 +15,8 @@ pub(crate) struct Options {
     pub(crate) compare: Option<String>,
     /// Where results go.
     pub(crate) out: String,
+    /// Keep table and picture in the project, for its README.
+    pub(crate) write: bool,
     only: Vec<String>,
     servers: Option<Vec<String>>,
 }
@@ -26,6 +28,7 @@ impl Options {
             repeat: 0,
             compare: None,
             out: "target/bench".to_owned(),
+            write: false,
             only: Vec::new(),
             servers: None,
         };
@@ -39,6 +42,7 @@ impl Options {
             };
             match arg {
                 "--quick" => options.quick = true,
+                "--write" => options.write = true,
                 "--repeat" => options.repeat = value()?.parse()?,
                 "--compare" => options.compare = Some(value()?.to_owned()),
                 "--out" => options.out = value()?.to_owned(),
@@ -98,7 +102,7 @@ fn usage() -> String {
     let workloads: Vec<&str> = WORKLOADS.iter().map(|w| w.name).collect();
     let servers = KINDS.map(|(name, _)| name);
     format!(
-        "scripts/bench [--quick] [--repeat N] [--only WORKLOAD,…] [--servers SERVER,…] [--compare OLD.json] [--out DIRECTORY]\n\
+        "scripts/bench [--quick] [--repeat N] [--only WORKLOAD,…] [--servers SERVER,…] [--compare OLD.json] [--out DIRECTORY] [--write]\n\
          workloads: {}\nservers: {}",
         workloads.join(" "),
         servers.join(" ")

@@ -11,7 +11,7 @@ use crate::viewer::{Manner, Viewer};
 
 /// Which program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Program {
+pub(crate) enum Program {
     Deskinit,
     Xvnc,
     X0vncserver,
@@ -21,7 +21,7 @@ enum Program {
 /// A server to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
-    program: Program,
+    pub(crate) program: Program,
     /// Through a websocket: deskinit's own, or websockify in front of the others.
     web: bool,
 }

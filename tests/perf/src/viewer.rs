@@ -8,7 +8,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -107,6 +107,7 @@ pub(crate) fn novnc_format() -> PixelFormat {
 pub(crate) struct Viewer {
     out: Arc<Outgoing>,
     updates: Arc<AtomicU64>,
+    leaving: Arc<AtomicBool>,
     reader: JoinHandle<Recording>,
 }
 
@@ -128,15 +129,17 @@ impl Viewer {
             continuous: false,
             skimmer: Skimmer::default(),
             updates: Arc::default(),
+            leaving: Arc::default(),
         };
         reader.handshake()?;
-        let updates = Arc::clone(&reader.updates);
+        let (updates, leaving) = (Arc::clone(&reader.updates), Arc::clone(&reader.leaving));
         let reader = thread::Builder::new()
             .name("viewer".into())
             .spawn(move || reader.run())?;
         Ok(Self {
             out,
             updates,
+            leaving,
             reader,
         })
     }
@@ -173,13 +176,9 @@ impl Viewer {
 
     /// Leaves, and tells what came.
     pub(crate) fn finish(self) -> Recording {
+        self.leaving.store(true, Ordering::Relaxed);
         self.out.shutdown();
-        let mut recording = self.reader.join().unwrap_or_default();
-        // What ended by our leaving was not broken by the server; see Reader::run.
-        if recording.broken.as_deref() == Some("") {
-            recording.broken = None;
-        }
-        recording
+        self.reader.join().unwrap_or_default()
     }
 }
 
@@ -217,6 +216,8 @@ struct Reader {
     continuous: bool,
     skimmer: Skimmer,
     updates: Arc<AtomicU64>,
+    /// We end the connection ourselves: what fails from now on is no fault of the server.
+    leaving: Arc<AtomicBool>,
 }
 
 impl Reader {
@@ -290,8 +291,9 @@ impl Reader {
                 .incoming
                 .read(&mut self.recording.bytes, most, &self.out);
             if let Err(e) = read.and_then(|()| self.look()) {
-                let ours = e.kind() == io::ErrorKind::UnexpectedEof;
-                self.recording.broken = Some(if ours { String::new() } else { e.to_string() });
+                if !self.leaving.load(Ordering::Relaxed) {
+                    self.recording.broken = Some(e.to_string());
+                }
                 return self.recording;
             }
             total += self.recording.bytes.len().saturating_sub(before) as u64;

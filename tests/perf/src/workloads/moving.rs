@@ -14,6 +14,13 @@ pub(super) fn scroll(server: &Server, setting: &Setting) -> Outcome<Figures> {
     film(server, setting.pace, vec![viewer], || terminal.still())?.changes()
 }
 
+/// A terminal that gets much more than can be shown.
+pub(super) fn flood(server: &Server, setting: &Setting) -> Outcome<Figures> {
+    let viewer = server.viewer(Manner::new(Taste::Quality6))?;
+    let terminal = Terminal::start(&server.screen, "flood")?;
+    film(server, setting.pace, vec![viewer], || terminal.still())?.changes()
+}
+
 /// A window that is dragged.
 pub(super) fn drag(server: &Server, setting: &Setting) -> Outcome<Figures> {
     let viewer = server.viewer(Manner::new(Taste::Quality6))?;
@@ -24,6 +31,16 @@ pub(super) fn drag(server: &Server, setting: &Setting) -> Outcome<Figures> {
 /// A video on a wallpaper.
 pub(super) fn video(server: &Server, setting: &Setting) -> Outcome<Figures> {
     show(server, setting, Taste::Quality6, VIDEO, 30.0)
+}
+
+/// A video of which nothing may be lost, as Tight.
+pub(super) fn video_tight(server: &Server, setting: &Setting) -> Outcome<Figures> {
+    show(server, setting, Taste::LosslessTight, VIDEO, 30.0)
+}
+
+/// A video of which nothing may be lost, as ZRLE.
+pub(super) fn video_zrle(server: &Server, setting: &Setting) -> Outcome<Figures> {
+    show(server, setting, Taste::Zrle, VIDEO, 30.0)
 }
 
 /// Photos that fill the screen.
