@@ -12,6 +12,7 @@ use crate::Outcome;
 use crate::apps::{Film, Place};
 use crate::cpu::Spent;
 use crate::replay::{Replay, Shown};
+use crate::screen::{Canvas, SIZE};
 use crate::server::Server;
 use crate::stats::{median, psnr, quantile};
 use crate::viewer::{Recording, Viewer};
@@ -83,13 +84,7 @@ pub(crate) fn film(
     let span = Span::take(server, pace);
     still()?;
     let canvas = server.screen.canvas()?;
-    let before = settled(&canvas)?;
-    let still = Instant::now();
-    thread::sleep(CONVERGE);
-    let screenshot = canvas.screenshot()?;
-    if screenshot != before {
-        return Err("the screen does not stand still".into());
-    }
+    let (still, screenshot) = settled(&canvas)?;
     let recordings = viewers.into_iter().map(Viewer::finish).collect();
     Ok(Clip {
         span,
@@ -99,16 +94,25 @@ pub(crate) fn film(
     })
 }
 
-/// The screen once two looks at it agree: a terminal may still have much to read.
-fn settled(canvas: &crate::screen::Canvas) -> Outcome<Vec<u32>> {
-    let mut last = canvas.screenshot()?;
-    for _ in 0..40 {
-        thread::sleep(Duration::from_millis(50));
+/// The screen when it has not changed for as long as a viewer may take to show it exactly, and since when: a terminal
+/// may still have much to read.
+fn settled(canvas: &Canvas) -> Outcome<(Instant, Vec<u32>)> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let (mut since, mut last) = (Instant::now(), canvas.screenshot()?);
+    while Instant::now() < deadline {
+        // Looking often would take CPU time from the server.
+        let look = if since.elapsed() < Duration::from_millis(300) {
+            100
+        } else {
+            2300
+        };
+        thread::sleep(Duration::from_millis(look));
         let now = canvas.screenshot()?;
-        if now == last {
-            return Ok(now);
+        if now != last {
+            (since, last) = (Instant::now(), now);
+        } else if since.elapsed() >= CONVERGE {
+            return Ok((since, now));
         }
-        last = now;
     }
     Err("the screen does not come to rest".into())
 }
@@ -262,8 +266,7 @@ fn noise(film: &Film, number: u32, screen: &[u32]) -> f64 {
     let (w, h) = (usize::from(film.place.w), usize::from(film.place.h));
     let margin = 32;
     psnr((margin..h - margin).flat_map(|y| {
-        let at = (usize::from(film.place.y) + y) * usize::from(crate::screen::SIZE.0)
-            + usize::from(film.place.x);
+        let at = (usize::from(film.place.y) + y) * usize::from(SIZE.0) + usize::from(film.place.x);
         let pairs = original[y * w..][..w].iter().zip(&screen[at..at + w]);
         pairs.map(|(a, b)| (*a, *b))
     }))

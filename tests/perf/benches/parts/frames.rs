@@ -1,11 +1,12 @@
-//! Comparing frames, and converting pixels (as Raw, which does nothing else).
+//! Finding what differs between frames, and converting pixels (as Raw, which does nothing else).
 
 use deskinit::encode::{Encoder, Encoding, Params};
-use deskinit::pixel::{Channel, PixelFormat, Region};
+use deskinit::pixel::{Channel, Frame, PixelFormat, Rect, Region};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 
-use crate::content::{Content, PIXELS, frame};
+use crate::content::{CONTENTS, Content, PIXELS, SIZE, frame};
+use crate::diff::Differ;
 
 /// Name, bits per pixel, depth, and maximum and shift of red, green and blue.
 const FORMATS: [(&str, u8, u8, [(u16, u8); 3]); 4] = [
@@ -40,13 +41,39 @@ fn convert(bencher: Bencher<'_, '_>, name: &str) {
         });
 }
 
-/// The bound of every diff: equal rows of two frames, compared as slices.
+/// A grab that changed nothing.
 #[divan::bench]
-fn compare_equal_frames(bencher: Bencher<'_, '_>) {
-    let (a, b) = (frame(Content::Photo), frame(Content::Photo));
+fn diff_nothing(bencher: Bencher<'_, '_>) {
+    diff(bencher, &frame(Content::Photo), &frame(Content::Photo));
+}
+
+/// A grab in which everything went 40 rows up.
+#[divan::bench(args = CONTENTS)]
+fn diff_scrolled(bencher: Bencher<'_, '_>, content: &Content) {
+    let (old, mut new) = (frame(*content), frame(*content));
+    for y in 0..SIZE.1 - 40 {
+        new.row_mut(y).copy_from_slice(old.row(y + 40));
+    }
+    diff(bencher, &old, &new);
+}
+
+/// A grab in which a small square has changed.
+#[divan::bench]
+fn diff_small(bencher: Bencher<'_, '_>) {
+    let (old, mut new) = (frame(Content::Photo), frame(Content::Photo));
+    for y in 300..320 {
+        new.row_mut(y)[400..420].fill(0);
+    }
+    diff(bencher, &old, &new);
+}
+
+fn diff(bencher: Bencher<'_, '_>, old: &Frame, new: &Frame) {
+    let (mut differ, mut found) = (Differ::default(), Vec::new());
+    let whole = Rect::sized(SIZE.0, SIZE.1);
     bencher.counter(ItemsCount::new(PIXELS)).bench_local(|| {
-        let rows = 0..a.height();
-        rows.filter(|y| black_box(&a).row(*y) != black_box(&b).row(*y))
-            .count()
+        found.clear();
+        let read = |y: u16, out: &mut [u32]| out.copy_from_slice(black_box(new).row(y));
+        differ.diff(black_box(old), whole, read, &mut found);
+        found.len()
     });
 }
