@@ -9,8 +9,8 @@ use crate::report::{Results, number};
 
 const WIDTH: u32 = 860;
 /// Where bars begin, and how long the longest is.
-const LEFT: u32 = 300;
-const LONGEST: f64 = 440.0;
+const LEFT: u32 = 420;
+const LONGEST: f64 = 360.0;
 const BAR: u32 = 13;
 const GAP: u32 = 20;
 
@@ -121,7 +121,7 @@ mod tests {
         results.add("scroll", "xvnc", &Figures::from([("cpu_ms", 4.0)]));
         let svg = draw(&results, &["deskinit", "xvnc", "xvnc+ws"]);
         assert!(
-            svg.contains(r#"width="220.0""#) && svg.contains(r#"width="440.0""#),
+            svg.contains(r#"width="180.0""#) && svg.contains(r#"width="360.0""#),
             "{svg}"
         );
         assert!(!svg.contains("+ws"), "{svg}");

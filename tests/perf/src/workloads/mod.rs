@@ -219,7 +219,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     ),
     served(
         "slow",
-        "video, a client at 200 kB/s beside a fast one",
+        "video, 200 kB/s beside a fast client",
         &[SLOW50, SLOWMAX, SLOWSHOWN, SLOWFPS, FPS],
         many::slow,
     ),
