@@ -22,7 +22,9 @@ impl Results {
     /// Notes a run; a failed one has no figures.
     pub(crate) fn add(&mut self, workload: &str, server: &str, figures: &Figures) {
         let runs = self.0.entry(workload.to_owned()).or_default();
-        let figures = figures.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
+        // JSON knows no infinity: a figure per frame without frames is none.
+        let finite = figures.iter().filter(|(_, value)| value.is_finite());
+        let figures = finite.map(|(key, value)| ((*key).to_owned(), *value)).collect();
         runs.entry(server.to_owned()).or_default().push(figures);
     }
 
