@@ -24,7 +24,9 @@ impl Results {
         let runs = self.0.entry(workload.to_owned()).or_default();
         // JSON knows no infinity: a figure per frame without frames is none.
         let finite = figures.iter().filter(|(_, value)| value.is_finite());
-        let figures = finite.map(|(key, value)| ((*key).to_owned(), *value)).collect();
+        let figures = finite
+            .map(|(key, value)| ((*key).to_owned(), *value))
+            .collect();
         runs.entry(server.to_owned()).or_default().push(figures);
     }
 

@@ -9,7 +9,9 @@ use crate::content::{CONTENTS, Content, PIXELS, SIZE, frame};
 use crate::diff::Differ;
 
 /// Name, bits per pixel, depth, and maximum and shift of red, green and blue.
-const FORMATS: [(&str, u8, u8, [(u16, u8); 3]); 4] = [
+type Format = (&'static str, u8, u8, [(u16, u8); 3]);
+
+const FORMATS: [Format; 4] = [
     ("native", 32, 24, [(255, 16), (255, 8), (255, 0)]),
     ("noVNC", 32, 24, [(255, 0), (255, 8), (255, 16)]),
     ("RGB565", 16, 16, [(31, 11), (63, 5), (31, 0)]),
