@@ -1,0 +1,58 @@
+//! Every encoding over every content; analysis, palettes and JPEG are part of Tight's figures.
+
+use deskinit::encode::{Encoder, Encoding, Params};
+use deskinit::pixel::{PixelFormat, Region};
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+
+use crate::content::{CONTENTS, Content, PIXELS, frame};
+
+fn bench(bencher: Bencher<'_, '_>, content: Content, encoding: Encoding, quality: Option<u8>) {
+    let frame = frame(content);
+    let mut region = Region::default();
+    region.add(frame.bounds());
+    let params = Params {
+        encoding,
+        format: PixelFormat::NATIVE,
+        quality,
+        compress: 2,
+        last_rect: true,
+    };
+    let (mut encoder, mut out) = (Encoder::new(), Vec::new());
+    bencher
+        .counter(ItemsCount::new(PIXELS))
+        .bench_local(move || {
+            out.clear();
+            encoder.encode(black_box(&frame), &region, &params, &mut out)
+        });
+}
+
+#[divan::bench(args = CONTENTS)]
+fn tight_quality_6(bencher: Bencher<'_, '_>, content: &Content) {
+    bench(bencher, *content, Encoding::Tight, Some(6));
+}
+
+#[divan::bench(args = CONTENTS)]
+fn tight_lossless(bencher: Bencher<'_, '_>, content: &Content) {
+    bench(bencher, *content, Encoding::Tight, None);
+}
+
+#[divan::bench(args = CONTENTS)]
+fn zrle(bencher: Bencher<'_, '_>, content: &Content) {
+    bench(bencher, *content, Encoding::Zrle, None);
+}
+
+#[divan::bench(args = CONTENTS)]
+fn zlib(bencher: Bencher<'_, '_>, content: &Content) {
+    bench(bencher, *content, Encoding::Zlib, None);
+}
+
+#[divan::bench(args = CONTENTS)]
+fn hextile(bencher: Bencher<'_, '_>, content: &Content) {
+    bench(bencher, *content, Encoding::Hextile, None);
+}
+
+#[divan::bench(args = CONTENTS)]
+fn raw(bencher: Bencher<'_, '_>, content: &Content) {
+    bench(bencher, *content, Encoding::Raw, None);
+}

@@ -1,0 +1,81 @@
+//! Finding what differs between frames, and converting pixels (as Raw, which does nothing else).
+
+use deskinit::encode::{Encoder, Encoding, Params};
+use deskinit::pixel::{Channel, Frame, PixelFormat, Rect, Region};
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+
+use crate::content::{CONTENTS, Content, PIXELS, SIZE, frame};
+use crate::diff::Differ;
+
+/// Name, bits per pixel, depth, and maximum and shift of red, green and blue.
+type Format = (&'static str, u8, u8, [(u16, u8); 3]);
+
+const FORMATS: [Format; 4] = [
+    ("native", 32, 24, [(255, 16), (255, 8), (255, 0)]),
+    ("noVNC", 32, 24, [(255, 0), (255, 8), (255, 16)]),
+    ("RGB565", 16, 16, [(31, 11), (63, 5), (31, 0)]),
+    ("BGR233", 8, 8, [(7, 0), (7, 3), (3, 6)]),
+];
+
+#[divan::bench(args = FORMATS.map(|format| format.0))]
+fn convert(bencher: Bencher<'_, '_>, name: &str) {
+    let found = FORMATS.iter().find(|format| format.0 == name);
+    let (_, bits, depth, channels) = found.expect("one of them");
+    let [red, green, blue] = channels.map(|(max, shift)| Channel { max, shift });
+    let format = PixelFormat::new(*bits, *depth, false, red, green, blue).expect("valid");
+    let frame = frame(Content::Photo);
+    let mut region = Region::default();
+    region.add(frame.bounds());
+    let params = Params {
+        encoding: Encoding::Raw,
+        format,
+        quality: None,
+        compress: 0,
+        last_rect: true,
+    };
+    let (mut encoder, mut out) = (Encoder::new(), Vec::new());
+    bencher
+        .counter(ItemsCount::new(PIXELS))
+        .bench_local(move || {
+            out.clear();
+            encoder.encode(black_box(&frame), &region, &params, &mut out)
+        });
+}
+
+/// A grab that changed nothing.
+#[divan::bench]
+fn diff_nothing(bencher: Bencher<'_, '_>) {
+    diff(bencher, &frame(Content::Photo), &frame(Content::Photo));
+}
+
+/// A grab in which everything went 40 rows up.
+#[divan::bench(args = CONTENTS)]
+fn diff_scrolled(bencher: Bencher<'_, '_>, content: &Content) {
+    let (old, mut new) = (frame(*content), frame(*content));
+    for y in 0..SIZE.1 - 40 {
+        new.row_mut(y).copy_from_slice(old.row(y + 40));
+    }
+    diff(bencher, &old, &new);
+}
+
+/// A grab in which a small square has changed.
+#[divan::bench]
+fn diff_small(bencher: Bencher<'_, '_>) {
+    let (old, mut new) = (frame(Content::Photo), frame(Content::Photo));
+    for y in 300..320 {
+        new.row_mut(y)[400..420].fill(0);
+    }
+    diff(bencher, &old, &new);
+}
+
+fn diff(bencher: Bencher<'_, '_>, old: &Frame, new: &Frame) {
+    let (mut differ, mut found) = (Differ::default(), Vec::new());
+    let whole = Rect::sized(SIZE.0, SIZE.1);
+    bencher.counter(ItemsCount::new(PIXELS)).bench_local(|| {
+        found.clear();
+        let read = |y: u16, out: &mut [u32]| out.copy_from_slice(black_box(new).row(y));
+        differ.diff(black_box(old), whole, read, &mut found);
+        found.len()
+    });
+}

@@ -1,0 +1,24 @@
+//! The parts of the way of a frame by themselves, over the kinds of content that screens show:
+//!
+//!     scripts/bench --parts [FILTER]
+//!
+//! Each works on one picture of 1280 × 720; throughput is in pixels.
+
+#[allow(dead_code, reason = "the workloads use more of it")]
+#[path = "../../src/picture.rs"]
+mod picture;
+// Rooms of the program that are private to it are benchmarked from their source, so that nothing is opened for it.
+#[path = "../../../../src/desktop/diff.rs"]
+mod diff;
+/// What those rooms import.
+mod pixel {
+    pub(crate) use deskinit::pixel::{Frame, Rect};
+}
+
+mod content;
+mod encode;
+mod frames;
+
+fn main() {
+    divan::main();
+}

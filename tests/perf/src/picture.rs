@@ -1,0 +1,187 @@
+//! Pictures that look like photos, and a video of them; all from a seed.
+
+/// A small generator of numbers (xorshift): equal seeds give equal pictures.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 24) as u32
+    }
+
+    pub(crate) fn below(&mut self, limit: u32) -> u32 {
+        self.next() % limit.max(1)
+    }
+
+    /// 0 to 1.
+    fn part(&mut self) -> f32 {
+        self.below(65_536) as f32 / 65_536.0
+    }
+}
+
+/// A photo: light that falls off, cloudy textures of several scales, objects with edges, and the grain of a sensor.
+pub(crate) fn photo(width: u16, height: u16, seed: u64) -> Vec<u32> {
+    let (w, h) = (usize::from(width), usize::from(height));
+    let mut random = Random::new(seed);
+    let mut planes = [(); 3].map(|()| vec![0f32; w * h]);
+    let base: [[f32; 2]; 3] =
+        std::array::from_fn(|_| [60.0 + 120.0 * random.part(), random.part()]);
+    for (plane, [level, slope]) in planes.iter_mut().zip(base) {
+        for (y, row) in plane.chunks_mut(w).enumerate() {
+            row.fill(level + (slope - 0.5) * 120.0 * y as f32 / h as f32);
+        }
+    }
+    // Clouds: a lattice of random values for each scale, most of it common to the three colours.
+    for (cell, strength) in [(240, 46.0), (96, 30.0), (36, 18.0), (12, 9.0), (4, 5.0)] {
+        let (cols, rows) = (w / cell + 2, h / cell + 2);
+        let lattice: Vec<f32> = (0..cols * rows).map(|_| random.part() - 0.5).collect();
+        let tint: [f32; 3] = std::array::from_fn(|_| strength * (0.7 + 0.6 * random.part()));
+        for y in 0..h {
+            let (row, fy) = (y / cell, smooth((y % cell) as f32 / cell as f32));
+            for x in 0..w {
+                let (col, fx) = (x / cell, smooth((x % cell) as f32 / cell as f32));
+                let at = |r: usize, c: usize| lattice[r * cols + c];
+                let upper = at(row, col) + (at(row, col + 1) - at(row, col)) * fx;
+                let lower = at(row + 1, col) + (at(row + 1, col + 1) - at(row + 1, col)) * fx;
+                let value = upper + (lower - upper) * fy;
+                for (plane, tint) in planes.iter_mut().zip(tint) {
+                    plane[y * w + x] += value * tint * 2.0;
+                }
+            }
+        }
+    }
+    for _ in 0..14 {
+        let (cx, cy) = (random.part() * w as f32, random.part() * h as f32);
+        let (rx, ry) = (30.0 + random.part() * 220.0, 30.0 + random.part() * 160.0);
+        let add: [f32; 3] = std::array::from_fn(|_| random.part() * 140.0 - 70.0);
+        let (top, bottom) = ((cy - ry).max(0.0) as usize, ((cy + ry) as usize).min(h));
+        let (left, right) = ((cx - rx).max(0.0) as usize, ((cx + rx) as usize).min(w));
+        for y in top..bottom {
+            for x in left..right {
+                let (dx, dy) = ((x as f32 - cx) / rx, (y as f32 - cy) / ry);
+                let depth = 1.0 - dx * dx - dy * dy;
+                if depth > 0.0 {
+                    for (plane, add) in planes.iter_mut().zip(add) {
+                        plane[y * w + x] += add * (0.5 + 0.5 * depth);
+                    }
+                }
+            }
+        }
+    }
+    let mut pixels = vec![0; w * h];
+    for (i, pixel) in pixels.iter_mut().enumerate() {
+        let grain = (random.below(9) + random.below(9)) as f32 - 8.0;
+        for plane in &planes {
+            let value = (plane[i] + grain * 0.5).clamp(0.0, 255.0) as u32;
+            *pixel = *pixel << 8 | value;
+        }
+    }
+    pixels
+}
+
+fn smooth(t: f32) -> f32 {
+    t * t * (3.0 - 2.0 * t)
+}
+
+/// Pictures of a video that moves everywhere: a slow pan over a photo, things that cross it, and fresh grain in each.
+pub(crate) fn video(width: u16, height: u16, count: usize, seed: u64) -> Vec<Vec<u32>> {
+    let (w, h) = (usize::from(width), usize::from(height));
+    let (wide, high) = (width + 2 * count as u16, height + count as u16);
+    let ground = photo(wide, high, seed);
+    let sprite = photo(width / 3, height / 3, seed + 1);
+    let (sw, sh) = (w / 3, h / 3);
+    (0..count)
+        .map(|n| {
+            let mut random = Random::new(seed + 100 + n as u64);
+            // There and back, so that it goes on without a cut.
+            let way = if n < count / 2 {
+                2 * n
+            } else {
+                2 * (count - n)
+            };
+            let turn = n as f32 / count as f32 * std::f32::consts::TAU;
+            let sx = ((turn.sin() + 1.0) / 2.0 * (w - sw) as f32) as usize;
+            let sy = ((turn.cos() + 1.0) / 2.0 * (h - sh) as f32) as usize;
+            let mut picture = Vec::with_capacity(w * h);
+            for y in 0..h {
+                let row = &ground[(y + way / 2) * usize::from(wide) + way..][..w];
+                picture.extend_from_slice(row);
+            }
+            for y in 0..sh {
+                let to = (sy + y) * w + sx;
+                picture[to..to + sw].copy_from_slice(&sprite[y * sw..(y + 1) * sw]);
+            }
+            for pixel in &mut picture {
+                let grain = random.below(5) as i32 - 2;
+                *pixel = [16, 8, 0].iter().fold(0, |rgb, shift| {
+                    let value = (*pixel >> shift & 0xff) as i32 + grain;
+                    rgb << 8 | value.clamp(0, 255) as u32
+                });
+            }
+            picture
+        })
+        .collect()
+}
+
+/// A document: dark glyphs of two colours in lines on white, as a window's content.
+pub(crate) fn document(width: u16, height: u16, seed: u64) -> Vec<u32> {
+    let (w, h) = (usize::from(width), usize::from(height));
+    let mut random = Random::new(seed);
+    let glyphs: Vec<u32> = (0..96).map(|_| random.next() & random.next()).collect();
+    let mut pixels = vec![0xff_ffff; w * h];
+    for line in 0..h / 16 {
+        let ink = if line % 7 == 0 { 0x20_40a0 } else { 0x20_2020 };
+        let length = (w / 8) * (40 + random.below(55) as usize) / 100;
+        for column in 1..length {
+            if random.below(6) == 0 {
+                continue;
+            }
+            let glyph = glyphs[random.below(96) as usize];
+            for bit in 0..30usize {
+                let (x, y) = (column * 8 + bit % 5, line * 16 + 3 + bit / 5 * 2);
+                if glyph >> bit & 1 == 1 {
+                    pixels[y * w + x] = ink;
+                    pixels[(y + 1) * w + x] = ink;
+                }
+            }
+        }
+    }
+    pixels
+}
+
+/// A desktop's ground: a soft slope from one colour to another.
+pub(crate) fn slope(width: u16, height: u16) -> Vec<u32> {
+    let ends = [[0x18, 0x30, 0x58], [0x50, 0x70, 0x88]];
+    let row = |y: u32| {
+        (0..3).fold(0, |rgb, c| {
+            let mixed = ends[0][c] * (u32::from(height) - y) + ends[1][c] * y;
+            rgb << 8 | (mixed / u32::from(height))
+        })
+    };
+    (0..u32::from(height))
+        .flat_map(|y| std::iter::repeat_n(row(y), width.into()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_seeds_give_equal_pictures_that_move() {
+        assert_eq!(photo(64, 48, 7), photo(64, 48, 7));
+        assert_ne!(photo(64, 48, 7), photo(64, 48, 8));
+        let video = video(96, 60, 4, 1);
+        assert_eq!(video.len(), 4);
+        for pair in video.windows(2) {
+            let same = pair[0].iter().zip(&pair[1]).filter(|(a, b)| a == b).count();
+            assert!(same < 96 * 60 / 2, "{same} of {} stand still", 96 * 60);
+        }
+    }
+}
