@@ -11,10 +11,12 @@
 //! publication changed; nobody waits for anybody: readers hold a buffer as long as they encode it, and the writer takes
 //! another one.
 
+mod activity;
 mod cursor;
 mod log;
 mod swap;
 
+pub use activity::Activity;
 pub use cursor::{CursorImage, Leds};
 pub use log::Move;
 pub use swap::{Changes, Draft, Screen};
