@@ -100,9 +100,9 @@ fn encode_tile(
 }
 
 /// The colour of the most pixels; of the first few candidates only, which is exact for all but the busiest tiles.
-fn commonest(pixels: &[u32]) -> u32 {
+pub(super) fn commonest(pixels: &[u32]) -> u32 {
     const CANDIDATES: usize = 8;
-    let mut candidates = [(0u32, 0u16); CANDIDATES];
+    let mut candidates = [(0u32, 0u32); CANDIDATES];
     let mut known = 0;
     for &p in pixels {
         match candidates[..known].iter_mut().find(|c| c.0 == p) {
@@ -122,7 +122,7 @@ fn commonest(pixels: &[u32]) -> u32 {
 
 /// The larger of the rectangles that begin at `at` and grow first to the right or first downwards; it is painted with
 /// the background, so that it is found once.
-fn grow(pixels: &mut [u32], w: usize, at: usize, background: u32) -> (usize, usize) {
+pub(super) fn grow(pixels: &mut [u32], w: usize, at: usize, background: u32) -> (usize, usize) {
     let colour = pixels[at];
     let (x, y) = (at % w, at / w);
     let h = pixels.len() / w;

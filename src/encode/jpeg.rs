@@ -2,36 +2,15 @@
 
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
+use super::quality::{JpegQuality, Subsampling};
 use crate::pixel::{Frame, Rect};
 
-/// How good a JPEG is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Quality {
-    /// libjpeg's scale, 1–100.
-    pub(super) percent: i32,
-    /// How much colour is thinned out.
-    pub(super) subsamp: Subsamp,
-}
-
-impl Quality {
-    /// Of a client's quality level 0–9; more is taken as 9.
-    ///
-    /// The percentages and subsampling are those that users of TigerVNC know the levels by, so that a level looks the
-    /// same whichever server is at the other end.
-    pub(super) const fn of_level(level: u8) -> Self {
-        let (percent, subsamp) = match level {
-            0 => (15, Subsamp::Sub2x2),
-            1 => (29, Subsamp::Sub2x2),
-            2 => (41, Subsamp::Sub2x2),
-            3 => (42, Subsamp::Sub2x1),
-            4 => (62, Subsamp::Sub2x1),
-            5 => (77, Subsamp::Sub2x1),
-            6 => (79, Subsamp::None),
-            7 => (86, Subsamp::None),
-            8 => (92, Subsamp::None),
-            _ => (100, Subsamp::None),
-        };
-        Self { percent, subsamp }
+const fn subsamp(subsampling: Subsampling) -> Subsamp {
+    match subsampling {
+        Subsampling::None => Subsamp::None,
+        Subsampling::Half => Subsamp::Sub2x1,
+        Subsampling::Quarter => Subsamp::Sub2x2,
+        Subsampling::Grey => Subsamp::Gray,
     }
 }
 
@@ -48,14 +27,16 @@ impl Jpeg {
         &mut self,
         frame: &Frame,
         rect: Rect,
-        quality: Quality,
+        quality: JpegQuality,
     ) -> Option<Vec<u8>> {
         let compressor = match &mut self.compressor {
             Some(compressor) => compressor,
             slot => slot.insert(Compressor::new().ok()?),
         };
-        compressor.set_quality(quality.percent).ok()?;
-        compressor.set_subsamp(quality.subsamp).ok()?;
+        compressor.set_quality(quality.percent().into()).ok()?;
+        compressor
+            .set_subsamp(subsamp(quality.subsampling()))
+            .ok()?;
         self.pixels.clear();
         for row in frame.rows(rect) {
             self.pixels.extend(row.iter().flat_map(|p| p.to_le_bytes()));

@@ -7,7 +7,7 @@
 //! ```text
 //!            prepare: stateless, parallel                          emit: per client
 //!  frame ┐                                                   ┌ streams: deflate in wire order,
-//!  region├─ select ── pieces ── raw hextile zlib zrle tight ─┤   different streams and large        ── rectangles
+//!  region├─ select ── pieces ── raw rre hextile zlib zrle … ─┤   different streams and large        ── rectangles
 //!  params┘  what goes   │         │ bodies: finished bytes, ─┘   blocks of one in parallel
 //!           how         │         └ or bytes to deflate
 //!              analyse, palette, convert, jpeg
@@ -21,8 +21,12 @@ mod convert;
 mod hextile;
 mod jpeg;
 mod palette;
+mod photos;
+mod png;
 mod prepare;
+mod quality;
 mod raw;
+mod rre;
 mod select;
 mod stream;
 mod tight;
@@ -33,13 +37,17 @@ use std::ops::AddAssign;
 
 use crate::pixel::{Frame, PixelFormat, Region};
 
+pub use quality::{JpegQuality, Subsampling};
 pub use wire::copy_rect;
 
-/// The encodings that carry pixels. (CopyRect carries none: see [`copy_rect`].)
+/// The encodings that carry pixels of any kind. (JPEG carries photos only: see [`Params::jpeg_rects`]; CopyRect carries
+/// none: see [`copy_rect`].)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// Pixels as they are (RFC 6143, 7.7.1).
     Raw,
+    /// A background with sub-rectangles (RFC 6143, 7.7.3), or Raw where that is shorter.
+    Rre,
     /// Tiles of 16 × 16 with background and sub-rectangles (RFC 6143, 7.7.4).
     Hextile,
     /// Raw pixels through one deflate stream (encoding 6 of the community specification).
@@ -48,6 +56,8 @@ pub enum Encoding {
     Zrle,
     /// Fills, palettes, four deflate streams, JPEG (encoding 7 of the community specification).
     Tight,
+    /// Fills, JPEG, and PNG for all else (encoding −260 of the community specification).
+    TightPng,
 }
 
 impl Encoding {
@@ -55,10 +65,12 @@ impl Encoding {
     pub const fn number(self) -> i32 {
         match self {
             Self::Raw => 0,
+            Self::Rre => 2,
             Self::Hextile => 5,
             Self::Zlib => 6,
             Self::Tight => 7,
             Self::Zrle => 16,
+            Self::TightPng => -260,
         }
     }
 
@@ -66,10 +78,12 @@ impl Encoding {
     pub const fn from_number(number: i32) -> Option<Self> {
         match number {
             0 => Some(Self::Raw),
+            2 => Some(Self::Rre),
             5 => Some(Self::Hextile),
             6 => Some(Self::Zlib),
             7 => Some(Self::Tight),
             16 => Some(Self::Zrle),
+            -260 => Some(Self::TightPng),
             _ => None,
         }
     }
@@ -78,10 +92,12 @@ impl Encoding {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Raw => "Raw",
+            Self::Rre => "RRE",
             Self::Hextile => "Hextile",
             Self::Zlib => "Zlib",
             Self::Zrle => "ZRLE",
             Self::Tight => "Tight",
+            Self::TightPng => "TightPNG",
         }
     }
 }
@@ -93,8 +109,11 @@ pub struct Params {
     pub encoding: Encoding,
     /// How it wants its pixels.
     pub format: PixelFormat,
-    /// JPEG quality level, 0–9 (more is taken as 9); `None`: every pixel arrives exactly as it is.
-    pub quality: Option<u8>,
+    /// How good JPEGs are; `None`: every pixel arrives exactly as it is.
+    pub quality: Option<JpegQuality>,
+    /// Photos go as rectangles of their own encoding, JPEG (21 of the community specification), if there is a quality
+    /// and a pixel has more than a byte.
+    pub jpeg_rects: bool,
     /// Compression level, 0–9 (more is taken as 9); 2 is what clients ask for when nobody chose.
     pub compress: u8,
     /// The client knows the LastRect pseudo-encoding. The encoder always tells the number of rectangles, so only the

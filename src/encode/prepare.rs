@@ -8,13 +8,15 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::convert::{Converter, Layout};
-use super::jpeg::{Jpeg, Quality};
+use super::jpeg::Jpeg;
 use super::palette::Palette;
+use super::png::Png;
+use super::quality::JpegQuality;
 use super::stream::{Segments, Streams, Which};
 use super::wire::{compact_length, header};
 use super::zrle::Runs;
 use super::{Encoded, Encoding, MAX_RECTS, Params, Stats, Tally};
-use super::{hextile, raw, select, tight, zrle};
+use super::{hextile, photos, raw, rre, select, tight, zrle};
 use crate::pixel::{Frame, Rect, Region};
 
 /// A region of more rectangles is sent as fewer, larger ones.
@@ -70,11 +72,30 @@ pub(super) struct Piece {
     rect: Rect,
     how: How,
     body: Body,
+    /// Of its encoding, where that is not the one of the update.
+    number: Option<i32>,
 }
 
 impl Piece {
     pub(super) const fn new(rect: Rect, how: How, body: Body) -> Self {
-        Self { rect, how, body }
+        Self {
+            rect,
+            how,
+            body,
+            number: None,
+        }
+    }
+
+    /// The same in an encoding of its own.
+    pub(super) fn numbered(self, number: i32) -> Self {
+        Self {
+            number: Some(number),
+            ..self
+        }
+    }
+
+    pub(super) const fn rect(&self) -> Rect {
+        self.rect
     }
 }
 
@@ -115,10 +136,11 @@ impl Buffers {
 }
 
 /// What a thread of the pool works with.
-struct Scratch {
-    palette: Palette,
+pub(super) struct Scratch {
+    pub(super) palette: Palette,
     runs: Runs,
-    jpeg: Jpeg,
+    pub(super) jpeg: Jpeg,
+    pub(super) png: Png,
 }
 
 thread_local! {
@@ -126,6 +148,7 @@ thread_local! {
         palette: Palette::new(),
         runs: Runs::default(),
         jpeg: Jpeg::default(),
+        png: Png::default(),
     });
 }
 
@@ -144,15 +167,29 @@ pub(super) fn prepare(
 ) -> Prepared {
     let mut region = region.simplified(MAX_REGION);
     region.clip(frame.bounds());
-    let pieces = match params.encoding {
-        Encoding::Tight => prepare_tight(frame, &region, params, buffers),
-        _ => prepare_bands(frame, &region, params, buffers),
+    let quality = params
+        .quality
+        .filter(|_| tight::jpeg_allowed(&params.format));
+    let (mut pieces, quality) = match quality {
+        Some(quality) if params.jpeg_rects => {
+            let (pieces, rest) = photos::prepare(frame, &region, quality, buffers);
+            region = rest;
+            (pieces, None)
+        }
+        quality => (Vec::new(), quality),
     };
+    pieces.extend(match params.encoding {
+        Encoding::Tight | Encoding::TightPng => {
+            prepare_tight(frame, &region, params, quality, buffers)
+        }
+        Encoding::Rre => prepare_rre(frame, &region, params, buffers),
+        _ => prepare_bands(frame, &region, params, buffers),
+    });
     Prepared { pieces }
 }
 
 /// Maps in the pool if there is enough to do, in order.
-fn map<T: Sync>(
+pub(super) fn map<T: Sync>(
     items: &[T],
     pixels: u64,
     f: impl Fn(&T, &mut Scratch, &mut Vec<Piece>) + Sync,
@@ -170,11 +207,13 @@ fn map<T: Sync>(
     }
 }
 
-fn prepare_tight(frame: &Frame, region: &Region, params: &Params, buffers: &Buffers) -> Vec<Piece> {
-    let quality = params
-        .quality
-        .filter(|_| tight::jpeg_allowed(&params.format))
-        .map(Quality::of_level);
+fn prepare_tight(
+    frame: &Frame,
+    region: &Region,
+    params: &Params,
+    quality: Option<JpegQuality>,
+    buffers: &Buffers,
+) -> Vec<Piece> {
     let mut plan = select::plan(frame, region, quality.is_some());
     if plan.len() > MAX_RECTS / 2 {
         plan = select::coarse(region);
@@ -182,12 +221,20 @@ fn prepare_tight(frame: &Frame, region: &Region, params: &Params, buffers: &Buff
     let context = tight::Context {
         frame,
         converter: &Converter::new(&params.format, Layout::Tight),
+        pixel: &Converter::new(&params.format, Layout::Pixel),
         quality,
+        png: (params.encoding == Encoding::TightPng).then_some(params.compress),
         buffers,
     };
     map(&plan, region.area(), |&(rect, kind), scratch, out| {
-        let Scratch { palette, jpeg, .. } = scratch;
-        context.prepare(rect, kind, palette, jpeg, out);
+        context.prepare(rect, kind, scratch, out);
+    })
+}
+
+fn prepare_rre(frame: &Frame, region: &Region, params: &Params, buffers: &Buffers) -> Vec<Piece> {
+    let converter = Converter::new(&params.format, Layout::Pixel);
+    map(&rre::tiles(region), region.area(), |&tile, _, out| {
+        out.push(rre::prepare(frame, tile, &converter, buffers));
     })
 }
 
@@ -241,7 +288,8 @@ impl Prepared {
         let mut stats = Stats::default();
         for piece in &self.pieces {
             let start = out.len();
-            header(out, piece.rect, params.encoding.number());
+            let number = piece.number.unwrap_or(params.encoding.number());
+            header(out, piece.rect, number);
             let Body {
                 bytes,
                 head,

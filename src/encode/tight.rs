@@ -1,12 +1,15 @@
-//! Tight (encoding 7 of the community specification): the body of one rectangle.
+//! Tight (encoding 7 of the community specification) and TightPNG (−260): the body of one rectangle.
 //!
 //! The first byte says how: 8 a fill, 9 a JPEG, otherwise deflate with the number of the stream in bits 4–5 and, with
-//! bit 6, a filter. Bits 0–3 would reset streams; a stream is never reset here (see [`super::stream`]).
+//! bit 6, a filter. Bits 0–3 would reset streams; a stream is never reset here (see [`super::stream`]). TightPNG has no
+//! deflate, but 10, a PNG file; that holds true colours whatever the client's pixel format is.
 
+use super::Encoding;
 use super::convert::Converter;
-use super::jpeg::{Jpeg, Quality};
-use super::palette::{self, Palette};
-use super::prepare::{Body, Buffers, How, Piece};
+use super::jpeg::Jpeg;
+use super::palette;
+use super::prepare::{Body, Buffers, How, Piece, Scratch};
+use super::quality::JpegQuality;
 use super::raw;
 use super::select::Kind;
 use super::stream::{self, Which};
@@ -15,6 +18,7 @@ use crate::pixel::{Frame, PixelFormat, Rect};
 
 const FILL: u8 = 0x80;
 const JPEG: u8 = 0x90;
+const PNG: u8 = 0xa0;
 const FILTER: u8 = 0x40;
 const PALETTE_FILTER: u8 = 1;
 
@@ -33,7 +37,11 @@ pub(super) const fn jpeg_allowed(format: &PixelFormat) -> bool {
 pub(super) struct Context<'a> {
     pub(super) frame: &'a Frame,
     pub(super) converter: &'a Converter,
-    pub(super) quality: Option<Quality>,
+    /// For Raw.
+    pub(super) pixel: &'a Converter,
+    pub(super) quality: Option<JpegQuality>,
+    /// TightPNG, with this level of compression.
+    pub(super) png: Option<u8>,
     pub(super) buffers: &'a Buffers,
 }
 
@@ -43,18 +51,17 @@ impl Context<'_> {
         &self,
         rect: Rect,
         kind: Kind,
-        palette: &mut Palette,
-        jpeg: &mut Jpeg,
+        scratch: &mut Scratch,
         out: &mut Vec<Piece>,
     ) {
         match (kind, self.quality) {
             (Kind::Fill(colour), _) => out.push(self.fill(rect, colour)),
-            (Kind::Mono(a, b), _) => out.push(self.mono(rect, a, b)),
-            (Kind::Jpeg, Some(quality)) => match self.jpeg(rect, quality, jpeg) {
+            (Kind::Mono(a, b), _) if self.png.is_none() => out.push(self.mono(rect, a, b)),
+            (Kind::Jpeg, Some(quality)) => match self.jpeg(rect, quality, &mut scratch.jpeg) {
                 Some(piece) => out.push(piece),
-                None => self.colours(rect, palette, out),
+                None => self.colours(rect, scratch, out),
             },
-            (Kind::Jpeg | Kind::Colours, _) => self.colours(rect, palette, out),
+            (Kind::Jpeg | Kind::Colours | Kind::Mono(..), _) => self.colours(rect, scratch, out),
         }
     }
 
@@ -65,7 +72,7 @@ impl Context<'_> {
         Piece::new(rect, How::Fill, Body::whole(bytes))
     }
 
-    fn jpeg(&self, rect: Rect, quality: Quality, jpeg: &mut Jpeg) -> Option<Piece> {
+    fn jpeg(&self, rect: Rect, quality: JpegQuality, jpeg: &mut Jpeg) -> Option<Piece> {
         let file = jpeg
             .compress(self.frame, rect, quality)
             .filter(|file| file.len() <= MAX_COMPACT)?;
@@ -74,6 +81,23 @@ impl Context<'_> {
         compact_length(&mut bytes, file.len());
         bytes.extend_from_slice(&file);
         Some(Piece::new(rect, How::Jpeg, Body::whole(bytes)))
+    }
+
+    /// A PNG file; Raw, which everybody knows, where none can be made.
+    fn png(&self, rect: Rect, how: How, write: impl FnOnce(&mut Vec<u8>) -> Option<()>) -> Piece {
+        let mut file = self.buffers.get();
+        let mut bytes = self.buffers.get();
+        let piece = if write(&mut file).is_some() && file.len() <= MAX_COMPACT {
+            bytes.push(PNG);
+            compact_length(&mut bytes, file.len());
+            bytes.extend_from_slice(&file);
+            Piece::new(rect, how, Body::whole(bytes))
+        } else {
+            raw::encode(self.frame, rect, self.pixel, &mut bytes);
+            Piece::new(rect, How::Full, Body::whole(bytes)).numbered(Encoding::Raw.number())
+        };
+        self.buffers.give(file);
+        piece
     }
 
     /// Two colours: a bit a pixel, rows padded to bytes.
@@ -93,10 +117,11 @@ impl Context<'_> {
     }
 
     /// Any colours: as palette with indices, in halves, or in full.
-    fn colours(&self, rect: Rect, palette: &mut Palette, out: &mut Vec<Piece>) {
+    fn colours(&self, rect: Rect, scratch: &mut Scratch, out: &mut Vec<Piece>) {
+        let Scratch { palette, png, .. } = scratch;
         // A palette must be smaller than what it saves; and indices are no smaller than pixels of a byte.
         let most = match self.converter.bytes() {
-            1 => 2,
+            1 if self.png.is_none() => 2,
             _ => (rect.area() as usize / 2).clamp(2, palette::MAX),
         };
         palette.restart(most);
@@ -110,11 +135,22 @@ impl Context<'_> {
                     self.buffers.give(indices);
                     out.push(self.fill(rect, colour));
                 }
-                [a, b] => {
+                [a, b] if self.png.is_none() => {
                     self.buffers.give(indices);
                     out.push(self.mono(rect, a, b));
                 }
                 ref colours => {
+                    if let Some(level) = self.png {
+                        let how = match colours.len() {
+                            2 => How::Mono,
+                            _ => How::Indexed,
+                        };
+                        out.push(self.png(rect, how, |file| {
+                            png.indexed(rect.w, colours, &indices[head..], level, file)
+                        }));
+                        self.buffers.give(indices);
+                        return;
+                    }
                     let mut bytes = self.buffers.get();
                     let last = (colours.len() - 1) as u8;
                     bytes.extend_from_slice(&[stream::INDEX << 4 | FILTER, PALETTE_FILTER, last]);
@@ -133,8 +169,14 @@ impl Context<'_> {
         self.buffers.give(indices);
         if most == palette::MAX && rect.area() > MIN_HALVE && seen > rect.area() as usize / 8 {
             for half in halves(rect) {
-                self.colours(half, palette, out);
+                self.colours(half, scratch, out);
             }
+            return;
+        }
+        if let Some(level) = self.png {
+            out.push(self.png(rect, How::Full, |file| {
+                png.full(self.frame, rect, level, file)
+            }));
             return;
         }
         let mut bytes = self.buffers.get();

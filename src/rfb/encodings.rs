@@ -1,14 +1,18 @@
 //! What a client can do, from the numbers of its SetEncodings message (RFC 6143, 7.5.2 and 7.7–7.8, and the registry of
 //! the community's specification).
 
-use crate::encode::Encoding;
+use crate::encode::{Encoding, JpegQuality, Subsampling};
 
-/// Numbers of pseudo-encodings, and of CopyRect; those of pictures are [`Encoding`]'s.
+/// Numbers of pseudo-encodings, of CopyRect and JPEG; those of pictures are [`Encoding`]'s.
 pub mod number {
     /// A copy of what the client has elsewhere.
     pub const COPY_RECT: i32 = 1;
+    /// Photos as JPEG.
+    pub const JPEG: i32 = 21;
     /// JPEG quality 0 to 9.
     pub const QUALITY: std::ops::RangeInclusive<i32> = -32..=-23;
+    /// JPEG quality 0 to 100.
+    pub const FINE_QUALITY: std::ops::RangeInclusive<i32> = -512..=-412;
     /// Compression level 0 to 9.
     pub const COMPRESS: std::ops::RangeInclusive<i32> = -256..=-247;
     /// The size of the desktop, one screen.
@@ -83,10 +87,12 @@ pub enum ResizeForm {
 pub struct ClientCapabilities {
     /// The encoding it prefers among those that are served.
     pub encoding: Encoding,
+    /// It prefers JPEG to that, and wants loss: photos go as rectangles of JPEG.
+    pub jpeg_rects: bool,
     /// CopyRect.
     pub copy_rect: bool,
-    /// JPEG quality 0–9; without one the client wants no loss.
-    pub quality: Option<u8>,
+    /// JPEG quality; without one the client wants no loss.
+    pub quality: Option<JpegQuality>,
     /// Compression level 0–9.
     pub compress: u8,
     /// LastRect.
@@ -122,6 +128,7 @@ impl ClientCapabilities {
     /// A client that has listed nothing: Raw, which everybody must know (7.7.1).
     pub const NONE: Self = Self {
         encoding: Encoding::Raw,
+        jpeg_rects: false,
         copy_rect: false,
         quality: None,
         compress: Self::DEFAULT_COMPRESS,
@@ -146,6 +153,14 @@ impl ClientCapabilities {
             let found = list.iter().find(|n| range.contains(n));
             found.map(|n| (n - range.start()) as u8)
         };
+        let encoding = list.iter().find_map(|n| Encoding::from_number(*n));
+        let encoding = encoding.unwrap_or(Encoding::Raw);
+        let place = |n: i32| list.iter().position(|l| *l == n).unwrap_or(list.len());
+        let quality = quality(
+            level(number::QUALITY),
+            level(number::FINE_QUALITY),
+            list.iter().find_map(|n| subsampling(*n)),
+        );
         // Best picture first: a shape with alpha, then the client's pixels, then two colours.
         let cursor = [
             (number::CURSOR_WITH_ALPHA, CursorForm::WithAlpha),
@@ -163,12 +178,11 @@ impl ClientCapabilities {
             (number::DESKTOP_SIZE, ResizeForm::Plain),
         ];
         Self {
-            encoding: list
-                .iter()
-                .find_map(|n| Encoding::from_number(*n))
-                .unwrap_or(Encoding::Raw),
+            encoding,
+            // It has no lossless form: without a quality it is as if it were not listed.
+            jpeg_rects: quality.is_some() && place(number::JPEG) < place(encoding.number()),
             copy_rect: has(number::COPY_RECT),
-            quality: level(number::QUALITY),
+            quality,
             compress: level(number::COMPRESS).unwrap_or(Self::DEFAULT_COMPRESS),
             last_rect: has(number::LAST_RECT),
             cursor: first(&cursor, has),
@@ -185,6 +199,33 @@ impl ClientCapabilities {
             xvp: has(number::XVP),
         }
     }
+}
+
+/// The subsampling that a number of TurboVNC's asks for.
+const fn subsampling(listed: i32) -> Option<Subsampling> {
+    match listed {
+        -768 => Some(Subsampling::None),
+        -766 => Some(Subsampling::Half),
+        // A sample for every 8 or 16 pixels is more than decoders take: the most that all do.
+        -767 | -764 | -763 => Some(Subsampling::Quarter),
+        -765 => Some(Subsampling::Grey),
+        _ => None,
+    }
+}
+
+/// A percentage says more than a level does, and a subsampling more than either. Alone it says nothing about loss.
+fn quality(
+    level: Option<u8>,
+    percent: Option<u8>,
+    subsampling: Option<Subsampling>,
+) -> Option<JpegQuality> {
+    let level = level.map(JpegQuality::of_level);
+    let quality = match (percent, level) {
+        (Some(percent), Some(level)) => JpegQuality::new(percent, level.subsampling()),
+        (Some(percent), None) => JpegQuality::of_percent(percent),
+        (None, level) => level?,
+    };
+    Some(subsampling.map_or(quality, |s| quality.with_subsampling(s)))
 }
 
 /// The first of several forms whose number was listed.
@@ -232,8 +273,9 @@ mod tests {
             c,
             ClientCapabilities {
                 encoding: Encoding::Tight,
+                jpeg_rects: false,
                 copy_rect: true,
-                quality: Some(6),
+                quality: Some(JpegQuality::of_level(6)),
                 compress: 2,
                 last_rect: true,
                 cursor: Some(CursorForm::Vmware),
@@ -256,17 +298,51 @@ mod tests {
         let c = ClientCapabilities::new(&[16, 7, -23, -32, -247, -256]);
         assert_eq!(
             (c.encoding, c.quality, c.compress),
-            (Encoding::Zrle, Some(9), 9)
+            (Encoding::Zrle, Some(JpegQuality::of_level(9)), 9)
         );
         assert_eq!(ClientCapabilities::new(&[]), ClientCapabilities::NONE);
         assert!(!ClientCapabilities::new(&[-313]).continuous_updates);
+    }
+
+    #[test]
+    fn jpeg_is_for_those_who_prefer_it_and_want_loss() {
+        let of = |list: &[i32]| {
+            let c = ClientCapabilities::new(list);
+            (c.encoding, c.jpeg_rects)
+        };
+        assert_eq!(of(&[21, 16, 7, -26]), (Encoding::Zrle, true));
+        assert_eq!(of(&[21, -26]), (Encoding::Raw, true));
+        assert_eq!(of(&[21, 16, 7]), (Encoding::Zrle, false));
+        assert_eq!(of(&[16, 21, -26]), (Encoding::Zrle, false));
+        assert_eq!(of(&[2, -260]), (Encoding::Rre, false));
+        assert_eq!(of(&[-260, 7, -26]), (Encoding::TightPng, false));
+    }
+
+    #[test]
+    fn finer_levels_win_over_coarse_ones() {
+        let of = |list: &[i32]| {
+            let quality = ClientCapabilities::new(list).quality?;
+            Some((quality.percent(), quality.subsampling()))
+        };
+        use Subsampling::{Grey, Half, None as Full, Quarter};
+        assert_eq!(of(&[7]), None);
+        assert_eq!(of(&[7, -765]), None, "a subsampling is no wish for JPEG");
+        assert_eq!(of(&[7, -27]), Some((77, Half)));
+        assert_eq!(of(&[7, -27, -417]), Some((95, Half)));
+        assert_eq!(of(&[7, -417, -27, -768]), Some((95, Full)));
+        assert_eq!(of(&[7, -412]), Some((100, Full)));
+        assert_eq!(of(&[7, -512]), Some((1, Quarter)));
+        assert_eq!(of(&[7, -23, -765]), Some((100, Grey)));
+        let thinned = [-768, -767, -766, -765, -764, -763].map(|n| of(&[-23, n]).map(|q| q.1));
+        let expected = [Full, Quarter, Half, Grey, Quarter, Quarter];
+        assert_eq!(thinned, expected.map(Some));
     }
 
     proptest! {
         #[test]
         fn no_list_is_harmful(list: Vec<i32>) {
             let c = ClientCapabilities::new(&list);
-            prop_assert!(c.compress <= 9 && c.quality.is_none_or(|q| q <= 9));
+            prop_assert!(c.compress <= 9);
         }
     }
 }

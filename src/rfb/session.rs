@@ -489,6 +489,7 @@ impl Session {
             window: self.flow.window(),
             in_flight: self.flow.in_flight(),
             encoding: self.caps.encoding,
+            jpeg_rects: self.caps.jpeg_rects,
             quality: self.caps.quality,
             format: self.format,
             continuous: self.demand.continuous.is_some(),

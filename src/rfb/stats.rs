@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::encode::Encoding;
+use crate::encode::{Encoding, JpegQuality};
 use crate::pixel::PixelFormat;
 
 /// What a session has done so far and how it stands.
@@ -34,8 +34,10 @@ pub struct Stats {
     pub in_flight: u64,
     /// The encoding in use.
     pub encoding: Encoding,
+    /// Photos go as rectangles of JPEG beside it.
+    pub jpeg_rects: bool,
     /// JPEG quality in use.
-    pub quality: Option<u8>,
+    pub quality: Option<JpegQuality>,
     /// The layout of the client's pixels.
     pub format: PixelFormat,
     /// Updates come without requests.

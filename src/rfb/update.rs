@@ -230,7 +230,7 @@ impl Density {
     pub fn pixels(&self, params: &Params) -> u64 {
         let raw = params.format.bytes_per_pixel() as f64;
         let guess = match params.encoding {
-            Encoding::Raw | Encoding::Hextile => raw,
+            Encoding::Raw | Encoding::Rre | Encoding::Hextile => raw,
             _ => self.0.clamp(0.25, raw),
         };
         (MAX_WINDOW as f64 / guess) as u64
@@ -276,6 +276,7 @@ mod tests {
             encoding: Encoding::Tight,
             format: PixelFormat::NATIVE,
             quality: None,
+            jpeg_rects: false,
             compress: 2,
             last_rect: true,
         };

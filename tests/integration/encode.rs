@@ -1,18 +1,20 @@
 //! Whatever is encoded decodes to what was on the screen.
 
-use deskinit::encode::{Encoded, Encoder, Encoding, MAX_RECTS, Params};
+use deskinit::encode::{Encoded, Encoder, Encoding, JpegQuality, MAX_RECTS, Params, Subsampling};
 use deskinit::pixel::{Channel, Frame, PixelFormat, Rect, Region};
 use proptest::prelude::*;
 
-use crate::support::decode::{Decoder, Update, seen_as};
+use crate::support::decode::{Decoder, Drawn, Update, number, seen_as};
 use crate::support::pictures::{CONTENTS, Content, Random, draw, picture};
 
-const ENCODINGS: [Encoding; 5] = [
+const ENCODINGS: [Encoding; 7] = [
     Encoding::Raw,
+    Encoding::Rre,
     Encoding::Hextile,
     Encoding::Zlib,
     Encoding::Zrle,
     Encoding::Tight,
+    Encoding::TightPng,
 ];
 
 /// What viewers ask for, and what they might.
@@ -48,11 +50,16 @@ fn formats() -> Vec<PixelFormat> {
     formats
 }
 
+fn level(level: u8) -> Option<JpegQuality> {
+    Some(JpegQuality::of_level(level))
+}
+
 fn params(encoding: Encoding) -> Params {
     Params {
         encoding,
         format: PixelFormat::NATIVE,
         quality: None,
+        jpeg_rects: false,
         compress: 2,
         last_rect: false,
     }
@@ -93,7 +100,11 @@ impl Pair {
         let mut lossy = Region::new();
         let mut area = 0;
         for drawn in &update.drawn {
-            assert_eq!(drawn.encoding, params.encoding.number());
+            match (drawn.encoding, params.encoding) {
+                (number::JPEG, _) => assert!(params.jpeg_rects && drawn.how == "jpeg"),
+                (number::RAW, Encoding::Rre) => {}
+                (number, encoding) => assert_eq!(number, encoding.number()),
+            }
             area += u64::from(drawn.rect.area());
             covered.add(drawn.rect);
             if drawn.how == "jpeg" {
@@ -164,29 +175,39 @@ struct Step {
     rects: u32,
     encoding: usize,
     format: usize,
-    quality: Option<u8>,
+    quality: Option<JpegQuality>,
+    jpeg_rects: bool,
     compress: u8,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let quality = prop_oneof![Just(None), (0u8..=9).prop_map(Some)];
+    let subsampling = prop_oneof![
+        Just(Subsampling::None),
+        Just(Subsampling::Half),
+        Just(Subsampling::Quarter),
+        Just(Subsampling::Grey),
+    ];
+    let quality = (1u8..=100, subsampling).prop_map(|(percent, s)| JpegQuality::new(percent, s));
+    let quality = prop_oneof![Just(None), quality.prop_map(Some)];
     (
         any::<u64>(),
         0u32..4,
         0u32..6,
-        0usize..5,
+        0usize..ENCODINGS.len(),
         0usize..32,
         quality,
+        any::<bool>(),
         0u8..=10,
     )
         .prop_map(
-            |(seed, things, rects, encoding, format, quality, compress)| Step {
+            |(seed, things, rects, encoding, format, quality, jpeg_rects, compress)| Step {
                 seed,
                 things,
                 rects,
                 encoding,
                 format,
                 quality,
+                jpeg_rects,
                 compress,
             },
         )
@@ -214,6 +235,7 @@ proptest! {
                 encoding: ENCODINGS[s.encoding],
                 format: formats[s.format],
                 quality: s.quality,
+                jpeg_rects: s.jpeg_rects,
                 compress: s.compress,
                 last_rect: false,
             });
@@ -228,11 +250,12 @@ fn every_encoding_arrives_in_every_format_at_every_level() {
         let mut pair = Pair::new(233, 117);
         for encoding in ENCODINGS {
             for compress in [0, 2, 4, 9] {
-                for quality in [None, Some(6)] {
+                for (quality, jpeg_rects) in [(None, true), (level(6), false), (level(6), true)] {
                     let params = Params {
                         encoding,
                         format,
                         quality,
+                        jpeg_rects,
                         compress,
                         last_rect: true,
                     };
@@ -253,7 +276,7 @@ fn every_size_up_to_a_few_cells_arrives() {
             let (x, y) = (random.below(90 - w), random.below(90 - h));
             let region = Region::from(Rect::new(x as u16, y as u16, w as u16, h as u16));
             for encoding in ENCODINGS {
-                let quality = (w % 2 == 0).then_some(9);
+                let quality = (w % 2 == 0).then_some(JpegQuality::of_level(9));
                 pair.send(
                     &frame,
                     &region,
@@ -279,7 +302,7 @@ fn large_pictures_arrive_with_several_threads() {
         let mut random = Random::new(1);
         for round in 0..2 {
             for encoding in ENCODINGS {
-                for quality in [None, Some(5)] {
+                for quality in [None, level(5)] {
                     let rect = random.rect(frame.bounds());
                     draw(&mut frame, rect, CONTENTS[round + 2], &mut random);
                     let params = Params {
@@ -317,7 +340,7 @@ fn one_colour_is_a_fill_however_large() {
         &mut Random::new(4),
     );
     let mut pair = Pair::new(1920, 1080);
-    for quality in [None, Some(6)] {
+    for quality in [None, level(6)] {
         let params = Params {
             quality,
             ..params(Encoding::Tight)
@@ -370,12 +393,14 @@ fn text_is_small_and_never_jpeg() {
     );
     let raw = 724 * 650 * 4;
     for (encoding, most) in [
+        (Encoding::Rre, raw),
         (Encoding::Hextile, raw / 2),
         (Encoding::Zlib, raw / 6),
         (Encoding::Zrle, raw / 40),
         (Encoding::Tight, raw / 40),
+        (Encoding::TightPng, raw / 40),
     ] {
-        for quality in [None, Some(6)] {
+        for quality in [None, level(6)] {
             let params = Params {
                 quality,
                 ..params(encoding)
@@ -404,7 +429,7 @@ fn text_is_small_and_never_jpeg() {
         &mut Random::new(9),
     );
     let params = Params {
-        quality: Some(6),
+        quality: level(6),
         ..params(Encoding::Tight)
     };
     let (encoded, _) = Pair::new(724, 650).send(&frame, &whole(&frame), &params);
@@ -430,7 +455,7 @@ fn photos_are_jpeg_and_look_it() {
     for (quality, least) in [(0, 25.0), (3, 29.0), (6, 33.0), (8, 36.0), (9, 40.0)] {
         let mut pair = Pair::new(800, 600);
         let params = Params {
-            quality: Some(quality),
+            quality: level(quality),
             ..params(Encoding::Tight)
         };
         let (encoded, update) = pair.send(&frame, &whole(&frame), &params);
@@ -441,13 +466,37 @@ fn photos_are_jpeg_and_look_it() {
         assert!(pair.wire.len() > last, "quality {quality} is larger");
         last = pair.wire.len();
     }
+    // The same photo as rectangles of JPEG, with a line of text in another encoding.
+    let text = Rect::new(0, 0, 800, 48);
+    draw(&mut frame, text, Content::Text, &mut Random::new(5));
+    for encoding in ENCODINGS {
+        let params = Params {
+            quality: level(6),
+            jpeg_rects: true,
+            ..params(encoding)
+        };
+        let (encoded, update) = Pair::new(800, 600).send(&frame, &whole(&frame), &params);
+        assert!(
+            encoded.lossy.bounds().intersect(&text).is_empty(),
+            "{encoding:?}"
+        );
+        assert!(encoded.lossy.area() > 800 * 500, "{encoding:?}");
+        let jpeg = |d: &&Drawn| d.encoding == number::JPEG;
+        let area: u32 = update
+            .drawn
+            .iter()
+            .filter(jpeg)
+            .map(|d| d.rect.area())
+            .sum();
+        assert_eq!(u64::from(area), encoded.lossy.area());
+    }
     // One byte a pixel has no JPEG.
     let format = formats()
         .into_iter()
         .find(|f| f.bytes_per_pixel() == 1)
         .expect("one");
     let params = Params {
-        quality: Some(6),
+        quality: level(6),
         format,
         ..params(Encoding::Tight)
     };

@@ -52,6 +52,7 @@ impl Session {
             encoding: self.caps.encoding,
             format: self.format,
             quality: self.caps.quality,
+            jpeg_rects: self.caps.jpeg_rects,
             compress: self.caps.compress,
             last_rect: self.caps.last_rect,
         };

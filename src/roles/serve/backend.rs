@@ -181,8 +181,10 @@ fn client(c: &ClientInfo) -> Value {
         return fields;
     };
     let figures = json!({
-        "encoding": format!("{:?}", stats.encoding),
-        "quality": stats.quality,
+        "encoding": stats.encoding.name(),
+        "jpeg_rectangles": stats.jpeg_rects,
+        "quality": stats.quality.map(|q| q.percent()),
+        "subsampling": stats.quality.map(|q| q.subsampling().name()),
         "bits_per_pixel": stats.format.bytes_per_pixel() * 8,
         "continuous_updates": stats.continuous,
         "round_trip_ms": stats.round_trip.map(|t| tenths(t.as_secs_f64() * 1000.0)),

@@ -63,11 +63,15 @@ fn formats() -> [PixelFormat; 4] {
 fn tastes(format: PixelFormat) -> Vec<Taste> {
     let encodings = [
         (number::RAW, None),
+        (number::RRE, None),
         (number::HEXTILE, None),
         (number::ZLIB, None),
         (number::ZRLE, None),
         (number::TIGHT, None),
         (number::TIGHT, Some(6)),
+        (number::TIGHT_PNG, None),
+        (number::TIGHT_PNG, Some(6)),
+        (number::JPEG, Some(6)),
     ];
     let mut all = Vec::new();
     for (encoding, quality) in encodings {

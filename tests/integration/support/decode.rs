@@ -11,7 +11,7 @@ use deskinit::pixel::{PixelFormat, Rect};
 
 use super::inflate::Inflate;
 use super::pseudo::{self, Pseudo};
-use super::tight;
+use super::{jpeg, tight};
 
 /// Numbers of encodings that carry pixels.
 pub(crate) mod number {
@@ -22,6 +22,8 @@ pub(crate) mod number {
     pub(crate) const ZLIB: i32 = 6;
     pub(crate) const TIGHT: i32 = 7;
     pub(crate) const ZRLE: i32 = 16;
+    pub(crate) const JPEG: i32 = 21;
+    pub(crate) const TIGHT_PNG: i32 = -260;
 }
 
 /// An error that names what the server did wrong.
@@ -381,10 +383,14 @@ impl Decoder {
             }
             number::RRE => {
                 let count = u32(input)?;
-                let background = pixel.read(input)?;
-                self.fill(rect, background);
+                let background = bytes(input, pixel.bytes)?;
+                self.fill(rect, pixel.rgb(&background));
                 for _ in 0..count {
-                    let colour = pixel.read(input)?;
+                    let colour = bytes(input, pixel.bytes)?;
+                    if colour == background {
+                        return bad("RRE: a sub-rectangle of the background's colour");
+                    }
+                    let colour = pixel.rgb(&colour);
                     let [x, y, w, h] = [u16(input)?, u16(input)?, u16(input)?, u16(input)?];
                     self.fill(within(rect, x, y, w, h)?, colour);
                 }
@@ -414,6 +420,24 @@ impl Decoder {
                 )?;
                 self.put(rect, &pixels);
                 return Ok(how);
+            }
+            number::TIGHT_PNG => {
+                let layout = Layout::tpixel(self.format);
+                let (how, mut pixels) =
+                    tight::read_png(input, rect.w.into(), rect.h.into(), &layout)?;
+                if how != "jpeg" && how != "fill" {
+                    // A client with fewer colours shows the nearest it has.
+                    for p in &mut pixels {
+                        *p = seen_as(self.format, *p);
+                    }
+                }
+                self.put(rect, &pixels);
+                return Ok(how);
+            }
+            number::JPEG => {
+                let file = jpeg::file(input)?;
+                self.put(rect, &jpeg::pixels(&file, rect.w.into(), rect.h.into())?);
+                return Ok("jpeg");
             }
             other => return bad(format!("encoding {other} was not asked for")),
         }

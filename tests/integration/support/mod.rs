@@ -1,6 +1,6 @@
 //! What several areas of tests share: X servers, drawing, waiting, and an RFB client.
 //!
-//! `client` speaks RFB to a server, `decode` (with `tight`, `inflate` and `pseudo`) turns rectangles back into pixels.
+//! `client` speaks RFB to a server, `decode` (with `tight`, `png`, `jpeg`, `inflate` and `pseudo`) turns rectangles back into pixels.
 //! Both are written from the specifications, not from this program, so that a mistake in one cannot hide a mistake in
 //! the other.
 
@@ -10,7 +10,9 @@ pub(crate) mod decode;
 pub(crate) mod desk;
 pub(crate) mod draw;
 pub(crate) mod inflate;
+pub(crate) mod jpeg;
 pub(crate) mod pictures;
+pub(crate) mod png;
 pub(crate) mod pseudo;
 pub(crate) mod serve;
 pub(crate) mod tight;

@@ -1,12 +1,32 @@
-//! The Tight encoding (7 in rfbproto.rst): the body of one rectangle.
+//! The Tight encoding (7 in rfbproto.rst) and TightPNG (−260): the body of one rectangle.
 
 use std::io::{self, Read};
 
 use super::decode::{Layout, bad, bytes, colour, u8};
 use super::inflate::Inflate;
+use super::{jpeg, png};
 
 /// Data shorter than this is not deflated.
 const MIN_DEFLATE: usize = 12;
+
+/// Reads a body of TightPNG, whose PNG files hold true colours; how it was encoded, and its pixels.
+pub(crate) fn read_png(
+    input: &mut impl Read,
+    w: usize,
+    h: usize,
+    pixel: &Layout,
+) -> io::Result<(&'static str, Vec<u32>)> {
+    match u8(input)? {
+        0x80 => Ok(("fill", vec![pixel.read(input)?; w * h])),
+        0x90 => Ok(("jpeg", jpeg(input, w, h)?)),
+        0xa0 => {
+            let n = compact_length(input)?;
+            let picture = png::read(&bytes(input, n)?, w, h)?;
+            Ok((picture.how, picture.pixels))
+        }
+        other => bad(format!("TightPNG: compression {other:#x}")),
+    }
+}
 
 /// Reads a body; how it was encoded, and its pixels.
 pub(crate) fn read(
@@ -122,18 +142,5 @@ fn gradient(data: &[u8], w: usize, pixel: &Layout) -> Vec<u32> {
 
 fn jpeg(input: &mut impl Read, w: usize, h: usize) -> io::Result<Vec<u32>> {
     let n = compact_length(input)?;
-    let file = bytes(input, n)?;
-    let picture = turbojpeg::decompress(&file, turbojpeg::PixelFormat::RGB)
-        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
-    if (picture.width, picture.height) != (w, h) {
-        return bad(format!(
-            "Tight: a JPEG of {}×{} in a rectangle of {w}×{h}",
-            picture.width, picture.height
-        ));
-    }
-    let rgb = |p: &[u8]| u32::from(p[0]) << 16 | u32::from(p[1]) << 8 | u32::from(p[2]);
-    let rows = picture.pixels.chunks(picture.pitch);
-    Ok(rows
-        .flat_map(|row| row[..w * 3].chunks(3).map(rgb))
-        .collect())
+    jpeg::pixels(&bytes(input, n)?, w, h)
 }
