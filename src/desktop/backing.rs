@@ -172,7 +172,12 @@ mod tests {
     #[test]
     fn what_is_shown_stays_and_the_rest_is_given_back() {
         let path = std::env::temp_dir().join(format!("deskinit-backing-{}", std::process::id()));
-        let file = File::create(&path).expect("a file");
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .expect("a file");
         let plan = Plan::parse(&header()).expect("a header");
         let mut content = vec![0xab; plan.end() as usize];
         content[..HEADER].copy_from_slice(&header());

@@ -1,9 +1,9 @@
 //! The services of a desktop: what each is, after whom it comes, and how it is started.
 //!
 //! ```text
-//!  display                          from the start; connects to each X server that comes
-//!  xserver ──▶ wm ──▶ app           each when the one before is ready, which for the last two the display server sees,
-//!     ▲        │       │            once it has given the screen its size
+//!  display ───────────┐             from the start; connects to each X server that comes, and gives it its size
+//!  xserver ──▶ wm ──▶ app           each when the one before is ready; of the last two the display server says so
+//!     ▲        │       │
 //!     └────────┴───────┘            bound to it: they end with it and come back with it
 //! ```
 
@@ -25,7 +25,7 @@ use crate::xserver::command::{self, Screen};
 use crate::xserver::display::Display;
 
 const XSERVER: Id = Id(0);
-// Between them is the display server, which nobody names.
+const DISPLAY: Id = Id(1);
 const WM: Id = Id(2);
 
 /// An X server needs some 100 ms here; a slow disk and a busy node some seconds.
@@ -213,7 +213,12 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
     let spec = Spec {
         name: "app",
         title: "the application",
-        after: vec![After::Ready(XSERVER), After::Ready(WM)],
+        // The display server has given the screen its size by then, with a window manager or without.
+        after: vec![
+            After::Ready(XSERVER),
+            After::Once(DISPLAY),
+            After::Ready(WM),
+        ],
         // One that shows nothing does not die of the X server.
         bound_to: (!config.app_headless).then_some(XSERVER),
         restart: config.keep_app_running,
