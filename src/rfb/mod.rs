@@ -27,6 +27,7 @@ pub mod input;
 pub mod offer;
 pub mod parse;
 pub mod paste;
+pub mod quality;
 pub mod refresh;
 pub mod resize;
 pub mod server;

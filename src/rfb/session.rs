@@ -31,6 +31,7 @@ use super::flow::{Flow, Ready};
 use super::input::InputBuffer;
 use super::parse::Parser;
 use super::paste::Conversation;
+use super::quality::Control;
 use super::refresh::Refresh;
 use super::resize::Sizes;
 use super::server::{self, ResizeReason, ResizeStatus};
@@ -39,7 +40,7 @@ use super::update::{Beside, Density, Job};
 use super::version::Version;
 use crate::encode::Encoded;
 use crate::pixel::{PixelFormat, Point, Rect, Region};
-use crate::screen::{CursorImage, Leds, Move};
+use crate::screen::{Activity, CursorImage, Leds, Move};
 
 /// Bytes of answers that may wait for a client that does not read.
 const MAX_ANSWERS: usize = 256 * 1024;
@@ -232,7 +233,9 @@ pub struct Session {
     bell: bool,
     flow: Flow,
     refresh: Refresh,
+    activity: Arc<Activity>,
     density: Density,
+    quality: Control,
     last_input: Option<Instant>,
     counts: Counts,
 }
@@ -289,7 +292,9 @@ impl Session {
             bell: false,
             flow: Flow::default(),
             refresh,
+            activity: Arc::default(),
             density: Density::default(),
+            quality: Control::default(),
             last_input: None,
             counts: Counts::default(),
         }
@@ -359,6 +364,11 @@ impl Session {
             self.damage = Region::from(Rect::sized(width, height));
             self.refresh.resize(width, height);
         }
+    }
+
+    /// Where the screen changes how often.
+    pub fn activity(&mut self, activity: Arc<Activity>) {
+        self.activity = activity;
     }
 
     /// The pointer has another shape.
@@ -434,6 +444,17 @@ impl Session {
         self.refresh.sent(&sent, &encoded.lossy, now);
         self.density
             .observe(changed + refreshed, job.bytes.len() as u64);
+        let bytes = job.bytes.len() as u64;
+        match (changed, refreshed) {
+            (_, 0) => {
+                let lossy = encoded.lossy.area();
+                self.quality
+                    .observe(job.params.quality, changed, lossy, bytes);
+            }
+            (0, _) => self.quality.observe_again(refreshed, bytes),
+            // Nobody knows which bytes were whose.
+            _ => {}
+        }
         self.counts.updates += 1;
         self.counts.pixels += changed;
         self.counts.refreshed_pixels += refreshed;

@@ -4,7 +4,7 @@
 //! which of the last 32 slots it changed, one bit each:
 //!
 //! ```text
-//!   now                        3.2 s ago
+//!   now                         … 6.4 s ago
 //!    1111111111 1111111111111111111111    a video: changed in (nearly) every slot of the last second
 //!    0101010101 0101010101010101010101    photos, 5 a second: the longest pause is a slot
 //!    0000000000 0000010000000000000000    a click: one change says nothing about the next
@@ -18,7 +18,7 @@ use crate::pixel::{Rect, Region};
 const SLOT: Duration = Duration::from_millis(100);
 
 /// Slots of the last second.
-const SECOND: u32 = 0b11_1111_1111;
+const SECOND: u64 = 0b11_1111_1111;
 
 /// What changed in so many slots of the last second plays.
 const PLAYS: u32 = 8;
@@ -45,12 +45,12 @@ struct Tile {
     /// The slot of its last change.
     slot: u64,
     /// In which slots it changed: bit 0 is `slot`, bit 1 the one before.
-    history: u32,
+    history: u64,
 }
 
 impl Tile {
     /// The history as seen from a slot that is not before its last change.
-    fn at(self, slot: u64) -> u32 {
+    fn at(self, slot: u64) -> u64 {
         let since = slot.saturating_sub(self.slot);
         u32::try_from(since).map_or(0, |since| self.history.checked_shl(since).unwrap_or(0))
     }
@@ -134,7 +134,7 @@ impl Activity {
 }
 
 /// The longest run of zeros between two ones.
-fn longest_gap(history: u32) -> u32 {
+fn longest_gap(history: u64) -> u32 {
     let mut left = history;
     let mut longest = 0;
     while left != 0 {
@@ -240,7 +240,7 @@ mod tests {
         }
 
         #[test]
-        fn gaps_are_counted(history in any::<u32>()) {
+        fn gaps_are_counted(history in any::<u64>()) {
             let digits = format!("{history:b}");
             let inner = digits.trim_matches('0').split('1').map(str::len).max().unwrap_or(0);
             prop_assert_eq!(longest_gap(history) as usize, inner);

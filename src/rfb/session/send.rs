@@ -48,7 +48,7 @@ impl Session {
 
     /// The client may get pixels now: which?
     pub(super) fn next_job(&mut self, now: Instant) -> Poll {
-        let params = Params {
+        let mut params = Params {
             encoding: self.caps.encoding,
             format: self.format,
             quality: self.caps.quality,
@@ -59,7 +59,13 @@ impl Session {
         let area = self.wanted_area();
         let mut damage = self.damage.clone();
         damage.intersect(&area);
-        let damage = upper_part(&damage, self.density.pixels(&params));
+        let (rate, queued) = (self.flow.rate(), self.flow.queued());
+        let fit = self
+            .quality
+            .fit(self.caps.quality, damage.area(), rate, queued);
+        params.quality = fit.quality;
+        let pixels = fit.pixels.min(self.density.pixels(&params));
+        let damage = self.quality.part(&damage, pixels);
 
         let interaction = self.last_input.is_some_and(|at| now - at < INTERACTION);
         let pressure = match (damage.is_empty(), interaction) {
@@ -68,7 +74,10 @@ impl Session {
             (false, _) => Pressure::Busy,
         };
         let refresh = if pressure == Pressure::Busy || self.flow.is_relaxed() {
-            self.refresh.due(&self.damage, &area, pressure, now)
+            let due = self
+                .refresh
+                .due(&self.activity, &self.damage, &area, pressure, now);
+            upper_part(&due, self.quality.again(rate, queued))
         } else {
             Region::new()
         };
@@ -77,7 +86,7 @@ impl Session {
             if self.beside.is_due(&self.caps) {
                 self.write_beside(now);
             }
-            return match self.refresh.next(now) {
+            return match self.refresh.next(&self.activity, now) {
                 Some(at) if self.is_wanted() => Poll::At(at),
                 _ => Poll::Nothing,
             };
