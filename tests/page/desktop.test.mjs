@@ -195,6 +195,39 @@ describe('a desktop with a terminal', () => {
         await until('the rate', async () => /KB\/s/.test(await page.textContent('#st-in')));
     });
 
+    test('areas are outlined by how they are sent', async () => {
+        const page = await openPage(browser, desk);
+        await openPanel(page, 'stats');
+        assert.ok(await page.locator('#st-legend').isHidden());
+        assert.equal(await page.locator('canvas.areas').count(), 0);
+        const box = page.getByLabel('Outline areas by how they are sent');
+        await box.check();
+        assert.equal(await page.locator('#st-legend li').count(), 7);
+        // A terminal that is typed into is few colours; nothing in it is a photo.
+        const outlined = () => page.evaluate(() => {
+            const canvas = document.querySelector('canvas.areas');
+            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width || 1, canvas.height || 1);
+            return data.some((value) => value > 0);
+        });
+        const pixels = (kind) => page.locator(`#st-legend [data-kind=${kind}]`).getAttribute('data-pixels').then(Number);
+        // In the terminal, beside the panel.
+        await page.mouse.click(450, 200);
+        await until('outlines of what is typed', async () => {
+            await page.keyboard.type('areas\n');
+            return outlined();
+        });
+        await openPanel(page, 'stats');
+        await until('pixels of text', async () => (await pixels('palette')) + (await pixels('fill')) > 0);
+        assert.equal(await pixels('jpeg'), 0);
+        assert.equal(await pixels('video'), 0);
+        // Off again: not a trace of it, and the picture still comes.
+        await box.uncheck();
+        assert.equal(await page.locator('canvas.areas').count(), 0);
+        assert.ok(await page.locator('#st-legend').isHidden());
+        const again = await openPage(browser, desk);
+        await until('a picture', async () => (await colours(again)) > 3);
+    });
+
     test('the keyboard reaches every control, and each has a name', async () => {
         const page = await openPage(browser, desk);
         await page.keyboard.press('Control+Alt+Shift+KeyM');

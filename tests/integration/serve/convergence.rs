@@ -197,7 +197,7 @@ fn storm(stage: &Stage, random: &mut Random, steps: u16) {
 }
 
 fn converge(format: PixelFormat, seed: u64) {
-    let stage = Stage::new((480, 360), &[]);
+    let stage = Stage::new((480, 360), &[("MAX_CLIENTS", "64")]);
     let goal = Goal::default();
     let arrived = AtomicUsize::new(0);
     let tastes = tastes(format);

@@ -371,7 +371,8 @@ impl Decoder {
         encoding: i32,
     ) -> io::Result<&'static str> {
         let pixel = Layout::pixel(self.format);
-        let area = rect.area() as usize;
+        let (w, h) = (usize::from(rect.w), usize::from(rect.h));
+        let area = w * h;
         match encoding {
             number::RAW => {
                 let pixels = pixel.read_many(input, area)?;
@@ -411,32 +412,18 @@ impl Decoder {
                 self.zrle_tiles(&plain, rect)?;
             }
             number::TIGHT => {
-                let (how, pixels) = tight::read(
-                    input,
-                    rect.w.into(),
-                    rect.h.into(),
-                    &Layout::tpixel(self.format),
-                    &mut self.tight,
-                )?;
+                let (how, pixels) =
+                    tight::read(input, w, h, &Layout::tpixel(self.format), &mut self.tight)?;
                 self.put(rect, &pixels);
                 return Ok(how);
             }
             number::TIGHT_PNG => {
-                let layout = Layout::tpixel(self.format);
-                let (how, mut pixels) =
-                    tight::read_png(input, rect.w.into(), rect.h.into(), &layout)?;
-                if how != "jpeg" && how != "fill" {
-                    // A client with fewer colours shows the nearest it has.
-                    for p in &mut pixels {
-                        *p = seen_as(self.format, *p);
-                    }
-                }
+                let (how, pixels) = tight::read_png(input, w, h, self.format)?;
                 self.put(rect, &pixels);
                 return Ok(how);
             }
             number::JPEG => {
-                let file = jpeg::file(input)?;
-                self.put(rect, &jpeg::pixels(&file, rect.w.into(), rect.h.into())?);
+                self.put(rect, &jpeg::read(input, w, h)?);
                 return Ok("jpeg");
             }
             other => return bad(format!("encoding {other} was not asked for")),

@@ -7,7 +7,7 @@ use super::decode::{bad, bytes, u8, u16};
 /// Reads one file, up to its end marker: nothing says how long it is.
 ///
 /// Tables may be left out if an earlier file had them; this server always sends whole files, which is checked.
-pub(crate) fn file(input: &mut impl Read) -> io::Result<Vec<u8>> {
+fn file(input: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut file = Vec::new();
     let mut seen = Vec::new();
     let mut marker = [u8(input)?, u8(input)?];
@@ -59,6 +59,11 @@ fn scan(input: &mut impl Read, file: &mut Vec<u8>) -> io::Result<[u8; 2]> {
             next => return Ok([byte, next]),
         }
     }
+}
+
+/// Reads a file that must be `w` × `h`; its pixels.
+pub(crate) fn read(input: &mut impl Read, w: usize, h: usize) -> io::Result<Vec<u32>> {
+    pixels(&file(input)?, w, h)
 }
 
 /// The pixels of a file that must be `w` × `h`.

@@ -2,7 +2,9 @@
 
 use std::io::{self, Read};
 
-use super::decode::{Layout, bad, bytes, colour, u8};
+use deskinit::pixel::PixelFormat;
+
+use super::decode::{Layout, bad, bytes, colour, seen_as, u8};
 use super::inflate::Inflate;
 use super::{jpeg, png};
 
@@ -14,15 +16,20 @@ pub(crate) fn read_png(
     input: &mut impl Read,
     w: usize,
     h: usize,
-    pixel: &Layout,
+    format: PixelFormat,
 ) -> io::Result<(&'static str, Vec<u32>)> {
     match u8(input)? {
-        0x80 => Ok(("fill", vec![pixel.read(input)?; w * h])),
+        0x80 => {
+            let colour = Layout::tpixel(format).read(input)?;
+            Ok(("fill", vec![colour; w * h]))
+        }
         0x90 => Ok(("jpeg", jpeg(input, w, h)?)),
         0xa0 => {
             let n = compact_length(input)?;
             let picture = png::read(&bytes(input, n)?, w, h)?;
-            Ok((picture.how, picture.pixels))
+            // A client with fewer colours shows the nearest it has.
+            let seen = picture.pixels.into_iter().map(|p| seen_as(format, p));
+            Ok((picture.how, seen.collect()))
         }
         other => bad(format!("TightPNG: compression {other:#x}")),
     }

@@ -4,6 +4,7 @@
 // noVNC that are passed on: clipboard, bell, desktopname.
 
 import RFB from '@novnc/novnc';
+import { Watch } from './areas.js';
 
 /** noVNC, with an ear on what it says only to its log. */
 class Listening extends RFB {
@@ -44,6 +45,7 @@ export class Session extends EventTarget {
     #pictured = false;
     #keyAt = 0;
     #reactions = [];
+    #watch = null;
 
     constructor(target, url, settings, credentials) {
         super();
@@ -99,6 +101,22 @@ export class Session extends EventTarget {
                 rfb.resizeSession = value === 'remote';
                 break;
         }
+    }
+
+    /** Can it be told how areas are sent? */
+    get watchable() { return Watch.possible(this.#rfb); }
+
+    /** Calls `onArea` for every area that arrives from now on, until it is called with null. */
+    watch(onArea) {
+        this.#watch?.stop();
+        this.#watch = onArea && this.watchable ? new Watch(this.#rfb, onArea) : null;
+        this.#watch?.start();
+    }
+
+    /** Column and row of the remote screen at the upper left corner of what is visible of it. */
+    get origin() {
+        const display = this.#rfb._display;
+        return typeof display?.absX === 'function' ? [display.absX(0), display.absY(0)] : [0, 0];
     }
 
     authenticate(credentials) { this.#rfb.sendCredentials(credentials); }

@@ -1,4 +1,7 @@
-// Figures for those who want to know: measured here, in the browser, and only while the panel is open.
+// Figures for those who want to know: measured here, in the browser, and only while the panel is open. And how areas
+// are sent, drawn over the picture while that is wanted, panel or not.
+
+import { Areas, KINDS } from './areas.js';
 
 const $ = (id) => document.getElementById(id);
 const EVERY = 1000;
@@ -7,9 +10,12 @@ export class Stats {
     #connection;
     #timer = 0;
     #before = null;
+    #areas = null;
 
     constructor(connection) {
         this.#connection = connection;
+        $('st-areas').addEventListener('change', () => this.#watch());
+        connection.addEventListener('change', () => this.#watch());
     }
 
     set open(open) {
@@ -21,7 +27,44 @@ export class Stats {
         }
     }
 
+    /** Switches the outlines as the box says, for the session that is there now. */
+    #watch() {
+        const { session } = this.#connection;
+        $('st-areas-field').hidden = session !== null && !session.watchable;
+        const on = $('st-areas').checked && session !== null && session.watchable;
+        this.#areas?.remove();
+        this.#areas = on ? new Areas($('screen')) : null;
+        if (on) {
+            this.#areas.origin = () => session.origin;
+        }
+        session?.watch(on ? (area) => this.#areas?.add(area) : null);
+        $('st-legend').hidden = !on;
+        this.#legend();
+    }
+
+    /** Each kind with its share of the pixels. */
+    #legend() {
+        if (this.#areas === null) {
+            return;
+        }
+        const { pixels } = this.#areas;
+        const all = Object.values(pixels).reduce((sum, n) => sum + n, 0);
+        $('st-legend').replaceChildren(...Object.entries(KINDS).map(([kind, { label, colour }]) => {
+            const item = document.createElement('li');
+            const swatch = document.createElement('span');
+            swatch.style.background = colour;
+            swatch.setAttribute('aria-hidden', 'true');
+            const share = document.createElement('span');
+            share.textContent = all > 0 ? `${(pixels[kind] / all * 100).toFixed(0)} %` : '–';
+            item.dataset.kind = kind;
+            item.dataset.pixels = pixels[kind];
+            item.append(swatch, label, share);
+            return item;
+        }));
+    }
+
     #show() {
+        this.#legend();
         const session = this.#connection.connected ? this.#connection.session : null;
         const now = performance.now();
         if (session === null) {
