@@ -139,7 +139,8 @@ fn longest_gap(history: u64) -> u32 {
     let mut longest = 0;
     while left != 0 {
         left >>= left.trailing_zeros();
-        left >>= left.trailing_ones();
+        // All 64 may be ones.
+        left = left.checked_shr(left.trailing_ones()).unwrap_or(0);
         if left != 0 {
             longest = longest.max(left.trailing_zeros());
         }
@@ -159,7 +160,7 @@ mod tests {
         let start = Instant::now();
         let mut activity = Activity::new(1920, 1080);
         let mut now = start;
-        while now < start + 5000 * MS {
+        while now < start + 10_000 * MS {
             now += interval;
             activity.changed(&Region::from(rect), now);
         }
@@ -219,6 +220,16 @@ mod tests {
     fn photos_do_not_play() {
         let (activity, now) = rhythm(Rect::sized(1920, 1080), 200 * MS);
         assert!(activity.playing(now).is_empty());
+    }
+
+    #[test]
+    fn a_video_without_end_has_no_gap() {
+        assert_eq!(longest_gap(u64::MAX), 0);
+        let (activity, now) = rhythm(Rect::sized(64, 64), 7 * MS);
+        let later = now + 10_000 * MS;
+        for at in [now, later] {
+            let _ = activity.pause(Rect::sized(64, 64), at);
+        }
     }
 
     proptest! {
