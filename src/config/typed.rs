@@ -76,6 +76,8 @@ pub struct Config {
     pub xserver: String,
     /// More arguments for it.
     pub xserver_args: Vec<String>,
+    /// The X server offers the GLX extension.
+    pub xserver_glx: bool,
     /// Cookie file of a display that somebody else started.
     pub xauthority: Option<PathBuf>,
     /// Where sockets are; `None` for the default.
@@ -258,6 +260,7 @@ impl Config {
                 (!v.is_empty()).then(|| v.to_owned())
             }),
             xserver_args: r.or("XSERVER_ARGS", Vec::new(), reader::words),
+            xserver_glx: r.switch("XSERVER_GLX"),
             xauthority: r.value("XAUTHORITY", path),
             run_dir: r.value("RUN_DIR", path),
             log_level: r.or("LOG_LEVEL", LogLevel::Info, |v| match v {

@@ -26,6 +26,7 @@ use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{ConnectionExt as _, Window};
 
+use super::backing::Backing;
 use super::connect::{ConnectError, Connector, Link};
 use super::cursor::Pointer;
 use super::drags::Drags;
@@ -59,6 +60,8 @@ pub(super) struct Capture {
     pub(super) wanted: Option<(u16, u16)>,
     pub(super) max_size: (u16, u16),
     pub(super) min_interval: Duration,
+    /// What the X server keeps its pixels in, where that is known.
+    pub(super) backing: Option<Backing>,
 }
 
 /// Why the display cannot be shown (any more).
@@ -212,6 +215,7 @@ impl<'a> Session<'a> {
             status.depth = depth;
             status.connections += 1;
         });
+        session.trim()?;
         Ok(session)
     }
 
@@ -392,6 +396,7 @@ impl<'a> Session<'a> {
                 let generation = screen.resize(frame);
                 self.report_size(size, true);
                 self.capture.shared.sink.frame(generation);
+                self.trim()?;
             } else {
                 self.report_size(size, false);
             }
@@ -399,6 +404,13 @@ impl<'a> Session<'a> {
         }
         // It changes faster than it can be read; there will be an event when it ends.
         self.grabber.invalidate();
+        Ok(())
+    }
+
+    fn trim(&self) -> Result<(), Problem> {
+        if let Some(backing) = &self.capture.backing {
+            backing.trim(&self.link, self.root)?;
+        }
         Ok(())
     }
 

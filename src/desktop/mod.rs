@@ -12,6 +12,7 @@
 //! [`Desktop`] is the handle: cheap to clone, none of its calls waits for the X server but [`Desktop::probe`]. The threads
 //! connect by themselves, and again when the server comes back; nothing here panics because of a server.
 
+mod backing;
 mod capture;
 mod clipboard;
 pub mod connect;
@@ -45,6 +46,7 @@ pub use types::{DesktopEvent, DesktopStatus, Input, InputEvent, Options, ResizeE
 
 use crate::pixel::Point;
 use crate::screen::Screen;
+use backing::Backing;
 use capture::Capture;
 use connect::Connector;
 use input::InputThread;
@@ -83,6 +85,13 @@ impl Desktop {
             ..DesktopStatus::default()
         };
         let shared = Arc::new(Shared::new(Arc::clone(&sink), status)?);
+        // Without it the X server keeps more memory than it needs, and that is all.
+        let backing = options.frame_buffer.as_deref().and_then(|path| {
+            let opened = Backing::open(path);
+            opened
+                .inspect_err(|error| tracing::debug!(%error, "{}", path.display()))
+                .ok()
+        });
         let capture = Capture {
             connector: connector.clone(),
             shared: Arc::clone(&shared),
@@ -90,6 +99,7 @@ impl Desktop {
             wanted: options.size,
             max_size: options.max_size,
             min_interval: options.min_interval,
+            backing,
         };
         let thread = thread::Builder::new()
             .name("capture".to_owned())

@@ -20,6 +20,8 @@ pub struct Options {
     pub size: Option<(u16, u16)>,
     /// No client may make the screen larger.
     pub max_size: (u16, u16),
+    /// The file in which an X server of ours keeps its pixels (Xvfb's `-fbdir`); what it does not use of it is given back.
+    pub frame_buffer: Option<PathBuf>,
     /// Between the beginnings of two grabs.
     pub min_interval: Duration,
     /// Keys by scancode where a client sends them, whatever keysym it names.
@@ -37,6 +39,7 @@ impl Default for Options {
             xauthority: None,
             size: None,
             max_size: (u16::MAX, u16::MAX),
+            frame_buffer: None,
             min_interval: Duration::from_micros(16_667),
             raw_keyboard: false,
             clipboard: true,

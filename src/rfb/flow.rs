@@ -36,6 +36,12 @@ const MAX_PINGS: usize = 64;
 /// A client that listed fences and leaves its first one unanswered for so long has none.
 const MUTE: Duration = Duration::from_secs(5);
 
+/// Whatever was delivered faster than this says nothing about the link but that it is not slow: clients answer when they
+/// have drawn.
+const DRAWN: Duration = Duration::from_millis(30);
+/// Fewer bytes are all overhead.
+const TELLING: u64 = 4 * 1024;
+
 /// May an update go now?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {
@@ -69,6 +75,29 @@ struct Round {
     end: u64,
 }
 
+/// What the link has carried lately, in bytes and seconds; kept over pauses, for a link is rarely another one.
+#[derive(Debug, Default)]
+struct Carried {
+    bytes: f64,
+    seconds: f64,
+}
+
+impl Carried {
+    /// Bytes a second; `None` while nothing has taken any time.
+    fn rate(&self) -> Option<f64> {
+        (self.bytes > 0.0).then(|| self.bytes / self.seconds)
+    }
+
+    fn observe(&mut self, bytes: u64, took: Duration) {
+        let took_seconds = took.as_secs_f64().max(1e-4);
+        let faster = |rate| bytes as f64 / took_seconds > rate;
+        if bytes >= TELLING && (took >= DRAWN || self.rate().is_some_and(faster)) {
+            self.bytes = self.bytes * 0.75 + bytes as f64;
+            self.seconds = self.seconds * 0.75 + took_seconds;
+        }
+    }
+}
+
 /// The flow control of one client.
 #[derive(Debug)]
 pub struct Flow {
@@ -85,6 +114,7 @@ pub struct Flow {
     smoothed: Option<Duration>,
     /// Bytes a second that a busy link has delivered.
     rate: Option<f64>,
+    carried: Carried,
     /// Position and time of the last answer.
     answer: Option<(u64, Instant)>,
     round: Round,
@@ -105,6 +135,7 @@ impl Default for Flow {
             shortest: None,
             smoothed: None,
             rate: None,
+            carried: Carried::default(),
             answer: None,
             round: Round::default(),
             last: None,
@@ -142,6 +173,18 @@ impl Flow {
     /// The link without a queue, as far as it was seen.
     pub fn base_round_trip(&self) -> Option<Duration> {
         self.shortest
+    }
+
+    /// Bytes a second that the client takes; `None` while it has taken everything at once.
+    pub fn rate(&self) -> Option<f64> {
+        self.carried.rate()
+    }
+
+    /// Bytes in flight beyond those that are on the road at this rate: they are in a queue, and go before what comes.
+    pub fn queued(&self) -> u64 {
+        let road = self.shortest.zip(self.rate());
+        let road = road.map_or(0.0, |(time, rate)| time.as_secs_f64() * rate);
+        self.in_flight().saturating_sub(road as u64)
     }
 
     /// Decides on the next update. The first one of an idle link always may go, however large.
@@ -236,7 +279,15 @@ impl Flow {
         let base = self.shortest.map_or(time, |s| s.min(time));
         self.shortest = Some(base);
 
-        if let Some((position, at)) = self.answer.replace((ping.position, now))
+        let answer = self.answer.replace((ping.position, now));
+        // It was on its own from when the one before had been delivered.
+        let (before, free) = answer.map_or((0, ping.at), |(position, at)| (position, at));
+        let begun = free.max(ping.at + base);
+        self.carried.observe(
+            ping.position.saturating_sub(before),
+            now.saturating_duration_since(begun),
+        );
+        if let Some((position, at)) = answer
             && ping.at < at
             && at < now
         {
@@ -431,5 +482,59 @@ mod tests {
         assert_eq!(flow.base_round_trip(), Some(TICK));
         assert!(flow.begin(now + TICK + IDLE));
         assert_eq!(flow.base_round_trip(), None);
+    }
+
+    #[test]
+    fn the_rate_of_a_slow_link_is_known_and_that_of_a_fast_one_is_not() {
+        let known = |rate: f64, size: u64, until: u32| {
+            let mut now = Instant::now();
+            let end = now + until * TICK;
+            let mut flow = Flow::default();
+            flow.enable_fences();
+            let mut link = Link::new(rate, 10 * TICK, now);
+            while now < end {
+                link.deliver(&mut flow, now);
+                if flow.ready(now) == Ready::Now {
+                    flow.begin(now);
+                    let id = flow.sent(size, now);
+                    link.send(size, id, now);
+                }
+                now += TICK;
+            }
+            flow.rate()
+        };
+        for (rate, size) in [
+            (200e3, 40_000),
+            (200e3, 10_000),
+            (20e3, 40_000),
+            (1e6, 100_000),
+        ] {
+            let seen = known(rate, size, 5000).expect("a rate");
+            assert!(
+                (0.8 * rate..1.2 * rate).contains(&seen),
+                "{rate}, {size}: {seen}"
+            );
+        }
+        assert_eq!(known(100e6, 100_000, 2000), None);
+    }
+
+    #[test]
+    fn a_link_that_gets_faster_is_believed() {
+        let mut now = Instant::now();
+        let mut flow = Flow::default();
+        flow.enable_fences();
+        let mut send = |flow: &mut Flow, takes: u32| {
+            let id = flow.sent(40_000, now).expect("a fence");
+            now += takes * TICK;
+            flow.answered(id, now);
+        };
+        for takes in [5, 200, 200, 200] {
+            send(&mut flow, takes);
+        }
+        assert!(flow.rate().expect("a rate") < 250e3);
+        for _ in 0..20 {
+            send(&mut flow, 10);
+        }
+        assert!(flow.rate().expect("a rate") > 2e6);
     }
 }

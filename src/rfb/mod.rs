@@ -28,6 +28,7 @@ pub mod offer;
 pub mod parse;
 pub mod paste;
 pub mod pending;
+pub mod quality;
 pub mod refresh;
 pub mod resize;
 pub mod server;

@@ -7,17 +7,23 @@
 //!        ▲               │
 //!        └─ sent again ──┘
 //! ```
+//!
+//! What changes in a rhythm (photos, a slow video) stands still only when its usual pause is over: until then another
+//! change is on its way, and sending the present picture again would be in vain.
 
 use std::time::{Duration, Instant};
 
 use crate::pixel::{Rect, Region};
-use crate::screen::Move;
+use crate::screen::{Activity, Move};
 
 /// A tile that was not sent for so long stands still.
 pub const STILL: Duration = Duration::from_millis(300);
 
-/// A tile that has been due for so long goes whatever else there is, so that all converges within 2 s.
-const URGENT: Duration = Duration::from_millis(500);
+/// However slow its rhythm, a tile stands still after this, so that all converges within 2 s.
+const LONGEST: Duration = Duration::from_millis(1200);
+
+/// A tile that has stood still for so long goes whatever else there is, so that all converges within 2 s.
+const URGENT: Duration = Duration::from_millis(800);
 
 /// Side of a tile in pixels.
 const TILE: u16 = 64;
@@ -115,22 +121,33 @@ impl Refresh {
     }
 
     /// The next piece that may go: tiles that stand still, have no change waiting (`pending`) and lie in `area`.
-    pub fn due(&self, pending: &Region, area: &Region, pressure: Pressure, now: Instant) -> Region {
+    pub fn due(
+        &self,
+        activity: &Activity,
+        pending: &Region,
+        area: &Region,
+        pressure: Pressure,
+        now: Instant,
+    ) -> Region {
         if self.lossy.is_empty() {
             return Region::new();
         }
-        let (age, budget) = match pressure {
-            Pressure::Idle => (STILL, 256 * 1024),
-            Pressure::Interactive => (STILL, 64 * 1024),
-            Pressure::Busy => (STILL + URGENT, 96 * 1024),
+        // A change that comes while a piece is encoded waits for it: some 10 ms of deflating.
+        let (least, budget) = match pressure {
+            Pressure::Idle => (STILL, 96 * 1024),
+            Pressure::Interactive => (STILL, 48 * 1024),
+            Pressure::Busy => (URGENT, 96 * 1024),
         };
         let mut piece = Vec::new();
         let mut taken = 0;
         for (index, sent) in self.tiles.iter().enumerate() {
-            if !sent.is_some_and(|sent| now.saturating_duration_since(sent) >= age) {
+            let Some(age) = sent.map(|sent| now.saturating_duration_since(sent)) else {
+                continue;
+            };
+            let tile = self.tile(index);
+            if age < least || age < still(activity, tile, now) {
                 continue;
             }
-            let tile = self.tile(index);
             let waits = |r: &Rect| !r.intersect(&tile).is_empty();
             if pending.rects().iter().any(waits) || !area.rects().iter().any(waits) {
                 continue;
@@ -148,8 +165,10 @@ impl Refresh {
     }
 
     /// When the next tile that is not due yet will be.
-    pub fn next(&self, now: Instant) -> Option<Instant> {
-        let due = self.tiles.iter().flatten().map(|sent| *sent + STILL);
+    pub fn next(&self, activity: &Activity, now: Instant) -> Option<Instant> {
+        let tiles = self.tiles.iter().enumerate();
+        let due = tiles
+            .filter_map(|(index, sent)| Some((*sent)? + still(activity, self.tile(index), now)));
         due.filter(|at| *at > now).min()
     }
 
@@ -170,9 +189,29 @@ impl Refresh {
     }
 }
 
+/// After how long without a change this tile stands still.
+fn still(activity: &Activity, tile: Rect, now: Instant) -> Duration {
+    let pause = activity.pause(tile, now).unwrap_or_default();
+    (pause + pause / 4).clamp(STILL, LONGEST)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn due(
+        refresh: &Refresh,
+        pending: &Region,
+        area: &Region,
+        pressure: Pressure,
+        now: Instant,
+    ) -> Region {
+        refresh.due(&Activity::default(), pending, area, pressure, now)
+    }
+
+    fn next(refresh: &Refresh, now: Instant) -> Option<Instant> {
+        refresh.next(&Activity::default(), now)
+    }
 
     fn whole() -> Region {
         Region::from(Rect::sized(200, 200))
@@ -191,28 +230,24 @@ mod tests {
         let rect = Rect::new(10, 10, 100, 20);
         let mut refresh = lossy(rect, now);
         let none = Region::new();
-        assert!(refresh.due(&none, &whole(), Pressure::Idle, now).is_empty());
-        assert_eq!(refresh.next(now), Some(now + STILL));
+        assert!(due(&refresh, &none, &whole(), Pressure::Idle, now).is_empty());
+        assert_eq!(next(&refresh, now), Some(now + STILL));
         let later = now + STILL;
         assert_eq!(
-            refresh.due(&none, &whole(), Pressure::Idle, later),
+            due(&refresh, &none, &whole(), Pressure::Idle, later),
             Region::from(rect)
         );
-        assert!(
-            refresh
-                .due(&none, &whole(), Pressure::Busy, later)
-                .is_empty()
-        );
+        assert!(due(&refresh, &none, &whole(), Pressure::Busy, later).is_empty());
         // The second tile changes again: only the first one is due.
         let change = Region::from(Rect::new(70, 10, 5, 5));
         refresh.sent(&change, &change, later);
-        let due = refresh.due(&none, &whole(), Pressure::Idle, later);
+        let due = due(&refresh, &none, &whole(), Pressure::Idle, later);
         assert_eq!(due, Region::from(Rect::new(10, 10, 54, 20)));
         refresh.sent(&due, &none, later);
-        assert_eq!(refresh.next(later), Some(later + STILL));
+        assert_eq!(next(&refresh, later), Some(later + STILL));
         refresh.sent(&whole(), &none, later);
         assert!(refresh.lossy().is_empty());
-        assert_eq!(refresh.next(later), None);
+        assert_eq!(next(&refresh, later), None);
     }
 
     #[test]
@@ -220,7 +255,7 @@ mod tests {
         let now = Instant::now();
         let refresh = lossy(Rect::sized(100, 10), now);
         let pending = Region::from(Rect::new(0, 30, 5, 5));
-        let due = refresh.due(&pending, &whole(), Pressure::Idle, now + STILL);
+        let due = due(&refresh, &pending, &whole(), Pressure::Idle, now + STILL);
         assert_eq!(due, Region::from(Rect::new(64, 0, 36, 10)));
     }
 
@@ -229,7 +264,34 @@ mod tests {
         let now = Instant::now();
         let refresh = lossy(Rect::new(190, 190, 5000, 5000), now);
         let all = Region::from(Rect::sized(u16::MAX, u16::MAX));
-        let due = refresh.due(&Region::new(), &all, Pressure::Idle, now + STILL);
+        let due = due(&refresh, &Region::new(), &all, Pressure::Idle, now + STILL);
         assert_eq!(due.bounds(), Rect::from_edges(190, 190, 256, 256));
+    }
+
+    #[test]
+    fn photos_are_not_refined_between_each_other() {
+        let ms = Duration::from_millis(1);
+        for interval in [200, 500, 1000] {
+            let mut now = Instant::now();
+            let (mut refresh, mut activity) = (Refresh::default(), Activity::new(200, 200));
+            refresh.resize(200, 200);
+            for photo in 0..20 {
+                activity.changed(&whole(), now);
+                refresh.sent(&whole(), &whole(), now);
+                // Seldom on time.
+                let jitter = [0, 40, 15][photo % 3];
+                for _ in 0..(interval + jitter) / 5 {
+                    now += 5 * ms;
+                    let due = refresh.due(&activity, &Region::new(), &whole(), Pressure::Idle, now);
+                    assert!(photo < 3 || due.is_empty(), "photo {photo}, {interval} ms");
+                }
+            }
+            for pressure in [Pressure::Idle, Pressure::Busy] {
+                let due = refresh.due(&activity, &Region::new(), &whole(), pressure, now + LONGEST);
+                assert!(!due.is_empty(), "{interval} ms: it stands still now");
+            }
+            let next = refresh.next(&activity, now).expect("a time");
+            assert!(next <= now + LONGEST);
+        }
     }
 }

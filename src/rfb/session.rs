@@ -32,6 +32,7 @@ use super::input::InputBuffer;
 use super::parse::Parser;
 use super::paste::Conversation;
 use super::pending::Pending;
+use super::quality::Control;
 use super::refresh::Refresh;
 use super::resize::Sizes;
 use super::server::{self, ResizeReason, ResizeStatus};
@@ -42,7 +43,7 @@ use super::version::Version;
 use super::video::VideoWatch;
 use crate::encode::{self, Encoded};
 use crate::pixel::{PixelFormat, Point, Rect, Region};
-use crate::screen::{CursorImage, Leds, Step};
+use crate::screen::{Activity, CursorImage, Leds, Step};
 
 /// Bytes of answers that may wait for a client that does not read.
 const MAX_ANSWERS: usize = 256 * 1024;
@@ -237,9 +238,11 @@ pub struct Session {
     bell: bool,
     flow: Flow,
     refresh: Refresh,
+    activity: Arc<Activity>,
     density: Density,
     #[cfg(feature = "h264")]
     video: VideoWatch,
+    quality: Control,
     last_input: Option<Instant>,
     counts: Counts,
 }
@@ -301,9 +304,11 @@ impl Session {
             bell: false,
             flow: Flow::default(),
             refresh,
+            activity: Arc::default(),
             density: Density::default(),
             #[cfg(feature = "h264")]
             video,
+            quality: Control::default(),
             last_input: None,
             counts: Counts::default(),
         }
@@ -380,6 +385,11 @@ impl Session {
             #[cfg(feature = "h264")]
             self.video.resize(width, height);
         }
+    }
+
+    /// Where the screen changes how often.
+    pub fn activity(&mut self, activity: Arc<Activity>) {
+        self.activity = activity;
     }
 
     /// The pointer has another shape.
@@ -469,6 +479,17 @@ impl Session {
         self.refresh.sent(&sent, &encoded.lossy, now);
         self.density
             .observe(changed + refreshed, job.bytes.len() as u64);
+        let bytes = job.bytes.len() as u64;
+        match (changed, refreshed) {
+            (_, 0) => {
+                let lossy = encoded.lossy.area();
+                self.quality
+                    .observe(job.params.quality, changed, lossy, bytes);
+            }
+            (0, _) => self.quality.observe_again(refreshed, bytes),
+            // Nobody knows which bytes were whose.
+            _ => {}
+        }
         self.counts.updates += 1;
         self.counts.pixels += changed;
         self.counts.refreshed_pixels += refreshed;

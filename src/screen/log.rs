@@ -51,6 +51,13 @@ impl Step {
             damage: Region::from(bounds),
         }
     }
+
+    /// Where the picture changed.
+    pub fn area(&self) -> Region {
+        let mut area: Region = self.moves.iter().map(|m| m.to).collect();
+        area.union(&self.damage);
+        area
+    }
 }
 
 /// The last publications, oldest first.
@@ -93,10 +100,7 @@ impl Log {
     pub(super) fn missing(&self, generation: u64) -> Option<Region> {
         let mut region = Region::new();
         for step in self.since(generation)? {
-            region.union(&step.damage);
-            for m in &step.moves {
-                region.add(m.to);
-            }
+            region.union(&step.area());
         }
         Some(region)
     }

@@ -11,11 +11,13 @@
 //! publication changed; nobody waits for anybody: readers hold a buffer as long as they encode it, and the writer takes
 //! another one.
 
+mod activity;
 mod cursor;
 mod log;
 mod motion;
 mod swap;
 
+pub use activity::Activity;
 pub use cursor::{CursorImage, Leds};
 pub use log::{Move, Step};
 pub use motion::Motion;

@@ -7,7 +7,7 @@ use super::pool::Pool;
 use super::{Limits, Peer, Stats};
 use crate::pixel::Point;
 use crate::rfb::{AuthPolicy, Features, Permission};
-use crate::screen::{CursorImage, Leds, Screen};
+use crate::screen::{Activity, CursorImage, Leds, Screen};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,6 +66,8 @@ pub struct Shared {
     pub frame_at: Option<Instant>,
     /// How often the screen was published or found unchanged.
     pub looks: u64,
+    /// Where it changes how often.
+    pub activity: Arc<Activity>,
     /// Shape of the pointer.
     pub cursor: Option<Arc<CursorImage>>,
     /// Where somebody else than a viewer put the pointer; counted, so that the same place twice is news.
@@ -216,10 +218,20 @@ impl Hub {
 
     /// The screen was published, or found to be as it was.
     pub fn looked(&self, generation: u64) {
+        let now = Instant::now();
         self.tell(|s| {
+            let changes = self.screen.changes_since(s.generation);
+            if changes.resized {
+                s.activity = Arc::new(Activity::new(changes.frame.width(), changes.frame.height()));
+            } else if !changes.steps.is_empty() {
+                let activity = Arc::make_mut(&mut s.activity);
+                for step in &changes.steps {
+                    activity.changed(&step.area(), now);
+                }
+            }
             if s.generation != generation {
                 s.generation = generation;
-                s.frame_at = Some(Instant::now());
+                s.frame_at = Some(now);
             }
             s.looks += 1;
         });

@@ -210,6 +210,7 @@ impl<S: Transport> Task<S> {
         for _ in self.seen.bells..news.bells.min(self.seen.bells + 3) {
             rfb.bell();
         }
+        rfb.activity(news.activity.clone());
         let generation = self.seen.generation;
         let frame_at = self.seen.frame_at;
         self.seen = Shared {

@@ -2,6 +2,7 @@
 //! that blocks is `poll`, and only until the plan's next deadline.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -46,6 +47,8 @@ pub struct Launch {
     pub command: Command,
     /// What it inherits besides its output, under the numbers these have.
     pub inherit: Vec<OwnedFd>,
+    /// A symbolic link that is made anew before each start: its place, and what it points to.
+    pub link: Option<(PathBuf, PathBuf)>,
     /// How its readiness is known.
     pub readiness: Readiness,
 }
@@ -241,6 +244,11 @@ impl Driver {
         let Some(launch) = self.launches.get(id.0) else {
             return Err(std::io::Error::from(std::io::ErrorKind::NotFound).into());
         };
+        if let Some((place, target)) = &launch.link {
+            // The last one may have removed it, or not.
+            let _ = std::fs::remove_file(place);
+            std::os::unix::fs::symlink(target, place)?;
+        }
         let output = self.channels.logs.pipe(id, name)?;
         let mut inherit: Vec<BorrowedFd<'_>> = launch.inherit.iter().map(AsFd::as_fd).collect();
         if launch.readiness != Readiness::Displayfd {

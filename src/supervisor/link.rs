@@ -18,6 +18,10 @@ pub const NOTIFY_SOCKET: &str = "notify.sock";
 pub const SERVE_SOCKET: &str = "serve.sock";
 /// Name of the cookie file in the run directory.
 pub const XAUTHORITY: &str = "Xauthority";
+/// Name of the link to the X server's pixels in the run directory; Xvfb calls the file so under `-fbdir`.
+pub const FRAME_BUFFER: &str = "Xvfb_screen0";
+/// The variable that tells the display server where these pixels are.
+pub const FRAME_BUFFER_VARIABLE: &str = "DESKINIT_FRAME_BUFFER";
 
 /// Longest line that either side accepts.
 pub const LONGEST_LINE: usize = 64 * 1024;

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use super::link::{CONTROL_SOCKET, NOTIFY_SOCKET, SERVE_SOCKET, XAUTHORITY};
+use super::link::{CONTROL_SOCKET, FRAME_BUFFER, NOTIFY_SOCKET, SERVE_SOCKET, XAUTHORITY};
 
 /// A socket's path may have 107 bytes; the longest name in the directory takes some of them.
 const LONGEST_PATH: usize = 107 - 1 - CONTROL_SOCKET.len();
@@ -91,13 +91,24 @@ impl RunDir {
         self.path.join(NOTIFY_SOCKET)
     }
 
+    /// Where the X server finds its pixels.
+    pub fn frame_buffer(&self) -> PathBuf {
+        self.path.join(FRAME_BUFFER)
+    }
+
     /// Where the cookie file is.
     pub fn xauthority(&self) -> PathBuf {
         self.path.join(XAUTHORITY)
     }
 
     fn clear(&self) {
-        for name in [CONTROL_SOCKET, NOTIFY_SOCKET, SERVE_SOCKET, XAUTHORITY] {
+        for name in [
+            CONTROL_SOCKET,
+            NOTIFY_SOCKET,
+            SERVE_SOCKET,
+            XAUTHORITY,
+            FRAME_BUFFER,
+        ] {
             let _ = fs::remove_file(self.path.join(name));
         }
     }

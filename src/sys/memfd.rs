@@ -1,4 +1,5 @@
-//! Secrets in memory that a child inherits as a descriptor: never in its arguments or environment, never on a disk.
+//! Files in memory that children inherit as descriptors: secrets, never in their arguments or environment; pixels; never
+//! on a disk.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -24,6 +25,16 @@ pub fn sealed(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
         | SealFlag::F_SEAL_GROW
         | SealFlag::F_SEAL_WRITE;
     fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(fd)
+}
+
+/// An empty memory file that whoever inherits it may write to and size.
+///
+/// # Errors
+/// No descriptor is left.
+pub fn blank(name: &str) -> io::Result<OwnedFd> {
+    let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC)?;
+    fchmod(&fd, Mode::S_IRUSR | Mode::S_IWUSR)?;
     Ok(fd)
 }
 

@@ -1,6 +1,6 @@
 //! The command line of Xvfb.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// What the X server is to be.
@@ -13,13 +13,27 @@ pub struct Screen {
     pub size: (u16, u16),
     /// Depth in bits.
     pub depth: u8,
+    /// With the GLX extension.
+    pub glx: bool,
+}
+
+/// Does this program keep its pixels in a file if it is told to? Xvfb does, and nothing else knows `-fbdir`.
+pub fn keeps_frame_buffer(program: &str, more: &[String]) -> bool {
+    Path::new(program).file_name() == Some(OsStr::new("Xvfb"))
+        && !more.iter().any(|word| word == "-fbdir" || word == "-shmem")
 }
 
 /// Arguments for Xvfb, but for `-displayfd`, which the supervisor adds with the descriptor it opens for each start.
 ///
 /// No TCP and no abstract socket: those would be reachable past the file system's permissions. `-noreset`: it must not
-/// forget everything when its last client leaves. `-s 0`: no screen saver draws over the desktop.
-pub fn arguments(screen: Screen, authority: &Path, more: &[String]) -> Vec<OsString> {
+/// forget everything when its last client leaves. `-s 0`: no screen saver draws over the desktop. `-fbdir`: pixels in a
+/// file of this directory, `Xvfb_screen0`.
+pub fn arguments(
+    screen: Screen,
+    authority: &Path,
+    frame_buffer: Option<&Path>,
+    more: &[String],
+) -> Vec<OsString> {
     let (width, height) = screen.size;
     let mut words: Vec<OsString> = [
         format!(":{}", screen.display),
@@ -43,6 +57,12 @@ pub fn arguments(screen: Screen, authority: &Path, more: &[String]) -> Vec<OsStr
         .map(OsString::from),
     );
     words.push(authority.into());
+    if !screen.glx {
+        words.extend(["-extension", "GLX"].map(OsString::from));
+    }
+    if let Some(directory) = frame_buffer {
+        words.extend([OsStr::new("-fbdir"), directory.as_os_str()].map(OsString::from));
+    }
     words.extend(more.iter().map(OsString::from));
     words
 }
@@ -57,16 +77,29 @@ mod tests {
             display: 7,
             size: (3840, 2160),
             depth: 24,
+            glx: false,
         };
         let words = arguments(
             screen,
             Path::new("/r/Xauthority"),
+            Some(Path::new("/r")),
             &["-dpi".to_owned(), "96".to_owned()],
         );
         let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
         assert_eq!(
             words.join(" "),
-            ":7 -screen 0 3840x2160x24 -noreset -nolisten tcp -nolisten local -s 0 -auth /r/Xauthority -dpi 96"
+            ":7 -screen 0 3840x2160x24 -noreset -nolisten tcp -nolisten local -s 0 -auth /r/Xauthority -extension GLX -fbdir /r -dpi 96"
         );
+    }
+
+    #[test]
+    fn only_xvfb_keeps_a_frame_buffer_and_only_where_nobody_else_wants_it() {
+        let more =
+            |words: &[&str]| -> Vec<String> { words.iter().map(ToString::to_string).collect() };
+        assert!(keeps_frame_buffer("Xvfb", &[]));
+        assert!(keeps_frame_buffer("/usr/bin/Xvfb", &more(&["-dpi", "96"])));
+        assert!(!keeps_frame_buffer("Xvnc", &[]));
+        assert!(!keeps_frame_buffer("Xvfb", &more(&["-fbdir", "/dev/shm"])));
+        assert!(!keeps_frame_buffer("Xvfb", &more(&["-shmem"])));
     }
 }

@@ -50,7 +50,7 @@ impl Session {
 
     /// The client may get pixels now: which?
     pub(super) fn next_job(&mut self, now: Instant) -> Poll {
-        let params = Params {
+        let mut params = Params {
             encoding: self.caps.encoding,
             format: self.format,
             quality: self.caps.quality,
@@ -67,7 +67,13 @@ impl Session {
         damage.intersect(&area);
         #[cfg(feature = "h264")]
         let video = self.video_of(&mut damage, &area, now);
-        let damage = upper_part(&damage, self.density.pixels(&params));
+        let (rate, queued) = (self.flow.rate(), self.flow.queued());
+        let fit = self
+            .quality
+            .fit(self.caps.quality, damage.area(), rate, queued);
+        params.quality = fit.quality;
+        let pixels = fit.pixels.min(self.density.pixels(&params));
+        let damage = self.quality.part(&damage, pixels);
 
         let interaction = self.last_input.is_some_and(|at| now - at < INTERACTION);
         let copies = self.pending.take_copies();
@@ -77,8 +83,11 @@ impl Session {
             (false, _) => Pressure::Busy,
         };
         let refresh = if pressure == Pressure::Busy || self.flow.is_relaxed() {
-            self.refresh
-                .due(self.pending.damage(), &area, pressure, now)
+            let pending = self.pending.damage();
+            let due = self
+                .refresh
+                .due(&self.activity, pending, &area, pressure, now);
+            upper_part(&due, self.quality.again(rate, queued))
         } else {
             Region::new()
         };
@@ -92,7 +101,7 @@ impl Session {
             if self.beside.is_due(&self.caps) {
                 self.write_beside(now);
             }
-            return match self.refresh.next(now) {
+            return match self.refresh.next(&self.activity, now) {
                 Some(at) if self.is_wanted() => Poll::At(at),
                 _ => Poll::Nothing,
             };

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use crate::config;
+use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
 
 /// Variables that say where something of ours is, or of whoever started us; set anew for those who need them. With a
 /// Wayland display in sight, a toolkit would open its windows there.
-const OURS: [&str; 6] = [
+const OURS: [&str; 7] = [
     "DISPLAY",
     "XAUTHORITY",
     "NOTIFY_SOCKET",
     "RUN_DIR",
+    FRAME_BUFFER_VARIABLE,
     "WAYLAND_DISPLAY",
     "WAYLAND_SOCKET",
 ];

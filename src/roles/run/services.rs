@@ -1,9 +1,10 @@
 //! The services of a desktop: what each is, after whom it comes, and how it is started.
 //!
 //! ```text
-//!  xserver ─▶ display ─▶ wm ─▶ app        each when the one before is ready
-//!     ▲                  │      │
-//!     └──────────────────┴──────┘         bound to it: they end with it and come back with it; display reconnects
+//!  display ───────────┐             from the start; connects to each X server that comes, and gives it its size
+//!  xserver ──▶ wm ──▶ app           each when the one before is ready; of the last two the display server says so
+//!     ▲        │       │
+//!     └────────┴───────┘            bound to it: they end with it and come back with it
 //! ```
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use super::environment::Environment;
 use crate::config::{Config, Secret};
 use crate::supervisor::driver::{Launch, Readiness};
+use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
 use crate::supervisor::rundir::RunDir;
 use crate::supervisor::service::{After, GiveUp, Id, Patience, Spec};
 use crate::sys::memfd;
@@ -50,7 +52,16 @@ pub(super) struct Place<'a> {
 /// # Errors
 /// No descriptor is left for a secret.
 pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
-    let mut services = vec![xserver(place), display(place)?, window_manager(place)];
+    let config = place.config;
+    let keeps = command::keeps_frame_buffer(&config.xserver, &config.xserver_args);
+    // A file in memory: nothing of it is on a disk, counts against a small /dev/shm, or outlives us.
+    let pixels = keeps.then(|| memfd::blank("frame-buffer")).transpose()?;
+    let for_display = pixels.as_ref().map(OwnedFd::try_clone).transpose()?;
+    let mut services = vec![
+        xserver(place, pixels),
+        display(place, for_display)?,
+        window_manager(place),
+    ];
     if let Some((program, args)) = place
         .config
         .application
@@ -62,13 +73,19 @@ pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
     Ok(services)
 }
 
-fn xserver(place: &Place<'_>) -> (Spec, Launch) {
+fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
     let config = place.config;
     let screen = Screen {
         display: place.display.number(),
         size: config.max_size,
         depth: config.depth,
+        glx: config.xserver_glx,
     };
+    // Xvfb opens the link, and removes it when it ends.
+    let link = frame_buffer
+        .as_ref()
+        .map(|fd| (place.dir.frame_buffer(), inherited(fd)));
+    let directory = link.as_ref().map(|_| place.dir.path());
     let spec = Spec {
         name: "xserver",
         title: "the X server",
@@ -86,25 +103,32 @@ fn xserver(place: &Place<'_>) -> (Spec, Launch) {
     };
     let command = Command {
         program: OsString::from(&config.xserver),
-        args: command::arguments(screen, &place.dir.xauthority(), &config.xserver_args),
+        args: command::arguments(
+            screen,
+            &place.dir.xauthority(),
+            directory,
+            &config.xserver_args,
+        ),
         env: place.environment.plain(),
     };
     (
         spec,
         Launch {
             command,
-            inherit: Vec::new(),
+            inherit: frame_buffer.into_iter().collect(),
+            link,
             readiness: Readiness::Displayfd,
         },
     )
 }
 
-fn display(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
+fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec, Launch)> {
     let spec = Spec {
         name: "display",
         title: "the display server",
-        // It tells viewers about an X server that is gone, so it does not wait for it a second time.
-        after: vec![After::Once(XSERVER)],
+        // It starts beside the X server and connects when its socket appears; later, too, it tells viewers about one
+        // that is gone.
+        after: Vec::new(),
         bound_to: None,
         restart: true,
         vital: true,
@@ -134,9 +158,13 @@ fn display(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
     for (name, secret) in secrets {
         if let Some(secret) = secret {
             let fd = memfd::sealed("secret", secret.expose().as_bytes())?;
-            set(name, format!("/proc/self/fd/{}", fd.as_raw_fd()).into());
+            set(name, inherited(&fd).into());
             inherit.push(fd);
         }
+    }
+    if let Some(fd) = frame_buffer {
+        set(FRAME_BUFFER_VARIABLE, inherited(&fd).into());
+        inherit.push(fd);
     }
     let command = Command {
         program: own_program().into(),
@@ -148,6 +176,7 @@ fn display(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
         Launch {
             command,
             inherit,
+            link: None,
             readiness: Readiness::Notify,
         },
     ))
@@ -157,7 +186,7 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
     let spec = Spec {
         name: "wm",
         title: "the window manager",
-        after: vec![After::Ready(XSERVER), After::Once(DISPLAY)],
+        after: vec![After::Ready(XSERVER)],
         bound_to: Some(XSERVER),
         restart: true,
         vital: false,
@@ -173,6 +202,7 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
     let launch = Launch {
         command: client(place, program, args),
         inherit: Vec::new(),
+        link: None,
         readiness: Readiness::WindowManager,
     };
     (spec, launch)
@@ -183,7 +213,12 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
     let spec = Spec {
         name: "app",
         title: "the application",
-        after: vec![After::Ready(XSERVER), After::Ready(WM)],
+        // The display server has given the screen its size by then, with a window manager or without.
+        after: vec![
+            After::Ready(XSERVER),
+            After::Once(DISPLAY),
+            After::Ready(WM),
+        ],
         // One that shows nothing does not die of the X server.
         bound_to: (!config.app_headless).then_some(XSERVER),
         restart: config.keep_app_running,
@@ -206,9 +241,15 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
         Launch {
             command: client(place, program, args),
             inherit: Vec::new(),
+            link: None,
             readiness,
         },
     )
+}
+
+/// The name under which a child opens a descriptor that it has inherited.
+fn inherited(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 /// A program that finds the display by its environment.

@@ -21,12 +21,12 @@ use crate::http::{self, Origins, Site};
 use crate::rfb::{AuthPolicy, Features};
 use crate::screen::Screen;
 use crate::server::{self, Hub, Peer, Pool};
-use crate::supervisor::link::SERVE_SOCKET;
+use crate::supervisor::link::{FRAME_BUFFER_VARIABLE, SERVE_SOCKET};
 use backend::Front;
 use bridge::Bridge;
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,6 +179,7 @@ fn desktop_options(config: &Config, display: &str, ours: bool) -> DesktopOptions
         // it is.
         size: ours.then_some(config.size),
         max_size: config.max_size,
+        frame_buffer: std::env::var_os(FRAME_BUFFER_VARIABLE).map(PathBuf::from),
         min_interval: Duration::from_secs(1) / u32::from(config.max_fps.max(1)),
         raw_keyboard: config.raw_keyboard,
         clipboard: config.send_cut_text || config.accept_cut_text,

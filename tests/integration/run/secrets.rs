@@ -23,6 +23,10 @@ fn a_password_is_in_no_command_line_environment_log_or_file() {
         }
     }
     for file in fs::read_dir(desk.run_dir()).unwrap().flatten() {
+        // The link to the X server's pixels means a descriptor of whoever follows it.
+        if file.file_type().unwrap().is_symlink() {
+            continue;
+        }
         let text = fs::read(file.path()).unwrap_or_default();
         assert!(
             !String::from_utf8_lossy(&text).contains(canary),

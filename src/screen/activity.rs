@@ -1,0 +1,260 @@
+//! Where the screen changes how often: what plays like a video, and what stands still in between.
+//!
+//! Time is cut into slots of a tenth of a second, the screen into tiles of 64 × 64 pixels. Every tile remembers in
+//! which of the last 32 slots it changed, one bit each:
+//!
+//! ```text
+//!   now                         … 6.4 s ago
+//!    1111111111 1111111111111111111111    a video: changed in (nearly) every slot of the last second
+//!    0101010101 0101010101010101010101    photos, 5 a second: the longest pause is a slot
+//!    0000000000 0000010000000000000000    a click: one change says nothing about the next
+//! ```
+
+use std::time::{Duration, Instant};
+
+use crate::pixel::{Rect, Region};
+
+/// Length of a slot.
+const SLOT: Duration = Duration::from_millis(100);
+
+/// Slots of the last second.
+const SECOND: u64 = 0b11_1111_1111;
+
+/// What changed in so many slots of the last second plays.
+const PLAYS: u32 = 8;
+
+/// So many slots with changes make a rhythm.
+const RHYTHM: u32 = 3;
+
+/// Side of a tile in pixels.
+const TILE: u16 = 64;
+
+/// How often each part of the screen changes.
+#[derive(Clone, Debug, Default)]
+pub struct Activity {
+    columns: u16,
+    rows: u16,
+    /// When slot 0 began.
+    origin: Option<Instant>,
+    tiles: Vec<Tile>,
+}
+
+/// The changes of one tile.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tile {
+    /// The slot of its last change.
+    slot: u64,
+    /// In which slots it changed: bit 0 is `slot`, bit 1 the one before.
+    history: u64,
+}
+
+impl Tile {
+    /// The history as seen from a slot that is not before its last change.
+    fn at(self, slot: u64) -> u64 {
+        let since = slot.saturating_sub(self.slot);
+        u32::try_from(since).map_or(0, |since| self.history.checked_shl(since).unwrap_or(0))
+    }
+}
+
+impl Activity {
+    /// A screen of this size, of which nothing is known.
+    pub fn new(width: u16, height: u16) -> Self {
+        let (columns, rows) = (width.div_ceil(TILE), height.div_ceil(TILE));
+        Self {
+            columns,
+            rows,
+            origin: None,
+            tiles: vec![Tile::default(); usize::from(columns) * usize::from(rows)],
+        }
+    }
+
+    /// This part of the screen changed. Parts beyond the screen are ignored.
+    pub fn changed(&mut self, region: &Region, now: Instant) {
+        let slot = self.slot(now);
+        self.origin.get_or_insert(now);
+        for rect in region.rects() {
+            for index in self.indices(*rect) {
+                let tile = &mut self.tiles[index];
+                *tile = Tile {
+                    slot,
+                    history: tile.at(slot) | 1,
+                };
+            }
+        }
+    }
+
+    /// The tiles that play: they changed most of the time during the last second.
+    pub fn playing(&self, now: Instant) -> Region {
+        let slot = self.slot(now);
+        let plays = |tile: &Tile| (tile.at(slot) & SECOND).count_ones() >= PLAYS;
+        let tiles = self.tiles.iter().enumerate();
+        tiles
+            .filter(|(_, tile)| plays(tile))
+            .map(|(index, _)| self.tile(index))
+            .collect()
+    }
+
+    /// The longest pause between two changes of any tile under `rect`, for those that change in a rhythm: whoever waits
+    /// longer than this may take it that they stand still. `None` for what changed once or twice.
+    pub fn pause(&self, rect: Rect, now: Instant) -> Option<Duration> {
+        let slot = self.slot(now);
+        let pauses = self.indices(rect).filter_map(|index| {
+            let history = self.tiles[index].at(slot);
+            (history.count_ones() >= RHYTHM).then(|| SLOT * (longest_gap(history) + 1))
+        });
+        pauses.max()
+    }
+
+    fn slot(&self, now: Instant) -> u64 {
+        let since = self
+            .origin
+            .map(|origin| now.saturating_duration_since(origin));
+        since.map_or(0, |since| (since.as_millis() / SLOT.as_millis()) as u64)
+    }
+
+    fn tile(&self, index: usize) -> Rect {
+        let columns = usize::from(self.columns.max(1));
+        let (x, y) = ((index % columns) as u16, (index / columns) as u16);
+        Rect::new(x * TILE, y * TILE, TILE, TILE)
+    }
+
+    /// The tiles that a rectangle touches.
+    fn indices(&self, rect: Rect) -> impl Iterator<Item = usize> + use<> {
+        let columns = usize::from(self.columns);
+        let across =
+            usize::from(rect.x / TILE)..usize::from(rect.right().div_ceil(TILE).min(self.columns));
+        let bottom = if rect.is_empty() {
+            0
+        } else {
+            rect.bottom().div_ceil(TILE)
+        };
+        let down = usize::from(rect.y / TILE)..usize::from(bottom.min(self.rows));
+        down.flat_map(move |y| across.clone().map(move |x| y * columns + x))
+    }
+}
+
+/// The longest run of zeros between two ones.
+fn longest_gap(history: u64) -> u32 {
+    let mut left = history;
+    let mut longest = 0;
+    while left != 0 {
+        left >>= left.trailing_zeros();
+        // All 64 may be ones.
+        left = left.checked_shr(left.trailing_ones()).unwrap_or(0);
+        if left != 0 {
+            longest = longest.max(left.trailing_zeros());
+        }
+    }
+    longest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A part that changes every `interval` for 5 s, and when that ended.
+    fn rhythm(rect: Rect, interval: Duration) -> (Activity, Instant) {
+        let start = Instant::now();
+        let mut activity = Activity::new(1920, 1080);
+        let mut now = start;
+        while now < start + 10_000 * MS {
+            now += interval;
+            activity.changed(&Region::from(rect), now);
+        }
+        (activity, now)
+    }
+
+    #[test]
+    fn a_video_plays_and_a_terminal_beside_it_does_not() {
+        let video = Rect::new(128, 128, 1280, 720);
+        let (mut activity, mut now) = rhythm(video, 33 * MS);
+        assert_eq!(
+            activity.playing(now).bounds(),
+            Rect::new(128, 128, 1280, 768)
+        );
+        activity.changed(&Region::from(Rect::sized(10, 10)), now);
+        assert!(
+            !activity
+                .playing(now)
+                .intersects(&Region::from(Rect::sized(64, 64)))
+        );
+        // A hiccup is no end, a second is.
+        now += 200 * MS;
+        assert!(!activity.playing(now).is_empty());
+        now += 1000 * MS;
+        assert!(activity.playing(now).is_empty());
+    }
+
+    #[test]
+    fn pauses_are_known_of_what_has_a_rhythm() {
+        let place = Rect::sized(1920, 1080);
+        for (interval, pause) in [
+            (33, 100..=100),
+            (200, 200..=200),
+            (500, 500..=500),
+            (1000, 1000..=1000),
+        ] {
+            let (activity, now) = rhythm(place, interval * MS);
+            let seen = activity
+                .pause(Rect::new(500, 500, 64, 64), now)
+                .unwrap()
+                .as_millis();
+            assert!(pause.contains(&seen), "{interval}: {seen}");
+            assert_eq!(activity.pause(place, now + 10_000 * MS), None);
+        }
+        let mut activity = Activity::new(100, 100);
+        let now = Instant::now();
+        activity.changed(&Region::from(place), now);
+        activity.changed(&Region::from(place), now + 1000 * MS);
+        assert_eq!(
+            activity.pause(place, now + 1000 * MS),
+            None,
+            "twice is no rhythm"
+        );
+    }
+
+    #[test]
+    fn photos_do_not_play() {
+        let (activity, now) = rhythm(Rect::sized(1920, 1080), 200 * MS);
+        assert!(activity.playing(now).is_empty());
+    }
+
+    #[test]
+    fn a_video_without_end_has_no_gap() {
+        assert_eq!(longest_gap(u64::MAX), 0);
+        let (activity, now) = rhythm(Rect::sized(64, 64), 7 * MS);
+        let later = now + 10_000 * MS;
+        for at in [now, later] {
+            let _ = activity.pause(Rect::sized(64, 64), at);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_rectangle_and_any_time_will_do(
+            rects in proptest::collection::vec((any::<u16>(), any::<u16>(), any::<u16>(), any::<u16>()), 1..20),
+            steps in proptest::collection::vec(0u64..5000, 20),
+        ) {
+            let mut activity = Activity::new(1000, 700);
+            let mut now = Instant::now();
+            for ((x, y, w, h), step) in rects.into_iter().zip(steps) {
+                now += Duration::from_millis(step);
+                let rect = Rect::new(x, y, w.min(u16::MAX - x), h.min(u16::MAX - y));
+                activity.changed(&Region::from(rect), now);
+                let _ = activity.pause(rect, now);
+                let screen = Rect::new(0, 0, 1024, 704);
+                prop_assert!(activity.playing(now).rects().iter().all(|r| screen.contains(r)));
+            }
+        }
+
+        #[test]
+        fn gaps_are_counted(history in any::<u64>()) {
+            let digits = format!("{history:b}");
+            let inner = digits.trim_matches('0').split('1').map(str::len).max().unwrap_or(0);
+            prop_assert_eq!(longest_gap(history) as usize, inner);
+        }
+    }
+}
