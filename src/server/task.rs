@@ -296,6 +296,11 @@ impl<S: Transport> Task<S> {
             Poll::Nothing => (Work::Idle(encoder), None),
             Poll::At(at) => (Work::Idle(encoder), Some(at)),
             Poll::Update(job) => {
+                // Nothing had changed that was looked at: without another look, what stands still by this alone would be
+                // refined for ever on a slow link.
+                if job.damage.is_empty() {
+                    self.hub.seat.request_frame();
+                }
                 let done = self.hub.pool.encode(place, encoder, frame, job);
                 (Work::Busy(done), None)
             }
