@@ -19,7 +19,7 @@ use crate::pixel::{Rect, Region};
 
 /// How long an update may be on its way: half of what the newest picture may be old (0.5 s), because the next one is as late
 /// again.
-pub const TIME: Duration = Duration::from_millis(220);
+pub const TIME: Duration = Duration::from_millis(200);
 
 /// How long when it cannot be coarser and has to be cut: as much of it as possible is from one moment.
 const CUT: Duration = Duration::from_millis(250);

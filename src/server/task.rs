@@ -310,6 +310,11 @@ impl<S: Transport> Task<S> {
             Poll::Nothing => (Work::Idle(encoder), None),
             Poll::At(at) => (Work::Idle(encoder), Some(at)),
             Poll::Update(job) => {
+                // Nothing had changed that was looked at: without another look, what stands still by this alone would be
+                // refined for ever on a slow link.
+                if job.damage.is_empty() {
+                    self.hub.seat.request_frame();
+                }
                 let frame = (self.seen.generation, frame);
                 let alone = self.hub.is_alone();
                 let done = self.hub.pool.encode(place, encoder, frame, job, alone);
