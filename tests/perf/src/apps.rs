@@ -26,7 +26,7 @@ impl Terminal {
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let args = [
             "-geometry",
-            "220x62+50+20",
+            "100x44+50+20",
             "-fa",
             "DejaVu Sans Mono",
             "-fs",

@@ -10,6 +10,10 @@ pub(crate) mod clipboard;
 pub(crate) mod decode;
 #[path = "../../integration/support/inflate.rs"]
 pub(crate) mod inflate;
+#[path = "../../integration/support/jpeg.rs"]
+pub(crate) mod jpeg;
+#[path = "../../integration/support/png.rs"]
+pub(crate) mod png;
 #[path = "../../integration/support/pseudo.rs"]
 pub(crate) mod pseudo;
 #[path = "../../integration/support/tight.rs"]
