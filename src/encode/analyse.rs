@@ -259,7 +259,7 @@ fn brightness(p: u32) -> i16 {
 }
 
 /// True when the cell has more than [`FEW_COLOURS`]; every second row is looked at, which tells as much.
-fn many_colours(frame: &Frame, cell: Rect, palette: &mut Palette) -> bool {
+pub(super) fn many_colours(frame: &Frame, cell: Rect, palette: &mut Palette) -> bool {
     palette.restart(FEW_COLOURS);
     for row in frame.rows(cell).step_by(2) {
         let mut last = !row[0];

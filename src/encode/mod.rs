@@ -255,7 +255,7 @@ impl Encoder {
         params: &Params,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        let prepared = prepare(frame, region, params, &self.spare);
+        let prepared = prepare(frame, region, &Region::new(), params, &self.spare);
         self.emit(&prepared, params, out)
     }
 

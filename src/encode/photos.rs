@@ -17,11 +17,12 @@ const JPEG: i32 = 21;
 pub(super) fn prepare(
     frame: &Frame,
     region: &Region,
+    playing: &Region,
     quality: JpegQuality,
     buffers: &Buffers,
 ) -> (Vec<Piece>, Region) {
     let mut rest = region.clone();
-    let plan = select::plan(frame, region, true);
+    let plan = select::plan(frame, region, Some(playing));
     let photos: Vec<Rect> = plan
         .into_iter()
         .filter(|(_, kind)| *kind == Kind::Jpeg)

@@ -163,6 +163,7 @@ pub struct Prepared {
 pub fn prepare(
     frame: &Frame,
     region: &Region,
+    playing: &Region,
     params: &Params,
     buffers: &Arc<Buffers>,
 ) -> Prepared {
@@ -173,7 +174,7 @@ pub fn prepare(
         .filter(|_| tight::jpeg_allowed(&params.format));
     let (photos, quality) = match quality {
         Some(quality) if params.jpeg_rects => {
-            let (photos, rest) = photos::prepare(frame, &region, quality, buffers);
+            let (photos, rest) = photos::prepare(frame, &region, playing, quality, buffers);
             region = rest;
             (photos, None)
         }
@@ -181,7 +182,7 @@ pub fn prepare(
     };
     let mut pieces = match params.encoding {
         Encoding::Tight | Encoding::TightPng => {
-            prepare_tight(frame, &region, params, quality, buffers)
+            prepare_tight(frame, &region, playing, params, quality, buffers)
         }
         Encoding::Rre => prepare_rre(frame, &region, params, buffers),
         _ => prepare_bands(frame, &region, params, buffers),
@@ -216,11 +217,12 @@ pub(super) fn map<T: Sync>(
 fn prepare_tight(
     frame: &Frame,
     region: &Region,
+    playing: &Region,
     params: &Params,
     quality: Option<JpegQuality>,
     buffers: &Buffers,
 ) -> Vec<Piece> {
-    let mut plan = select::plan(frame, region, quality.is_some());
+    let mut plan = select::plan(frame, region, quality.map(|_| playing));
     if plan.len() > MAX_RECTS / 2 {
         plan = select::coarse(region);
     }

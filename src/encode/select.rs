@@ -15,7 +15,7 @@
 
 use rayon::prelude::*;
 
-use super::analyse::{Class, classify};
+use super::analyse::{Class, classify, many_colours};
 use super::palette::Palette;
 use crate::pixel::{Frame, Rect, Region};
 
@@ -51,11 +51,14 @@ const MIN_JPEG: u32 = 1024;
 /// Widest JPEG: a screenful then is enough pieces for several cores.
 const JPEG_W: u16 = 1024;
 
+/// A photo reaches into a cell that has so many cells of photo around it.
+const REACHED: usize = 3;
+
 /// Most pixels of a rectangle with a palette: more of them have too many colours together.
 const MAX_COLOURS: u32 = 65_536;
 
-/// Cuts a region, which must lie within the picture. `photos`: JPEG may be used.
-pub(super) fn plan(frame: &Frame, region: &Region, photos: bool) -> Vec<(Rect, Kind)> {
+/// Cuts a region, which must lie within the picture. `photos`: JPEG may be used, and what plays like a video.
+pub(super) fn plan(frame: &Frame, region: &Region, photos: Option<&Region>) -> Vec<(Rect, Kind)> {
     let blocks: Vec<Rect> = region.rects().iter().flat_map(|&r| blocks(r)).collect();
     let cut = |block: &Rect| {
         let mut out = Vec::new();
@@ -103,7 +106,7 @@ struct Grid {
 struct Span(usize, usize, usize, usize);
 
 impl Grid {
-    fn new(frame: &Frame, area: Rect, photos: bool) -> Self {
+    fn new(frame: &Frame, area: Rect, photos: Option<&Region>) -> Self {
         let cell = if area.area() < MIN_GRID {
             (area.w, area.h)
         } else {
@@ -116,9 +119,10 @@ impl Grid {
             rows: usize::from(area.h.div_ceil(cell.1)),
             cells: Vec::new(),
         };
-        grid.classify(frame, photos);
-        if photos {
+        grid.classify(frame, photos.is_some());
+        if let Some(playing) = photos {
             grid.settle();
+            grid.play(frame, playing);
         }
         grid
     }
@@ -182,6 +186,30 @@ impl Grid {
             let around = self.around(at).count();
             let photos = self.around(at).filter(|&n| is_photo(&before[n])).count();
             if around > 2 && photos * 8 >= around * 7 {
+                self.cells[at] = Some(Class::Photo);
+            }
+        }
+    }
+
+    /// A cell that a photo reaches into goes with it where a video plays: the edge of a subtitle or of a window over it.
+    /// Next time it is another picture; without loss it would be the most expensive part of each, and once it stands
+    /// still it is sent again without loss.
+    fn play(&mut self, frame: &Frame, playing: &Region) {
+        let rects = playing.rects().iter().map(|r| r.intersect(&self.area));
+        let rects: Vec<Rect> = rects.filter(|r| !r.is_empty()).collect();
+        if rects.is_empty() {
+            return;
+        }
+        let mut palette = Palette::new();
+        let before = self.cells.clone();
+        for at in 0..before.len() {
+            let rect = self.rect(Span(at % self.cols, at / self.cols, 1, 1));
+            let photos = self.around(at).filter(|&n| before[n] == Some(Class::Photo));
+            if before[at] == Some(Class::Sharp)
+                && photos.count() >= REACHED
+                && rects.iter().any(|r| r.contains(&rect))
+                && many_colours(frame, rect, &mut palette)
+            {
                 self.cells[at] = Some(Class::Photo);
             }
         }
@@ -411,7 +439,12 @@ mod tests {
     }
 
     fn plan_all(frame: &Frame, photos: bool) -> Vec<(Rect, Kind)> {
-        let plan = plan(frame, &Region::from(frame.bounds()), photos);
+        let still = Region::new();
+        let plan = plan(
+            frame,
+            &Region::from(frame.bounds()),
+            photos.then_some(&still),
+        );
         let all: Region = plan.iter().map(|p| p.0).collect();
         assert_eq!(all, Region::from(frame.bounds()), "all is covered");
         let area: u32 = plan.iter().map(|p| p.0.area()).sum();
@@ -461,6 +494,36 @@ mod tests {
         }
         assert!(area(&plan, Kind::Jpeg) > 640 * 160 / 2, "{plan:?}");
         assert_eq!(area(&plan_all(&picture, false), Kind::Jpeg), 0);
+    }
+
+    #[test]
+    fn what_lies_over_a_video_goes_with_it_at_its_edge() {
+        let label = Rect::new(72, 56, 112, 56);
+        let picture = frame(640, 256, |x, y| {
+            if (label.x as u32..label.right() as u32).contains(&x)
+                && (label.y as u32..label.bottom() as u32).contains(&y)
+            {
+                return if stroke(x, y) { 0 } else { 0x00ff_ffff };
+            }
+            let light = (x * y / 90 + hash(x / 2, y / 2) % 60) & 0xff;
+            light << 16 | (light / 2 + 40) << 8 | (255 - light)
+        });
+        let whole = Region::from(picture.bounds());
+        let lossy = |playing: &Region| -> Region {
+            let plan = plan(&picture, &whole, Some(playing)).into_iter();
+            plan.filter(|p| p.1 == Kind::Jpeg).map(|p| p.0).collect()
+        };
+        let (still, plays) = (lossy(&Region::new()), lossy(&whole));
+        assert!(
+            !still.intersects(&Region::from(label)),
+            "nothing of it is blurred"
+        );
+        assert!(plays.area() > still.area() + 112 * 16, "{plays:?}");
+        let inner = Rect::new(96, 80, 64, 16);
+        assert!(
+            !plays.intersects(&Region::from(inner)),
+            "what is text all around stays so"
+        );
     }
 
     fn frame_has(frame: &Frame, rect: Rect, colour: u32) -> bool {

@@ -22,6 +22,8 @@ pub struct Job {
     pub damage: Region,
     /// What the client has with loss and gets again without; disjoint from the damage.
     pub refresh: Region,
+    /// Where it changes all the time.
+    pub playing: Region,
     /// What goes as the next picture of a video; disjoint from both.
     #[cfg(feature = "h264")]
     pub video: Option<Rect>,
@@ -48,6 +50,8 @@ pub struct Order {
     pub damage: Region,
     /// What is to be sent again without loss.
     pub refresh: Region,
+    /// Where it changes all the time.
+    pub playing: Region,
     /// What is to be sent as the next picture of a video.
     #[cfg(feature = "h264")]
     pub video: Option<Rect>,
@@ -83,8 +87,14 @@ impl Order {
             return None;
         }
         Some(Picture {
-            damage: encode::prepare(frame, &self.damage, &self.params, buffers),
-            refresh: encode::prepare(frame, &self.refresh, &lossless(self.params), buffers),
+            damage: encode::prepare(frame, &self.damage, &self.playing, &self.params, buffers),
+            refresh: encode::prepare(
+                frame,
+                &self.refresh,
+                &Region::new(),
+                &lossless(self.params),
+                buffers,
+            ),
             #[cfg(feature = "h264")]
             video: self.video.map(|rect| VideoFrame::new(frame, rect)),
         })
@@ -107,6 +117,7 @@ impl Job {
         Order {
             damage: self.damage.clone(),
             refresh: self.refresh.clone(),
+            playing: self.playing.clone(),
             #[cfg(feature = "h264")]
             video: self.video,
             params: self.params,

@@ -171,6 +171,7 @@ mod tests {
 
     fn order(width: u16) -> Order {
         Order {
+            playing: Region::new(),
             damage: Region::from(Rect::sized(width, 8)),
             refresh: Region::new(),
             #[cfg(feature = "h264")]

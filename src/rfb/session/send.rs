@@ -113,10 +113,15 @@ impl Session {
         let common = self.sizes.common();
         let (width, height) = self.sizes.actual();
         debug_assert!(damage.rects().iter().all(|r| common.contains(r)));
+        let playing = match params.quality {
+            Some(_) if !damage.is_empty() => self.activity.playing(now),
+            _ => Region::new(),
+        };
         Poll::Update(Job {
             copies,
             damage,
             refresh,
+            playing,
             #[cfg(feature = "h264")]
             video,
             params,
