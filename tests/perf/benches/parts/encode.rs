@@ -1,6 +1,6 @@
 //! Every encoding over every content; analysis, palettes and JPEG are part of Tight's figures.
 
-use deskinit::encode::{Encoder, Encoding, Params};
+use deskinit::encode::{Encoder, Encoding, JpegQuality, Params};
 use deskinit::pixel::{PixelFormat, Region};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -14,7 +14,8 @@ fn bench(bencher: Bencher<'_, '_>, content: Content, encoding: Encoding, quality
     let params = Params {
         encoding,
         format: PixelFormat::NATIVE,
-        quality,
+        quality: quality.map(JpegQuality::of_level),
+        jpeg_rects: false,
         compress: 2,
         last_rect: true,
     };
@@ -40,6 +41,16 @@ fn tight_lossless(bencher: Bencher<'_, '_>, content: &Content) {
 #[divan::bench(args = CONTENTS)]
 fn zrle(bencher: Bencher<'_, '_>, content: &Content) {
     bench(bencher, *content, Encoding::Zrle, None);
+}
+
+#[divan::bench(args = CONTENTS)]
+fn tight_png(bencher: Bencher<'_, '_>, content: &Content) {
+    bench(bencher, *content, Encoding::TightPng, None);
+}
+
+#[divan::bench(args = CONTENTS)]
+fn rre(bencher: Bencher<'_, '_>, content: &Content) {
+    bench(bencher, *content, Encoding::Rre, None);
 }
 
 #[divan::bench(args = CONTENTS)]

@@ -1,7 +1,8 @@
-//! Finding what differs between frames, and converting pixels (as Raw, which does nothing else).
+//! Finding what differs between frames and what only moved, and converting pixels (as Raw, which does nothing else).
 
 use deskinit::encode::{Encoder, Encoding, Params};
-use deskinit::pixel::{Channel, Frame, PixelFormat, Rect, Region};
+use deskinit::pixel::{Channel, Frame, PixelFormat, Point, Rect, Region};
+use deskinit::screen::Motion;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 
@@ -31,6 +32,7 @@ fn convert(bencher: Bencher<'_, '_>, name: &str) {
         encoding: Encoding::Raw,
         format,
         quality: None,
+        jpeg_rects: false,
         compress: 0,
         last_rect: true,
     };
@@ -52,11 +54,23 @@ fn diff_nothing(bencher: Bencher<'_, '_>) {
 /// A grab in which everything went 40 rows up.
 #[divan::bench(args = CONTENTS)]
 fn diff_scrolled(bencher: Bencher<'_, '_>, content: &Content) {
-    let (old, mut new) = (frame(*content), frame(*content));
-    for y in 0..SIZE.1 - 40 {
-        new.row_mut(y).copy_from_slice(old.row(y + 40));
-    }
-    diff(bencher, &old, &new);
+    diff(bencher, &frame(*content), &scrolled(*content));
+}
+
+/// The same, to find out that it did.
+#[divan::bench(args = CONTENTS)]
+fn motion_scrolled(bencher: Bencher<'_, '_>, content: &Content) {
+    let (old, new) = (frame(*content), scrolled(*content));
+    let damage = Region::from(old.bounds());
+    bencher
+        .counter(ItemsCount::new(PIXELS))
+        .bench_local(|| Motion::default().search(black_box(&old), &new, damage.clone(), &[]));
+}
+
+fn scrolled(content: Content) -> Frame {
+    let mut new = frame(content);
+    new.copy_within(Rect::new(0, 40, SIZE.0, SIZE.1 - 40), Point::default());
+    new
 }
 
 /// A grab in which a small square has changed.
