@@ -159,11 +159,7 @@ impl Transfer {
         match &self.way {
             Way::Shared { segment, .. } if self.layout.is_native() => {
                 // Within, as `fetch` laid it out; were it not, the row would keep what it held, and be sent again.
-                if segment.read_words(offset, out) {
-                    for pixel in out {
-                        *pixel &= RGB;
-                    }
-                }
+                let _ = segment.read_words(offset, RGB, out);
             }
             Way::Shared { segment, .. } => {
                 self.scratch.resize(length, 0);

@@ -26,7 +26,7 @@ const MAX_REGION: usize = 2048;
 const BAND: u16 = 64;
 
 /// Less work than this (pixels, or bytes to deflate) is done where it is: waking the pool takes longer.
-const MIN_PARALLEL: u64 = 16 << 10;
+const MIN_PARALLEL: u64 = 48 << 10;
 
 /// How the pixels of a piece are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

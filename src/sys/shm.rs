@@ -94,19 +94,21 @@ impl Segment {
         true
     }
 
-    /// Copies words of the machine's byte order out, from the byte `offset`, which need not be aligned. False, and
-    /// nothing copied, when they do not all lie within.
+    /// Copies words of the machine's byte order out, from the byte `offset`, which need not be aligned, and keeps the
+    /// bits of `mask`: both in one pass over memory that another process has just written. False, and nothing copied,
+    /// when they do not all lie within.
     #[must_use]
-    pub fn read_words(&self, offset: usize, out: &mut [u32]) -> bool {
+    pub fn read_words(&self, offset: usize, mask: u32, out: &mut [u32]) -> bool {
         let bytes = size_of_val(out);
         if !self.holds(offset, bytes) {
             return false;
         }
-        // SAFETY: as in `read_bytes`; copied as bytes, so the source's alignment does not matter, and every bit pattern
-        // is a valid `u32`.
-        unsafe {
-            let from = self.base.as_ptr().cast::<u8>().cast_const().add(offset);
-            std::ptr::copy_nonoverlapping(from, out.as_mut_ptr().cast::<u8>(), bytes);
+        // SAFETY: as in `read_bytes`: all of it lies within the mapping.
+        let from = unsafe { self.base.as_ptr().cast::<u8>().cast_const().add(offset) };
+        for (n, word) in out.iter_mut().enumerate() {
+            // SAFETY: word `n` of those that were found to lie within; alignment does not matter to this read, and every
+            // bit pattern is a valid `u32`.
+            *word = unsafe { from.cast::<u32>().add(n).read_unaligned() } & mask;
         }
         true
     }
@@ -136,7 +138,7 @@ mod tests {
             .write_all_at(&[1, 2, 3, 4, 5, 6, 7, 8], 4)
             .expect("written");
         let mut words = [0; 2];
-        assert!(segment.read_words(4, &mut words));
+        assert!(segment.read_words(4, !0, &mut words));
         assert_eq!(
             words,
             [
@@ -153,7 +155,7 @@ mod tests {
     fn nothing_is_read_beyond_the_end() {
         let segment = Segment::new(8).expect("a memfd");
         let mut words = [7; 2];
-        assert!(!segment.read_words(1, &mut words));
+        assert!(!segment.read_words(1, !0, &mut words));
         assert!(!segment.read_bytes(usize::MAX, &mut [0; 2]));
         assert_eq!(words, [7; 2]);
         assert!(Segment::new(0).is_err());
