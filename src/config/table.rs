@@ -119,7 +119,7 @@ pub const SETTINGS: &[Setting] = &[
         NO,
         Some("3840x2160"),
         "WIDTHxHEIGHT, up to 16384x16384",
-        "Largest size a viewer may ask for. The X server starts with memory for it, 4 bytes a pixel, and gives back what the screen does not use.",
+        "Largest size a viewer may ask for. The X server starts with memory for it, 4 bytes a pixel; of Xvfb's the part that the screen does not use is given back.",
     ),
     row(
         "VNC_COL_DEPTH",

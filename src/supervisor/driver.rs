@@ -247,7 +247,10 @@ impl Driver {
         if let Some((place, target)) = &launch.link {
             // The last one may have removed it, or not.
             let _ = std::fs::remove_file(place);
-            std::os::unix::fs::symlink(target, place)?;
+            std::os::unix::fs::symlink(target, place).map_err(|source| SpawnError {
+                kind: SpawnErrorKind::Temporary,
+                source,
+            })?;
         }
         let output = self.channels.logs.pipe(id, name)?;
         let mut inherit: Vec<BorrowedFd<'_>> = launch.inherit.iter().map(AsFd::as_fd).collect();

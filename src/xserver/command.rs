@@ -17,10 +17,13 @@ pub struct Screen {
     pub glx: bool,
 }
 
-/// Does this program keep its pixels in a file if it is told to? Xvfb does, and nothing else knows `-fbdir`.
+/// Does this program keep its pixels in one file if it is told to? Xvfb does, and nothing else knows `-fbdir`; for a second
+/// screen it would make a second file.
 pub fn keeps_frame_buffer(program: &str, more: &[String]) -> bool {
     Path::new(program).file_name() == Some(OsStr::new("Xvfb"))
-        && !more.iter().any(|word| word == "-fbdir" || word == "-shmem")
+        && !more
+            .iter()
+            .any(|word| matches!(word.as_str(), "-fbdir" | "-shmem" | "-screen"))
 }
 
 /// Arguments for Xvfb, but for `-displayfd`, which the supervisor adds with the descriptor it opens for each start.

@@ -8,6 +8,7 @@
 //! ```
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -30,8 +31,8 @@ const WM: Id = Id(2);
 
 /// An X server needs some 100 ms here; a slow disk and a busy node some seconds.
 const XSERVER_START: Duration = Duration::from_secs(15);
-/// The display worker needs some 10 ms once X answers.
-const DISPLAY_START: Duration = Duration::from_secs(30);
+/// The display worker needs some 10 ms once X answers; it waits through all attempts to start that.
+const DISPLAY_START: Duration = Duration::from_secs(90);
 /// After this the application comes without a window manager rather than not at all.
 const WM_START: Duration = Duration::from_secs(3);
 
@@ -52,11 +53,7 @@ pub(super) struct Place<'a> {
 /// # Errors
 /// No descriptor is left for a secret.
 pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
-    let config = place.config;
-    let keeps = command::keeps_frame_buffer(&config.xserver, &config.xserver_args);
-    // A file in memory: nothing of it is on a disk, counts against a small /dev/shm, or outlives us.
-    let pixels = keeps.then(|| memfd::blank("frame-buffer")).transpose()?;
-    let for_display = pixels.as_ref().map(OwnedFd::try_clone).transpose()?;
+    let (pixels, for_display) = frame_buffer(place.config).unzip();
     let mut services = vec![
         xserver(place, pixels),
         display(place, for_display)?,
@@ -71,6 +68,21 @@ pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
         services.push(application(place, program, args));
     }
     Ok(services)
+}
+
+/// Where the X server keeps its pixels: for it, and for the display worker. A file in memory: nothing of it is on a disk,
+/// counts against a small /dev/shm, or outlives us. It only saves memory, so where a hardened system does not allow such
+/// a file there is none, and the X server keeps its pixels to itself.
+fn frame_buffer(config: &Config) -> Option<(OwnedFd, OwnedFd)> {
+    if !command::keeps_frame_buffer(&config.xserver, &config.xserver_args) {
+        return None;
+    }
+    let pixels = memfd::blank("frame-buffer").ok()?;
+    // As the X server will open it, for which a failure is the end.
+    let mut open = File::options();
+    open.read(true).write(true).open(inherited(&pixels)).ok()?;
+    let for_display = pixels.try_clone().ok()?;
+    Some((pixels, for_display))
 }
 
 fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
