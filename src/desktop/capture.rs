@@ -24,7 +24,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use x11rb::connection::Connection;
 use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::Event;
-use x11rb::protocol::xproto::{ConnectionExt as _, Window};
+use x11rb::protocol::xproto::{
+    ConnectionExt as _, DestroyNotifyEvent, ReparentNotifyEvent, UnmapNotifyEvent, Window,
+};
 
 use super::backing::Backing;
 use super::connect::{ConnectError, Connector, Link};
@@ -277,13 +279,13 @@ impl<'a> Session<'a> {
             Event::ConfigureNotify(e) if e.window == self.root => self.size_dirty = true,
             Event::ConfigureNotify(e) => self.drags.configured(e),
             Event::PropertyNotify(e) => self.windows.property_changed(e.window, e.atom),
-            Event::UnmapNotify(e) => {
-                self.drags.gone(e.window);
+            Event::UnmapNotify(UnmapNotifyEvent { window, .. })
+            | Event::DestroyNotify(DestroyNotifyEvent { window, .. })
+            | Event::ReparentNotify(ReparentNotifyEvent { window, .. }) => {
+                self.drags.gone(*window);
                 self.windows.changed();
             }
-            Event::MapNotify(_) | Event::DestroyNotify(_) | Event::ReparentNotify(_) => {
-                self.windows.changed();
-            }
+            Event::MapNotify(_) => self.windows.changed(),
             _ => {}
         }
     }

@@ -195,6 +195,8 @@ impl Grabber {
         let bounds = frame.bounds();
         link.damage_subtract(self.damage, NONE, NONE)?;
         self.damaged = false;
+        // Until it has been read; the screen may have another size again by then.
+        self.stale = true;
         let mut transfer = self.transfer(link, bounds)?;
         let outcome = transfer.fetch(link, self.root, &[bounds]);
         if outcome.is_ok() {

@@ -182,6 +182,9 @@ impl Flow {
 
     /// Bytes in flight beyond those that are on the road at this rate: they are in a queue, and go before what comes.
     pub fn queued(&self) -> u64 {
+        if self.pings.is_empty() {
+            return 0;
+        }
         let road = self.shortest.zip(self.rate());
         let road = road.map_or(0.0, |(time, rate)| time.as_secs_f64() * rate);
         self.in_flight().saturating_sub(road as u64)
@@ -205,7 +208,8 @@ impl Flow {
 
     /// True when little enough is in flight that less urgent data may go.
     pub fn is_relaxed(&self) -> bool {
-        !self.fences || self.in_flight() <= self.window / 2
+        // Bytes that went without a fence, because the list was full, are confirmed by the next one.
+        !self.fences || self.pings.is_empty() || self.in_flight() <= self.window / 2
     }
 
     /// An update is about to go: after a pause what was known is forgotten. True when a fence should go *before* the
@@ -468,6 +472,24 @@ mod tests {
         flow.requested(now + MUTE);
         assert_eq!(flow.ready(now + MUTE), Ready::Now);
         assert_eq!(flow.in_flight(), 0);
+    }
+
+    #[test]
+    fn what_went_without_a_fence_holds_nothing_up() {
+        let now = Instant::now();
+        let mut flow = Flow::default();
+        flow.enable_fences();
+        for _ in 0..MAX_PINGS {
+            assert!(flow.sent(10, now).is_some());
+        }
+        assert_eq!(flow.sent(40_000, now), None);
+        assert!(!flow.is_relaxed());
+        for id in 0..MAX_PINGS as u32 {
+            flow.answered(id, now + TICK);
+        }
+        assert_eq!(flow.in_flight(), 40_000);
+        assert!(flow.is_relaxed(), "nothing will ever be answered");
+        assert_eq!(flow.queued(), 0);
     }
 
     #[test]

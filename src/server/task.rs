@@ -46,6 +46,8 @@ pub(super) struct Task<S> {
     /// When its figures were noted last, and whether anything has moved since.
     noted: Option<Instant>,
     moved: bool,
+    /// A place in the pool that was waited for.
+    granted: Option<Place>,
 }
 
 /// What the first picture waits for: nobody may have watched for a while, and what was published then is not what is
@@ -120,6 +122,7 @@ impl<S: Transport> Task<S> {
             first: First::Unasked,
             noted: None,
             moved: true,
+            granted: None,
         }
     }
 
@@ -245,6 +248,8 @@ impl<S: Transport> Task<S> {
 
     /// Starts an update when the client may have one. Returns when to look again.
     fn plan(&mut self, now: Instant) -> Option<Instant> {
+        // Never kept while waiting.
+        let granted = self.granted.take();
         if self.link.waiting() >= HIGH_WATER {
             return None;
         }
@@ -255,7 +260,7 @@ impl<S: Transport> Task<S> {
         if matches!(self.work, Work::Idle(_))
             && let Work::Idle(encoder) = std::mem::replace(&mut self.work, Work::Gone)
         {
-            self.work = match self.hub.pool.try_place() {
+            self.work = match granted.or_else(|| self.hub.pool.try_place()) {
                 Some(place) => {
                     let (work, at) = self.start(encoder, place, now);
                     timer = at;
@@ -369,10 +374,10 @@ impl<S: Transport> Task<S> {
         tokio::select! {
             turn = self.link.turn(&mut self.input) => turn?,
             done = advance(&mut self.work) => match done {
-                // The next turn finds a free place again, or not: it decides with what is known then.
+                // Used in the next turn, once: whoever has nothing to do with it leaves it to the others.
                 Step::Place(encoder, place) => {
-                    let (work, _) = self.start(encoder, place, Instant::now());
-                    self.work = work;
+                    self.work = Work::Idle(encoder);
+                    self.granted = Some(place);
                 }
                 Step::Finished(finished) => self.finished(*finished),
                 Step::Lost => return Err(End::Server("the encoder failed".into())),

@@ -83,10 +83,12 @@ impl Session {
             (false, _) => Pressure::Busy,
         };
         let refresh = if pressure == Pressure::Busy || self.flow.is_relaxed() {
-            let pending = self.pending.damage();
+            // What lies outside is never sent, and must not keep what stands beside it waiting.
+            let mut pending = self.pending.damage().clone();
+            pending.intersect(&area);
             let due = self
                 .refresh
-                .due(&self.activity, pending, &area, pressure, now);
+                .due(&self.activity, &pending, &area, pressure, now);
             upper_part(&due, self.quality.again(rate, queued))
         } else {
             Region::new()

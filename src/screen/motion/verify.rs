@@ -64,6 +64,9 @@ impl<'a> Verified<'a> {
         let mut gained = 0;
         let mut rects = self.matching(candidate, dx, dy);
         rects.retain_mut(|rect| {
+            if u64::from(rect.area()) < MIN_GAIN {
+                return false;
+            }
             let mut gain = self.damage.clone();
             gain.clip(*rect);
             // What was right before need not be copied.

@@ -255,6 +255,19 @@ fn clients_that_cannot_follow_keep_their_size() {
     }
 }
 
+/// What lies beyond the client's picture changes nothing for what it shows.
+#[test]
+fn clients_that_cannot_follow_get_all_of_their_part_without_loss() {
+    let mut world = World::new(Permission::Full, 100e6, TICK);
+    world.hello(&[0, -26]);
+    world.lossy = true;
+    world.resize(400, 400, ResizeCause::Server);
+    world.run(3 * SECOND);
+    for y in 0..150 {
+        assert_eq!(world.client.picture.row(y), &world.screen.row(y)[..200]);
+    }
+}
+
 #[test]
 fn small_things() {
     let mut world = World::novnc();
