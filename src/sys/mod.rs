@@ -4,6 +4,7 @@
 //! and what an exit means is decided in `supervisor`.
 
 pub mod environ;
+pub mod heap;
 pub mod memfd;
 pub mod output;
 pub mod pidfd;

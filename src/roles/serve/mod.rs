@@ -22,6 +22,7 @@ use crate::rfb::{AuthPolicy, Features};
 use crate::screen::Screen;
 use crate::server::{self, Hub, Peer, Pool};
 use crate::supervisor::link::{FRAME_BUFFER_VARIABLE, SERVE_SOCKET};
+use crate::sys::heap;
 use backend::Front;
 use bridge::Bridge;
 use std::io;
@@ -41,6 +42,7 @@ const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Runs until SIGTERM or SIGINT.
 pub(super) fn run(config: Config) -> ExitCode {
+    heap::give_large_blocks_back();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
