@@ -13,7 +13,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::pixel::{Rect, Region};
+use crate::pixel::{Grid, Rect, Region};
 use crate::screen::{Activity, Move};
 
 /// A tile that was not sent for so long stands still.
@@ -24,9 +24,6 @@ const LONGEST: Duration = Duration::from_millis(1200);
 
 /// A tile that has stood still for so long goes whatever else there is, so that all converges within 2 s.
 const URGENT: Duration = Duration::from_millis(800);
-
-/// Side of a tile in pixels.
-const TILE: u16 = 64;
 
 /// Above so many rectangles a region is rounded up: sending a little too much without loss is harmless.
 const MAX_RECTS: usize = 512;
@@ -46,8 +43,7 @@ pub enum Pressure {
 #[derive(Debug, Default)]
 pub struct Refresh {
     lossy: Region,
-    columns: u16,
-    rows: u16,
+    grid: Grid,
     /// When each tile was last sent; `None`: nothing lossy in it.
     tiles: Vec<Option<Instant>>,
 }
@@ -56,11 +52,9 @@ impl Refresh {
     /// Forgets all, for a desktop of another size.
     pub fn resize(&mut self, width: u16, height: u16) {
         self.lossy.clear();
-        self.columns = width.div_ceil(TILE);
-        self.rows = height.div_ceil(TILE);
+        self.grid = Grid::new(width, height);
         self.tiles.clear();
-        self.tiles
-            .resize(usize::from(self.columns) * usize::from(self.rows), None);
+        self.tiles.resize(self.grid.tiles(), None);
     }
 
     /// The lossy pixels.
@@ -94,14 +88,10 @@ impl Refresh {
         if self.lossy.rects().len() > MAX_RECTS {
             self.lossy = self.lossy.simplified(MAX_RECTS / 2);
         }
-        let bounds = Rect::sized(
-            self.columns.saturating_mul(TILE),
-            self.rows.saturating_mul(TILE),
-        );
-        self.lossy.clip(bounds);
+        self.lossy.clip(self.grid.bounds());
         let mut holds = vec![false; self.tiles.len()];
         for rect in self.lossy.rects() {
-            for index in self.indices(*rect) {
+            for index in self.grid.touched(*rect) {
                 holds[index] = true;
             }
         }
@@ -113,8 +103,7 @@ impl Refresh {
             }
         }
         for rect in fresh.rects() {
-            let rect = rect.intersect(&bounds);
-            for index in self.indices(rect) {
+            for index in self.grid.touched(*rect) {
                 self.tiles[index] = Some(now);
             }
         }
@@ -144,7 +133,7 @@ impl Refresh {
             let Some(age) = sent.map(|sent| now.saturating_duration_since(sent)) else {
                 continue;
             };
-            let tile = self.tile(index);
+            let tile = self.grid.tile(index);
             if age < least || age < still(activity, tile, now) {
                 continue;
             }
@@ -167,25 +156,10 @@ impl Refresh {
     /// When the next tile that is not due yet will be.
     pub fn next(&self, activity: &Activity, now: Instant) -> Option<Instant> {
         let tiles = self.tiles.iter().enumerate();
-        let due = tiles
-            .filter_map(|(index, sent)| Some((*sent)? + still(activity, self.tile(index), now)));
+        let due = tiles.filter_map(|(index, sent)| {
+            Some((*sent)? + still(activity, self.grid.tile(index), now))
+        });
         due.filter(|at| *at > now).min()
-    }
-
-    fn tile(&self, index: usize) -> Rect {
-        let columns = usize::from(self.columns.max(1));
-        let (x, y) = ((index % columns) as u16, (index / columns) as u16);
-        Rect::new(x * TILE, y * TILE, TILE, TILE)
-    }
-
-    /// The tiles that a rectangle touches.
-    fn indices(&self, rect: Rect) -> impl Iterator<Item = usize> + use<> {
-        let columns = usize::from(self.columns);
-        // A rectangle that was clipped to nothing may lie anywhere.
-        let right = if rect.is_empty() { 0 } else { rect.right() };
-        let across = usize::from(rect.x / TILE)..usize::from(right.div_ceil(TILE));
-        let down = usize::from(rect.y / TILE)..usize::from(rect.bottom().div_ceil(TILE));
-        down.flat_map(move |y| across.clone().map(move |x| y * columns + x))
     }
 }
 

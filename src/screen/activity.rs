@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::pixel::{Rect, Region};
+use crate::pixel::{Grid, Rect, Region};
 
 /// Length of a slot.
 const SLOT: Duration = Duration::from_millis(100);
@@ -26,14 +26,10 @@ const PLAYS: u32 = 8;
 /// So many slots with changes make a rhythm.
 const RHYTHM: u32 = 3;
 
-/// Side of a tile in pixels.
-const TILE: u16 = 64;
-
 /// How often each part of the screen changes.
 #[derive(Clone, Debug, Default)]
 pub struct Activity {
-    columns: u16,
-    rows: u16,
+    grid: Grid,
     /// When slot 0 began.
     origin: Option<Instant>,
     tiles: Vec<Tile>,
@@ -59,12 +55,11 @@ impl Tile {
 impl Activity {
     /// A screen of this size, of which nothing is known.
     pub fn new(width: u16, height: u16) -> Self {
-        let (columns, rows) = (width.div_ceil(TILE), height.div_ceil(TILE));
+        let grid = Grid::new(width, height);
         Self {
-            columns,
-            rows,
+            grid,
             origin: None,
-            tiles: vec![Tile::default(); usize::from(columns) * usize::from(rows)],
+            tiles: vec![Tile::default(); grid.tiles()],
         }
     }
 
@@ -73,7 +68,7 @@ impl Activity {
         let slot = self.slot(now);
         self.origin.get_or_insert(now);
         for rect in region.rects() {
-            for index in self.indices(*rect) {
+            for index in self.grid.touched(*rect) {
                 let tile = &mut self.tiles[index];
                 *tile = Tile {
                     slot,
@@ -90,7 +85,7 @@ impl Activity {
         let tiles = self.tiles.iter().enumerate();
         tiles
             .filter(|(_, tile)| plays(tile))
-            .map(|(index, _)| self.tile(index))
+            .map(|(index, _)| self.grid.tile(index))
             .collect()
     }
 
@@ -98,7 +93,7 @@ impl Activity {
     /// longer than this may take it that they stand still. `None` for what changed once or twice.
     pub fn pause(&self, rect: Rect, now: Instant) -> Option<Duration> {
         let slot = self.slot(now);
-        let pauses = self.indices(rect).filter_map(|index| {
+        let pauses = self.grid.touched(rect).filter_map(|index| {
             let history = self.tiles[index].at(slot);
             (history.count_ones() >= RHYTHM).then(|| SLOT * (longest_gap(history) + 1))
         });
@@ -110,26 +105,6 @@ impl Activity {
             .origin
             .map(|origin| now.saturating_duration_since(origin));
         since.map_or(0, |since| (since.as_millis() / SLOT.as_millis()) as u64)
-    }
-
-    fn tile(&self, index: usize) -> Rect {
-        let columns = usize::from(self.columns.max(1));
-        let (x, y) = ((index % columns) as u16, (index / columns) as u16);
-        Rect::new(x * TILE, y * TILE, TILE, TILE)
-    }
-
-    /// The tiles that a rectangle touches.
-    fn indices(&self, rect: Rect) -> impl Iterator<Item = usize> + use<> {
-        let columns = usize::from(self.columns);
-        let across =
-            usize::from(rect.x / TILE)..usize::from(rect.right().div_ceil(TILE).min(self.columns));
-        let bottom = if rect.is_empty() {
-            0
-        } else {
-            rect.bottom().div_ceil(TILE)
-        };
-        let down = usize::from(rect.y / TILE)..usize::from(bottom.min(self.rows));
-        down.flat_map(move |y| across.clone().map(move |x| y * columns + x))
     }
 }
 
