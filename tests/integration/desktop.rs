@@ -388,7 +388,7 @@ fn storm(server: &XServer) {
         let mut random = Random::new(8);
         for _ in 0..40 {
             // Xvnc has no screens smaller than 32 by 32.
-            let size = (32 + random.below(1249), 32 + random.below(993));
+            let size = (32 + random.below_u16(1249), 32 + random.below_u16(993));
             viewer.desktop.request_frame();
             assert_eq!(viewer.resize(size.0, size.1), Ok(()));
             viewer.follow();

@@ -163,10 +163,14 @@ fn storm(stage: &Stage, random: &mut Random, steps: u16) {
         .background(0x102030);
     stage.link.create_gc(gc, stage.root, &look).expect("sent");
     for _ in 0..steps {
-        match random.below(5) {
+        match random.below_u16(5) {
             0 => {
                 let photo = picture(120, 90, u64::from(random.next()), 8);
-                stage.put(&photo, random.below(400) as i16, random.below(300) as i16);
+                stage.put(
+                    &photo,
+                    random.below_u16(400) as i16,
+                    random.below_u16(300) as i16,
+                );
             }
             1 => {
                 for line in 0..8 {
@@ -176,8 +180,8 @@ fn storm(stage: &Stage, random: &mut Random, steps: u16) {
                         random.next()
                     );
                     let (x, y) = (
-                        10 + random.below(40) as i16,
-                        14 * line + random.below(200) as i16,
+                        10 + random.below_u16(40) as i16,
+                        14 * line + random.below_u16(200) as i16,
                     );
                     stage
                         .link

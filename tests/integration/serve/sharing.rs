@@ -104,11 +104,17 @@ fn browse(stage: &Stage, random: &mut Random, steps: u16) {
         painter.copy((0, 60), (0, 0), 1920, 1020);
         painter.fill(0xffffff, 0, 1020, 1920, 60);
         for _ in 0..40 {
-            painter.fill(0x202020, random.below(1900), 1020 + random.below(50), 6, 9);
+            painter.fill(
+                0x202020,
+                random.below_u16(1900),
+                1020 + random.below_u16(50),
+                6,
+                9,
+            );
         }
         if step % 4 == 0 {
             let photo = picture(400, 300, u64::from(random.next()), 10);
-            stage.put(&photo, random.below(1500) as i16, 700);
+            stage.put(&photo, random.below_u16(1500) as i16, 700);
         }
         xvfb::sync(&stage.link);
     }

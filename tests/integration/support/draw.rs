@@ -8,26 +8,13 @@ use x11rb::protocol::xproto::{
     Rectangle, Window, WindowClass,
 };
 
+pub(crate) use super::random::Random;
 use super::xvfb::sync;
 
-/// A small generator of numbers: the same run draws the same.
-pub(crate) struct Random(u64);
-
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 16) as u32
-    }
-
-    /// Below `limit`.
-    pub(crate) fn below(&mut self, limit: u16) -> u16 {
-        (self.next() % u32::from(limit.max(1))) as u16
+    /// The same for coordinates: 0 to `limit` − 1.
+    pub(crate) fn below_u16(&mut self, limit: u16) -> u16 {
+        self.below(limit.into()) as u16
     }
 }
 
@@ -105,15 +92,15 @@ impl<'a> Painter<'a> {
 
     /// A few rectangles of any size and colour, and sometimes a copy, within `width` × `height`.
     pub(crate) fn scribble(&self, random: &mut Random, width: u16, height: u16) {
-        for _ in 0..1 + random.below(6) {
-            let (x, y) = (random.below(width), random.below(height));
-            let (w, h) = match random.below(8) {
+        for _ in 0..1 + random.below_u16(6) {
+            let (x, y) = (random.below_u16(width), random.below_u16(height));
+            let (w, h) = match random.below_u16(8) {
                 0 => (width, height),
                 1..=3 => (8, 14),
-                _ => (random.below(200), random.below(120)),
+                _ => (random.below_u16(200), random.below_u16(120)),
             };
-            if random.below(4) == 0 {
-                let to = (random.below(width), random.below(height));
+            if random.below_u16(4) == 0 {
+                let to = (random.below_u16(width), random.below_u16(height));
                 self.copy((x, y), to, w, h);
             } else {
                 self.fill(random.next(), x, y, w.max(1), h.max(1));

@@ -14,6 +14,7 @@ pub(crate) mod jpeg;
 pub(crate) mod pictures;
 pub(crate) mod png;
 pub(crate) mod pseudo;
+pub(crate) mod random;
 pub(crate) mod serve;
 pub(crate) mod tight;
 pub(crate) mod wire;

@@ -2,26 +2,9 @@
 
 use deskinit::pixel::{Frame, Rect};
 
-/// A small generator of random numbers (xorshift); equal seeds give equal pictures.
-pub(crate) struct Random(u64);
+pub(crate) use super::random::Random;
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 24) as u32
-    }
-
-    /// 0 to `n` − 1.
-    pub(crate) fn below(&mut self, n: u32) -> u32 {
-        self.next() % n.max(1)
-    }
-
     pub(crate) fn colour(&mut self) -> u32 {
         self.next() & 0x00ff_ffff
     }

@@ -1,24 +1,10 @@
 //! Pictures that look like photos, and a video of them; all from a seed.
 
-/// A small generator of numbers (xorshift): equal seeds give equal pictures.
-pub(crate) struct Random(u64);
+#[path = "../../integration/support/random.rs"]
+mod random;
+pub(crate) use random::Random;
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 24) as u32
-    }
-
-    pub(crate) fn below(&mut self, limit: u32) -> u32 {
-        self.next() % limit.max(1)
-    }
-
     /// 0 to 1.
     fn part(&mut self) -> f32 {
         self.below(65_536) as f32 / 65_536.0

@@ -8,9 +8,6 @@ use divan::{Bencher, black_box};
 use crate::content::{CONTENTS, Content, PIXELS, frame};
 
 fn bench(bencher: Bencher<'_, '_>, content: Content, encoding: Encoding, quality: Option<u8>) {
-    let frame = frame(content);
-    let mut region = Region::default();
-    region.add(frame.bounds());
     let params = Params {
         encoding,
         format: PixelFormat::NATIVE,
@@ -19,6 +16,13 @@ fn bench(bencher: Bencher<'_, '_>, content: Content, encoding: Encoding, quality
         compress: 2,
         last_rect: true,
     };
+    run(bencher, content, params);
+}
+
+/// Encodes the whole of a picture.
+pub(crate) fn run(bencher: Bencher<'_, '_>, content: Content, params: Params) {
+    let frame = frame(content);
+    let region = Region::from(frame.bounds());
     let (mut encoder, mut out) = (Encoder::new(), Vec::new());
     bencher
         .counter(ItemsCount::new(PIXELS))

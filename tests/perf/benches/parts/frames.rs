@@ -1,6 +1,6 @@
 //! Finding what differs between frames and what only moved, and converting pixels (as Raw, which does nothing else).
 
-use deskinit::encode::{Encoder, Encoding, Params};
+use deskinit::encode::{Encoding, Params};
 use deskinit::pixel::{Channel, Frame, PixelFormat, Point, Rect, Region};
 use deskinit::screen::Motion;
 use divan::counter::ItemsCount;
@@ -8,6 +8,7 @@ use divan::{Bencher, black_box};
 
 use crate::content::{CONTENTS, Content, PIXELS, SIZE, frame};
 use crate::diff::Differ;
+use crate::encode;
 
 /// Name, bits per pixel, depth, and maximum and shift of red, green and blue.
 type Format = (&'static str, u8, u8, [(u16, u8); 3]);
@@ -25,9 +26,6 @@ fn convert(bencher: Bencher<'_, '_>, name: &str) {
     let (_, bits, depth, channels) = found.expect("one of them");
     let [red, green, blue] = channels.map(|(max, shift)| Channel { max, shift });
     let format = PixelFormat::new(*bits, *depth, false, red, green, blue).expect("valid");
-    let frame = frame(Content::Photo);
-    let mut region = Region::default();
-    region.add(frame.bounds());
     let params = Params {
         encoding: Encoding::Raw,
         format,
@@ -36,13 +34,7 @@ fn convert(bencher: Bencher<'_, '_>, name: &str) {
         compress: 0,
         last_rect: true,
     };
-    let (mut encoder, mut out) = (Encoder::new(), Vec::new());
-    bencher
-        .counter(ItemsCount::new(PIXELS))
-        .bench_local(move || {
-            out.clear();
-            encoder.encode(black_box(&frame), &region, &params, &mut out)
-        });
+    encode::run(bencher, Content::Photo, params);
 }
 
 /// A grab that changed nothing.
