@@ -463,9 +463,9 @@ impl Session {
     pub fn finish(&mut self, job: Job, encoded: Encoded, now: Instant) {
         self.now = now;
         self.job_is_out = false;
-        let mut sent = job.damage;
+        let mut sent = job.order.damage;
         #[cfg(feature = "h264")]
-        if let Some(rect) = job.video {
+        if let Some(rect) = job.order.video {
             if encoded.stats.h264.rects > 0 {
                 sent.add(rect);
                 self.video.sent(now);
@@ -474,8 +474,8 @@ impl Session {
                 self.pending.add(&Region::from(rect));
             }
         }
-        let (changed, refreshed) = (sent.area(), job.refresh.area());
-        sent.union(&job.refresh);
+        let (changed, refreshed) = (sent.area(), job.order.refresh.area());
+        sent.union(&job.order.refresh);
         self.refresh.sent(&sent, &encoded.lossy, now);
         self.density
             .observe(changed + refreshed, job.bytes.len() as u64);
@@ -484,7 +484,7 @@ impl Session {
             (_, 0) => {
                 let lossy = encoded.lossy.area();
                 self.quality
-                    .observe(job.params.quality, changed, lossy, bytes);
+                    .observe(job.order.params.quality, changed, lossy, bytes);
             }
             (0, _) => self.quality.observe_again(refreshed, bytes),
             // Nobody knows which bytes were whose.
@@ -503,7 +503,7 @@ impl Session {
         self.job_is_out = false;
         #[cfg(feature = "h264")]
         self.pending
-            .add(&job.video.map(Region::from).unwrap_or_default());
+            .add(&job.order.video.map(Region::from).unwrap_or_default());
         self.restore(job);
         self.apply_deferred();
     }

@@ -12,27 +12,14 @@ use crate::encode::{self, Buffers, Encoded, Encoder, Encoding, Params, Prepared,
 use crate::pixel::{Frame, PixelFormat, Point, Rect, Region};
 use crate::screen::{CursorImage, Leds, Move};
 
-/// An update to be encoded: [`Job::order`], then [`Job::emit`]. Then it goes back to the session by `finish`, or, when
+/// An update to be encoded: its order first, then [`Job::emit`]. Then it goes back to the session by `finish`, or, when
 /// it could not be encoded, by `give_back`. May be sent to another thread meanwhile.
 #[derive(Debug)]
 pub struct Job {
     /// What the client copies within its picture, first and in this order.
     pub copies: Vec<Move>,
-    /// What changed.
-    pub damage: Region,
-    /// What the client has with loss and gets again without; disjoint from the damage.
-    pub refresh: Region,
-    /// Where it changes all the time.
-    pub playing: Region,
-    /// What goes as the next picture of a video; disjoint from both.
-    #[cfg(feature = "h264")]
-    pub video: Option<Rect>,
-    /// How the client wants it.
-    pub params: Params,
-    /// Width that the frame must have.
-    pub width: u16,
-    /// Height that the frame must have.
-    pub height: u16,
+    /// What is to be encoded.
+    pub order: Order,
     /// The update so far: its header and its pseudo-rectangles. Encoders append to it, so nothing is copied.
     pub bytes: Vec<u8>,
     /// Pseudo-rectangles in `bytes`.
@@ -48,11 +35,11 @@ pub struct Job {
 pub struct Order {
     /// What changed.
     pub damage: Region,
-    /// What is to be sent again without loss.
+    /// What the client has with loss and gets again without; disjoint from the damage.
     pub refresh: Region,
     /// Where it changes all the time.
     pub playing: Region,
-    /// What is to be sent as the next picture of a video.
+    /// What goes as the next picture of a video; disjoint from both.
     #[cfg(feature = "h264")]
     pub video: Option<Rect>,
     /// How the client wants it.
@@ -112,27 +99,16 @@ impl Picture {
 }
 
 impl Job {
-    /// What it asks of a frame.
-    pub fn order(&self) -> Order {
-        Order {
-            damage: self.damage.clone(),
-            refresh: self.refresh.clone(),
-            playing: self.playing.clone(),
-            #[cfg(feature = "h264")]
-            video: self.video,
-            params: self.params,
-            width: self.width,
-            height: self.height,
-        }
-    }
-
     /// Appends the picture of its [`Job::order`]. Then the job must go to `finish`: what was encoded has to be sent, for
     /// the client's deflate streams depend on it.
     pub fn emit(&mut self, encoder: &mut Encoder, picture: &Picture) -> Encoded {
         let mut encoded = self.emit_copies();
-        let exact = lossless(self.params);
-        let mut parts = [(&picture.damage, &self.params), (&picture.refresh, &exact)];
-        if self.params.jpeg_rects {
+        let exact = lossless(self.order.params);
+        let mut parts = [
+            (&picture.damage, &self.order.params),
+            (&picture.refresh, &exact),
+        ];
+        if self.order.params.jpeg_rects {
             // Photos go last: noVNC 1.7 draws a Raw rectangle from the wrong place while it waits for an image.
             parts.reverse();
         }
@@ -147,7 +123,7 @@ impl Job {
             }
         }
         #[cfg(feature = "h264")]
-        if let (Some(video), Some(quality)) = (&picture.video, self.params.quality)
+        if let (Some(video), Some(quality)) = (&picture.video, self.order.params.quality)
             && let Some(part) = encoder.emit_video(video, quality, &mut self.bytes)
         {
             encoded.rects += part.rects;
@@ -179,7 +155,7 @@ impl Job {
     /// Encodes it from a frame that is not older than the damage, for this client alone. `None`, and nothing done, when
     /// the frame has another size than the client was told.
     pub fn encode(&mut self, encoder: &mut Encoder, frame: &Frame) -> Option<Encoded> {
-        let picture = self.order().prepare(frame, &Arc::default())?;
+        let picture = self.order.prepare(frame, &Arc::default())?;
         Some(self.emit(encoder, &picture))
     }
 }

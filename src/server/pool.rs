@@ -84,7 +84,7 @@ impl Pool {
         alone: bool,
     ) -> oneshot::Receiver<Finished> {
         let (done, rx) = oneshot::channel();
-        let order = job.order();
+        let order = job.order.clone();
         let client = Client { encoder, job, done };
         match self.share.claim(generation, order, client, alone) {
             Claim::Waits => {}

@@ -317,7 +317,7 @@ impl<S: Transport> Task<S> {
             Poll::Update(job) => {
                 // Nothing had changed that was looked at: without another look, what stands still by this alone would be
                 // refined for ever on a slow link.
-                if job.damage.is_empty() {
+                if job.order.damage.is_empty() {
                     self.hub.seat.request_frame();
                 }
                 let frame = (self.seen.generation, frame);

@@ -9,7 +9,7 @@ use crate::pixel::Rect;
 use crate::pixel::Region;
 use crate::rfb::refresh::Pressure;
 use crate::rfb::server;
-use crate::rfb::update::{Job, upper_part};
+use crate::rfb::update::{Job, Order, upper_part};
 
 /// Bytes of a fence that measures.
 const PING_BYTES: u64 = 14;
@@ -119,8 +119,7 @@ impl Session {
             Some(_) if !damage.is_empty() => self.activity.playing(now),
             _ => Region::new(),
         };
-        Poll::Update(Job {
-            copies,
+        let order = Order {
             damage,
             refresh,
             playing,
@@ -129,6 +128,10 @@ impl Session {
             params,
             width,
             height,
+        };
+        Poll::Update(Job {
+            copies,
+            order,
             bytes,
             pseudo,
             beside,
@@ -199,7 +202,7 @@ impl Session {
     /// What a job had taken is due again.
     pub(super) fn restore(&mut self, job: Job) {
         let copied = job.copies.iter().map(|m| m.to).collect();
-        self.pending.add(&job.damage);
+        self.pending.add(&job.order.damage);
         self.pending.add(&copied);
         self.beside.again(job.beside);
         if let Some(requested) = job.requested {

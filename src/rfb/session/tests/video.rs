@@ -64,7 +64,7 @@ impl Cinema {
             }
             self.session.stepped(&Step::whole(self.screen.bounds()));
             while let Poll::Update(mut job) = self.session.poll(self.now) {
-                videos += u32::from(job.video.is_some());
+                videos += u32::from(job.order.video.is_some());
                 let encoded = job
                     .encode(&mut self.encoder, &self.screen)
                     .expect("the size");

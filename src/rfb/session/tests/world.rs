@@ -235,7 +235,7 @@ impl World {
             let Poll::Update(mut job) = self.session.poll(self.now) else {
                 break;
             };
-            assert!(!job.damage.intersects(&job.refresh));
+            assert!(!job.order.damage.intersects(&job.order.refresh));
             let encoded = if self.lossy && self.session.capabilities().quality.is_some() {
                 self.encode_lossy(&mut job)
             } else {
@@ -249,16 +249,16 @@ impl World {
     /// Stands in for JPEG: what changed arrives a little wrong, what is refreshed arrives right.
     fn encode_lossy(&mut self, job: &mut crate::rfb::update::Job) -> Encoded {
         let mut wrong = self.screen.clone();
-        for rect in job.damage.rects() {
+        for rect in job.order.damage.rects() {
             for y in rect.y..rect.bottom() {
                 for pixel in &mut wrong.row_mut(y)[usize::from(rect.x)..usize::from(rect.right())] {
                     *pixel ^= 1;
                 }
             }
         }
-        assert_eq!(job.params.encoding, Encoding::Raw);
+        assert_eq!(job.order.params.encoding, Encoding::Raw);
         let mut encoded = job.encode(&mut self.encoder, &wrong).unwrap();
-        encoded.lossy = job.damage.clone();
+        encoded.lossy = job.order.damage.clone();
         encoded
     }
 
