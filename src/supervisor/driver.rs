@@ -1,29 +1,26 @@
 //! The loop of PID 1: waits for events, tells them to the plan, does what the plan says. One thread; the only place
 //! that blocks is `poll`, and only until the plan's next deadline.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+mod notices;
+mod signals;
+mod start;
+mod wait;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::control::Control;
 use super::logs::Logs;
-use super::notify::{Notice, NotifySocket};
-use super::plan::{
-    Action, Cause, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, NotStarted, Outcome, Plan, Policy,
-};
+use super::notify::NotifySocket;
+use super::plan::{Action, Cause, Outcome, Plan, Policy};
 use super::reaper::Children;
 use super::report::{self, Facts};
-use super::service::{Exit, Id, Push, Spec};
+use super::service::{Id, Push, Spec};
 use super::strays::Strays;
-use crate::sys::output;
-use crate::sys::process::{Command, SpawnError, SpawnErrorKind};
-use crate::sys::signals::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
-    Signals,
-};
+use crate::sys::process::Command;
+use crate::sys::signals::{SIGCONT, SIGKILL, SIGTERM, Signals};
 
 /// How a service says that it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,17 +81,6 @@ pub struct Driver {
     news: bool,
     /// Everything was ready once, and that was said.
     complete: bool,
-}
-
-/// What `poll` found.
-#[derive(Default)]
-struct Ready {
-    signals: bool,
-    notify: bool,
-    display: bool,
-    control: bool,
-    strays: bool,
-    logs: Vec<bool>,
 }
 
 impl Driver {
@@ -180,7 +166,11 @@ impl Driver {
         match action {
             Action::Start(id) => self.start(id, now),
             Action::Push(id, Push::Term) => {
-                self.children.signal_group(id, SIGTERM);
+                let signal = self
+                    .plan
+                    .service(id)
+                    .map(|service| service.spec().stop_signal);
+                self.children.signal_group(id, signal.unwrap_or(SIGTERM));
                 // One that was stopped could not obey.
                 self.children.signal_group(id, SIGCONT);
             }
@@ -210,282 +200,6 @@ impl Driver {
                 self.plan.strays(self.strays.len());
             }
         }
-    }
-
-    fn start(&mut self, id: Id, now: Instant) {
-        match self.spawn(id) {
-            Ok(_) => self.plan.started(id, now),
-            Err(error) => {
-                let hopeless = match error.kind {
-                    SpawnErrorKind::NotFound => Some(EXIT_NOT_FOUND),
-                    SpawnErrorKind::NotExecutable => Some(EXIT_NOT_EXECUTABLE),
-                    SpawnErrorKind::Temporary => None,
-                };
-                let program = self
-                    .launches
-                    .get(id.0)
-                    .map(|launch| launch.command.program.to_string_lossy());
-                let reason = format!("{}: {error}", program.unwrap_or_default());
-                let title = self.title(id);
-                self.channels
-                    .logs
-                    .say(&format!("{title} could not be started: {reason}"));
-                self.plan
-                    .not_started(id, &NotStarted { hopeless, reason }, now);
-            }
-        }
-    }
-
-    fn spawn(&mut self, id: Id) -> Result<i32, SpawnError> {
-        let name = self
-            .plan
-            .service(id)
-            .map_or("", |service| service.spec().name);
-        let Some(launch) = self.launches.get(id.0) else {
-            return Err(std::io::Error::from(std::io::ErrorKind::NotFound).into());
-        };
-        if let Some((place, target)) = &launch.link {
-            // The last one may have removed it, or not.
-            let _ = std::fs::remove_file(place);
-            std::os::unix::fs::symlink(target, place).map_err(|source| SpawnError {
-                kind: SpawnErrorKind::Temporary,
-                source,
-            })?;
-        }
-        let output = self.channels.logs.pipe(id, name)?;
-        let mut inherit: Vec<BorrowedFd<'_>> = launch.inherit.iter().map(AsFd::as_fd).collect();
-        if launch.readiness != Readiness::Displayfd {
-            return self.children.spawn(id, &launch.command, output, &inherit);
-        }
-        let (ours, theirs) = output::pipe()?;
-        let mut command = launch.command.clone();
-        command
-            .args
-            .extend(["-displayfd".into(), theirs.as_raw_fd().to_string().into()]);
-        inherit.push(theirs.as_fd());
-        let pid = self.children.spawn(id, &command, output, &inherit)?;
-        self.displayfd = Some((id, ours));
-        Ok(pid)
-    }
-
-    fn wait(&self, now: Instant) -> Ready {
-        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(32);
-        let channels = &self.channels;
-        fds.push(PollFd::new(channels.signals.as_fd(), PollFlags::POLLIN));
-        fds.push(PollFd::new(channels.notify.as_fd(), PollFlags::POLLIN));
-        let control_at = fds.len();
-        fds.extend(
-            channels
-                .control
-                .fds()
-                .map(|(fd, events)| PollFd::new(fd, events)),
-        );
-        let logs_at = fds.len();
-        fds.extend(
-            channels
-                .logs
-                .fds()
-                .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
-        );
-        let strays_at = fds.len();
-        fds.extend(
-            self.strays
-                .fds()
-                .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
-        );
-        let display_at = fds.len();
-        fds.extend(
-            self.displayfd
-                .iter()
-                .map(|(_, fd)| PollFd::new(fd.as_fd(), PollFlags::POLLIN)),
-        );
-        let end = fds.len();
-        // Only waited for; the log is flushed in every turn.
-        fds.extend(
-            channels
-                .logs
-                .blocked()
-                .map(|fd| PollFd::new(fd, PollFlags::POLLOUT)),
-        );
-
-        let deadlines = [self.plan.deadline(now), channels.control.deadline()];
-        let timeout = deadlines
-            .into_iter()
-            .flatten()
-            .min()
-            .map_or(PollTimeout::NONE, |at| timeout(at, now));
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            // No memory for the kernel's own list: the turn is taken as if everything were ready, which costs a little
-            // and loses nothing, after a pause so that it does not spin.
-            Err(_) => {
-                let _ = poll(&mut [], PollTimeout::from(50_u8));
-                let count = strays_at - logs_at;
-                return Ready {
-                    signals: true,
-                    notify: true,
-                    display: end > display_at,
-                    control: true,
-                    strays: display_at > strays_at,
-                    logs: vec![true; count],
-                };
-            }
-        }
-        let hit = |index: usize| fds.get(index).and_then(PollFd::any).unwrap_or(false);
-        Ready {
-            signals: hit(0),
-            notify: hit(1),
-            control: (control_at..logs_at).any(hit),
-            logs: (logs_at..strays_at).map(hit).collect(),
-            strays: (strays_at..display_at).any(hit),
-            display: (display_at..end).any(hit),
-        }
-    }
-
-    fn take_signals(&mut self, now: Instant) {
-        let mut children_changed = false;
-        while let Some(signal) = self.channels.signals.take() {
-            match signal {
-                SIGCHLD => children_changed = true,
-                SIGTERM | SIGINT => self.request_stop(signal, now),
-                SIGHUP | SIGQUIT | SIGUSR1 | SIGUSR2 | SIGWINCH => {
-                    self.forward(signal, now);
-                }
-                _ => {}
-            }
-        }
-        if children_changed {
-            while let Some(reaped) = self.children.reap() {
-                if let Some(id) = reaped.id {
-                    self.ended(id, reaped.exit, now);
-                }
-            }
-            self.count_strays();
-        }
-    }
-
-    /// To the application; without one, those that end a program end everything.
-    fn forward(&mut self, signal: i32, now: Instant) {
-        let application = self
-            .plan
-            .services()
-            .find(|(_, service)| service.spec().application && service.runs());
-        match application {
-            Some((id, _)) => self.children.signal(id, signal),
-            None if matches!(signal, SIGHUP | SIGQUIT) => self.request_stop(signal, now),
-            None => {}
-        }
-    }
-
-    fn request_stop(&mut self, signal: i32, now: Instant) {
-        self.plan.request_stop(signal, now);
-        self.news = true;
-    }
-
-    fn ended(&mut self, id: Id, exit: Exit, now: Instant) {
-        // Its last words come before ours about it.
-        self.channels.logs.drain_all();
-        self.plan.exited(id, exit, now);
-        match self.readiness(id) {
-            Some(Readiness::Notify) => {
-                self.plan.set_viewers(0, now);
-                self.facts.display_problem = None;
-            }
-            Some(Readiness::Displayfd) => {
-                self.facts.windows = 0;
-                self.displayfd = None;
-            }
-            _ => {}
-        }
-        let final_word = self
-            .plan
-            .service(id)
-            .is_some_and(|service| service.spec().vital && !service.spec().restart);
-        if self.plan.stopping().is_none() && !final_word {
-            let title = self.title(id);
-            self.channels
-                .logs
-                .say(&format!("{title} has ended, {exit}"));
-        }
-        self.news = true;
-    }
-
-    fn take_notices(&mut self, now: Instant) {
-        while let Some((pid, notices)) = self.channels.notify.receive() {
-            // Only the reporter itself is heard, not whoever else finds the socket.
-            let Some(id) = self
-                .children
-                .service(pid)
-                .filter(|id| self.readiness(*id) == Some(Readiness::Notify))
-            else {
-                continue;
-            };
-            for notice in notices {
-                self.notice(id, notice, now);
-            }
-        }
-    }
-
-    fn notice(&mut self, id: Id, notice: Notice, now: Instant) {
-        match notice {
-            Notice::Ready => {
-                if self.plan.ready(id, now)
-                    && let Some(greeting) = self.greeting.take()
-                {
-                    let text = greeting(self.facts.web.as_deref(), self.facts.vnc.as_deref());
-                    self.channels.logs.say(&text);
-                }
-            }
-            Notice::Stopping => {}
-            Notice::Display(state) => self.facts.display_problem = state.err(),
-            Notice::WindowManager(name) => {
-                if name.is_some() {
-                    self.ready_by(Readiness::WindowManager, now);
-                }
-            }
-            Notice::Windows(count) => {
-                self.facts.windows = count;
-                if count > 0 {
-                    self.ready_by(Readiness::Windows, now);
-                }
-            }
-            Notice::Viewers(count) => self.plan.set_viewers(count, now),
-            Notice::Web(address) => self.facts.web = Some(address),
-            Notice::Vnc(address) => self.facts.vnc = Some(address),
-        }
-        self.news = true;
-    }
-
-    fn ready_by(&mut self, readiness: Readiness, now: Instant) {
-        for (index, launch) in self.launches.iter().enumerate() {
-            if launch.readiness == readiness {
-                self.plan.ready(Id(index), now);
-            }
-        }
-    }
-
-    fn take_display(&mut self, now: Instant) {
-        let Some((id, fd)) = &self.displayfd else {
-            return;
-        };
-        let mut text = [0; 64];
-        match output::read(fd.as_fd(), &mut text) {
-            Ok(count) if text.get(..count).is_some_and(|text| text.contains(&b'\n')) => {
-                self.plan.ready(*id, now);
-                self.displayfd = None;
-                self.news = true;
-            }
-            // Its end without a line: the exit will say why.
-            Ok(0) => self.displayfd = None,
-            _ => {}
-        }
-    }
-
-    fn count_strays(&mut self) {
-        let children = &self.children;
-        self.strays
-            .refresh(self.facts.pid, |pid| children.service(pid).is_some());
-        self.plan.strays(self.strays.len());
     }
 
     fn publish(&mut self, now: Instant) {
@@ -540,15 +254,9 @@ impl Driver {
         self.launches.get(id.0).map(|launch| launch.readiness)
     }
 
-    fn title(&self, id: Id) -> &'static str {
+    fn title(&self, id: Id) -> Arc<str> {
         self.plan
             .service(id)
-            .map_or("", |service| service.spec().title)
+            .map_or_else(|| "".into(), |service| Arc::clone(&service.spec().title))
     }
-}
-
-/// Rounded up, so that the deadline has passed when `poll` returns.
-fn timeout(at: Instant, now: Instant) -> PollTimeout {
-    let left = at.saturating_duration_since(now) + Duration::from_micros(999);
-    PollTimeout::try_from(left.as_millis()).unwrap_or(PollTimeout::MAX)
 }

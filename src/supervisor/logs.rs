@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::service::Id;
@@ -44,7 +45,7 @@ pub enum Form {
 #[derive(Debug)]
 struct Source {
     id: Id,
-    name: &'static str,
+    name: Arc<str>,
     fd: OwnedFd,
     partial: Vec<u8>,
 }
@@ -84,7 +85,7 @@ impl Logs {
     ///
     /// # Errors
     /// No descriptor is left.
-    pub fn pipe(&mut self, id: Id, name: &'static str) -> io::Result<OwnedFd> {
+    pub fn pipe(&mut self, id: Id, name: Arc<str>) -> io::Result<OwnedFd> {
         let (ours, theirs) = output::pipe()?;
         if self.sources.len() >= SOURCES {
             self.close_oldest(id);
@@ -263,7 +264,7 @@ impl Logs {
             tail.pop_front();
         }
         tail.push_back(String::from_utf8_lossy(line.get(..512).unwrap_or(line)).into_owned());
-        self.enqueue(source.name, line, QUEUE);
+        self.enqueue(&source.name, line, QUEUE);
     }
 
     fn enqueue(&mut self, name: &str, line: &[u8], limit: usize) {
@@ -329,7 +330,7 @@ mod tests {
     #[test]
     fn lines_carry_their_service_whatever_the_pieces() {
         let (mut logs, reader) = logs(Form::Text);
-        let mut app = File::from(logs.pipe(Id(3), "app").unwrap());
+        let mut app = File::from(logs.pipe(Id(3), "app".into()).unwrap());
         app.write_all(b"one\ntw").unwrap();
         logs.drain_all();
         app.write_all(b"o\r\n\nlast").unwrap();
@@ -348,7 +349,7 @@ mod tests {
     #[test]
     fn a_line_without_end_is_cut_and_nothing_is_lost() {
         let (mut logs, reader) = logs(Form::Text);
-        let mut app = File::from(logs.pipe(Id(0), "app").unwrap());
+        let mut app = File::from(logs.pipe(Id(0), "app".into()).unwrap());
         app.write_all(&vec![b'x'; 3 * LINE + 5]).unwrap();
         drop(app);
         logs.drain_all();
@@ -360,10 +361,10 @@ mod tests {
     #[test]
     fn what_restarts_leave_behind_never_costs_a_living_service_its_pipe() {
         let (mut logs, reader) = logs(Form::Text);
-        let mut server = File::from(logs.pipe(Id(0), "xserver").unwrap());
+        let mut server = File::from(logs.pipe(Id(0), "xserver".into()).unwrap());
         let mut apps: Vec<File> = (0..SOURCES * 2)
             .map(|_| {
-                let mut app = File::from(logs.pipe(Id(3), "app").unwrap());
+                let mut app = File::from(logs.pipe(Id(3), "app".into()).unwrap());
                 app.write_all(b"started").unwrap();
                 app
             })
@@ -383,7 +384,7 @@ mod tests {
         let (mut logs, mut reader) = logs(Form::Text);
         let line = [b'y'; 99];
         let total = 20_000;
-        let mut app = File::from(logs.pipe(Id(0), "app").unwrap());
+        let mut app = File::from(logs.pipe(Id(0), "app".into()).unwrap());
         for _ in 0..total {
             app.write_all(&line).unwrap();
             app.write_all(b"\n").unwrap();
@@ -422,7 +423,7 @@ mod tests {
     #[test]
     fn json_lines_parse_whatever_is_in_them() {
         let (mut logs, reader) = logs(Form::Json);
-        let mut app = File::from(logs.pipe(Id(0), "app").unwrap());
+        let mut app = File::from(logs.pipe(Id(0), "app".into()).unwrap());
         app.write_all(b"a \"quote\" and \xff\n{\"own\":1}\n")
             .unwrap();
         logs.drain_all();

@@ -12,21 +12,15 @@
 //! Each stage of a stop has its share of the grace period; what is not gone by then is killed, and the next stage
 //! begins as soon as the one before is done.
 
+mod cause;
+mod stop;
+
 use std::time::{Duration, Instant};
 
-use super::service::{After, Exit, Id, Push, Service, Spec, State, signal_name};
+use self::stop::{Stop, Strays};
+use super::service::{After, Exit, Id, OnEnd, Push, SIGKILL, Service, Spec, State, signal_name};
 
-/// Exit code when a part that nothing works without could not be started or kept up (`EX_UNAVAILABLE`).
-pub const EXIT_UNAVAILABLE: u8 = 69;
-/// Exit code of a command that is there but cannot be run, as of a shell.
-pub const EXIT_NOT_EXECUTABLE: u8 = 126;
-/// Exit code of a command that is not there, as of a shell.
-pub const EXIT_NOT_FOUND: u8 = 127;
-
-/// How long after the last SIGKILL a process that still does not go (it hangs in the kernel) is waited for.
-const AFTER_KILL: Duration = Duration::from_millis(500);
-/// What a second request to stop leaves of the grace period.
-const HURRY: Duration = Duration::from_secs(1);
+pub use cause::{Cause, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_UNAVAILABLE, Outcome};
 
 /// Something the driver must do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,35 +31,6 @@ pub enum Action {
     Push(Id, Push),
     /// Signal every descendant that is no service's main process, and say [`Plan::strays`] when that changes.
     PushStrays(Push),
-}
-
-/// Why everything stops.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The application ended.
-    Application(Exit),
-    /// Somebody sent this signal.
-    Signal(i32),
-    /// No authenticated viewer for that long.
-    Disconnected(Duration),
-    /// Something vital cannot be had.
-    Failure {
-        /// What.
-        id: Id,
-        /// Exit code.
-        code: u8,
-        /// Why, for people.
-        reason: String,
-    },
-}
-
-/// How everything ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Exit code of the whole.
-    pub code: u8,
-    /// One line for people.
-    pub reason: String,
 }
 
 /// Settings of the plan as a whole.
@@ -84,33 +49,6 @@ pub struct NotStarted {
     pub hopeless: Option<u8>,
     /// What went wrong.
     pub reason: String,
-}
-
-#[derive(Clone, Debug)]
-struct Stop {
-    cause: Cause,
-    since: Instant,
-    deadline: Instant,
-    requests: u32,
-    strays: Strays,
-    /// The last look for strays has been taken.
-    swept: bool,
-    /// When the last SIGKILL was sent.
-    last_kill: Option<Instant>,
-}
-
-impl Stop {
-    /// Nobody is waited for any longer.
-    fn end(&self) -> Instant {
-        self.last_kill.unwrap_or(self.deadline).max(self.deadline) + AFTER_KILL
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Strays {
-    Unasked,
-    Asked,
-    Killed,
 }
 
 /// The services and what is to become of them.
@@ -178,7 +116,7 @@ impl Plan {
             return;
         };
         service.not_started(why.hopeless.is_some(), now);
-        if service.state() == State::Failed && service.spec().vital {
+        if service.state() == State::Failed && service.spec().on_end == OnEnd::End {
             let code = if service.spec().application {
                 why.hopeless
             } else {
@@ -214,6 +152,7 @@ impl Plan {
             return;
         };
         let answer = service.spec().application && service.runs();
+        let stop_signal = service.spec().stop_signal;
         service.exited(exit, footing, now);
         for other in &mut self.services {
             if other.spec().bound_to == Some(id) {
@@ -222,9 +161,10 @@ impl Plan {
         }
         if let Some(stop) = &mut self.stop {
             // An application that answers the request to stop with a code of its own is heard.
-            let obeyed = matches!(exit, Exit::Signal(SIGTERM | SIGKILL));
+            let obeyed =
+                matches!(exit, Exit::Signal(signal) if signal == stop_signal || signal == SIGKILL);
             if answer && !obeyed && matches!(stop.cause, Cause::Signal(_)) {
-                stop.cause = Cause::Application(exit);
+                stop.cause = Cause::Ended { id, exit };
             }
         }
     }
@@ -240,37 +180,6 @@ impl Plan {
     /// So many descendants are no service's main process.
     pub fn strays(&mut self, count: usize) {
         self.strays = count;
-    }
-
-    /// Somebody asks for the end: SIGTERM or SIGINT. Asking again shortens the rest of the grace period, asking a third
-    /// time ends it.
-    pub fn request_stop(&mut self, signal: i32, now: Instant) {
-        match &mut self.stop {
-            None => {
-                let ended = self
-                    .services
-                    .iter()
-                    .find_map(|service| match service.state() {
-                        State::Held { exit, .. }
-                            if service.spec().vital && !service.spec().restart =>
-                        {
-                            Some(exit)
-                        }
-                        _ => None,
-                    });
-                self.begin_stop(ended.map_or(Cause::Signal(signal), Cause::Application), now);
-            }
-            Some(stop) => {
-                stop.requests += 1;
-                let left = if stop.requests > 2 {
-                    Duration::ZERO
-                } else {
-                    HURRY
-                };
-                stop.since = now;
-                stop.deadline = stop.deadline.min(now + left);
-            }
-        }
     }
 
     /// What to do now; call until it returns `None`, then wait until [`Plan::deadline`].
@@ -312,7 +221,7 @@ impl Plan {
                 .max_disconnection
                 .filter(|_| self.viewers == 0)
                 .map(|limit| self.lonely_since + limit),
-            Some(stop) if stop.strays == Strays::Asked && self.strays > 0 => Some(share(stop, 3)),
+            Some(stop) if stop.strays == Strays::Asked && self.strays > 0 => Some(stop.share(3)),
             Some(stop) if now < stop.deadline => Some(stop.deadline).filter(|_| !self.all_gone()),
             Some(stop) => Some(stop.end()).filter(|_| !self.all_gone()),
         };
@@ -333,21 +242,21 @@ impl Plan {
 
     /// The exit code that is coming; 0 while nothing has been decided.
     pub fn exit_code(&self) -> u8 {
-        match self.stopping() {
-            None | Some(Cause::Disconnected(_)) => 0,
-            Some(Cause::Application(exit)) => exit.status(),
-            Some(Cause::Signal(signal)) => Exit::Signal(*signal).status(),
-            Some(Cause::Failure { code, .. }) => *code,
-        }
+        self.stopping().map_or(0, Cause::code)
     }
 
     /// One line that says why everything stops.
     pub fn reason(&self) -> Option<String> {
         Some(match self.stopping()? {
-            Cause::Application(Exit::Code(code)) => {
-                format!("the application has ended, code {code}")
+            Cause::Ended { id, exit } => {
+                let title = self
+                    .service(*id)
+                    .map_or("", |service| &service.spec().title);
+                match exit {
+                    Exit::Code(code) => format!("{title} has ended, code {code}"),
+                    Exit::Signal(_) => format!("{title} was ended by {exit}"),
+                }
             }
-            Cause::Application(exit) => format!("the application was ended by {exit}"),
             Cause::Signal(signal) => match signal_name(*signal) {
                 Some(name) => format!("stopped by {name}"),
                 None => format!("stopped by signal {signal}"),
@@ -394,8 +303,8 @@ impl Plan {
         let cause = self.services().find_map(|(id, service)| {
             let spec = service.spec();
             match service.state() {
-                State::Ended(exit) if spec.vital => Some(Cause::Application(exit)),
-                State::Failed if spec.vital => {
+                State::Ended(exit) if spec.on_end == OnEnd::End => Some(Cause::Ended { id, exit }),
+                State::Failed if spec.on_end == OnEnd::End => {
                     let last = match service.last_exit() {
                         Some(exit) => format!("; the last time it ended with {exit}"),
                         None => String::new(),
@@ -419,100 +328,6 @@ impl Plan {
             self.begin_stop(cause, now);
         }
     }
-
-    fn begin_stop(&mut self, cause: Cause, now: Instant) {
-        if self.stop.is_none() {
-            let deadline = now + self.policy.grace;
-            self.stop = Some(Stop {
-                cause,
-                since: now,
-                deadline,
-                requests: 1,
-                strays: Strays::Unasked,
-                swept: false,
-                last_kill: None,
-            });
-        }
-    }
-
-    fn next_of_stop(&mut self, now: Instant) -> Option<Action> {
-        // Nothing that waits is started any more.
-        for service in &mut self.services {
-            if !service.runs() {
-                service.stop(now, now);
-            }
-        }
-        let stop = self.stop.as_ref()?;
-        let work_ends = share(stop, 3);
-        let (deadline, since, strays, swept) = (stop.deadline, stop.since, stop.strays, stop.swept);
-        // First what belongs to the user's work. Whoever was told before, for whatever reason, is not forgotten.
-        for (index, service) in self.services.iter_mut().enumerate().rev() {
-            if now >= deadline {
-                // No more turns.
-                service.stop(deadline, now);
-            } else if service.spec().application {
-                service.stop(work_ends, now);
-            }
-            if let Some(push) = service.push(now) {
-                if let Some(stop) = self.stop.as_mut().filter(|_| push == Push::Kill) {
-                    stop.last_kill = Some(now);
-                }
-                return Some(Action::Push(Id(index), push));
-            }
-        }
-        match strays {
-            Strays::Unasked => return self.push_strays(Strays::Asked, Push::Term),
-            Strays::Asked if self.strays > 0 && now >= work_ends => {
-                return self.push_strays(Strays::Killed, Push::Kill);
-            }
-            Strays::Asked | Strays::Killed => {}
-        }
-        let busy = self
-            .services
-            .iter()
-            .any(|service| service.spec().application && service.runs());
-        if busy || (self.strays > 0 && strays == Strays::Asked) {
-            return None;
-        }
-        // Then the others, last started first.
-        for (index, service) in self.services.iter_mut().enumerate().rev() {
-            if service.runs() {
-                service.stop(share_of(since, deadline, index), now);
-                return service.push(now).map(|push| Action::Push(Id(index), push));
-            }
-        }
-        // Last, whoever has come into being meanwhile.
-        if !swept {
-            if let Some(stop) = &mut self.stop {
-                stop.swept = true;
-            }
-            return self.push_strays(Strays::Killed, Push::Kill);
-        }
-        None
-    }
-
-    fn push_strays(&mut self, strays: Strays, push: Push) -> Option<Action> {
-        self.stop.as_mut()?.strays = strays;
-        Some(Action::PushStrays(push))
-    }
-
-    fn all_gone(&self) -> bool {
-        let swept = self.stop.as_ref().is_some_and(|stop| stop.swept);
-        swept && self.strays == 0 && !self.services.iter().any(Service::runs)
-    }
-}
-
-const SIGKILL: i32 = 9;
-const SIGTERM: i32 = 15;
-
-/// When a stage is killed that leaves a tenth of the grace period to each of `below` stages after it.
-fn share(stop: &Stop, below: usize) -> Instant {
-    share_of(stop.since, stop.deadline, below)
-}
-
-fn share_of(since: Instant, deadline: Instant, below: usize) -> Instant {
-    let below = u32::try_from(below).unwrap_or(u32::MAX).min(9);
-    deadline - deadline.saturating_duration_since(since) * below / 10
 }
 
 #[cfg(test)]

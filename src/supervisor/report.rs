@@ -51,7 +51,7 @@ pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: 
         services: plan
             .services()
             .map(|(id, service)| ServiceStatus {
-                name: service.spec().name.to_owned(),
+                name: service.spec().name.to_string(),
                 state: word(service.state()),
                 pid: pid(id),
                 restarts: service.restarts(),
@@ -74,7 +74,7 @@ fn message(plan: &Plan, facts: &Facts) -> String {
 }
 
 fn waiting(service: &Service) -> String {
-    let title = service.spec().title;
+    let title = &service.spec().title;
     match (service.state(), service.last_exit()) {
         (State::Failed, _) => format!("{title} could not be started"),
         (_, Some(exit)) => format!("{title} has ended ({exit}), starting it again"),

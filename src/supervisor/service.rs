@@ -17,144 +17,13 @@
 //! *Held* exists because an application that dies of its X server may be reaped before it: its end is judged only when
 //! the X server has had the time to be seen dead.
 
-use std::fmt;
+mod exit;
+mod spec;
+
 use std::time::{Duration, Instant};
 
-/// Which service: its place in the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id(pub usize);
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// By itself, with this code.
-    Code(u8),
-    /// By this signal.
-    Signal(i32),
-}
-
-impl Exit {
-    /// As a shell reports it: the code, or 128 + the signal.
-    pub fn status(self) -> u8 {
-        match self {
-            Self::Code(code) => code,
-            Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-        }
-    }
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Code(code) => write!(f, "code {code}"),
-            Self::Signal(signal) => match signal_name(signal) {
-                Some(name) => write!(f, "signal {signal} ({name})"),
-                None => write!(f, "signal {signal}"),
-            },
-        }
-    }
-}
-
-/// What people call a signal; `None` for the nameless ones (real-time signals).
-pub fn signal_name(number: i32) -> Option<&'static str> {
-    const NAMES: [&str; 31] = [
-        "SIGHUP",
-        "SIGINT",
-        "SIGQUIT",
-        "SIGILL",
-        "SIGTRAP",
-        "SIGABRT",
-        "SIGBUS",
-        "SIGFPE",
-        "SIGKILL",
-        "SIGUSR1",
-        "SIGSEGV",
-        "SIGUSR2",
-        "SIGPIPE",
-        "SIGALRM",
-        "SIGTERM",
-        "SIGSTKFLT",
-        "SIGCHLD",
-        "SIGCONT",
-        "SIGSTOP",
-        "SIGTSTP",
-        "SIGTTIN",
-        "SIGTTOU",
-        "SIGURG",
-        "SIGXCPU",
-        "SIGXFSZ",
-        "SIGVTALRM",
-        "SIGPROF",
-        "SIGWINCH",
-        "SIGIO",
-        "SIGPWR",
-        "SIGSYS",
-    ];
-    let index = usize::try_from(number).ok()?.checked_sub(1)?;
-    NAMES.get(index).copied()
-}
-
-/// What must be so before a service is started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
-    /// The other is ready now.
-    Ready(Id),
-    /// The other has been ready at some time.
-    Once(Id),
-}
-
-/// What happens when a service that was started does not become ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// Wait for ever.
-    Endless,
-    /// After this long, in spite of restarts, those who come after it are started without it.
-    GoOn(Duration),
-    /// After this long it is killed, which counts as a failed start.
-    Kill(Duration),
-}
-
-/// After how many failed starts in a row a service is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GiveUp {
-    /// While it has never been ready.
-    pub never_ready: Option<u32>,
-    /// When it has been ready before.
-    pub ready_before: Option<u32>,
-}
-
-impl GiveUp {
-    /// Try for ever.
-    pub const NEVER: Self = Self {
-        never_ready: None,
-        ready_before: None,
-    };
-}
-
-/// The rules of one service.
-#[derive(Clone, Debug)]
-pub struct Spec {
-    /// Short name, for logs and tables: `xserver`.
-    pub name: &'static str,
-    /// What people call it in a sentence: `the X server`.
-    pub title: &'static str,
-    /// Its predecessors; all of them stand before it in the plan.
-    pub after: Vec<After>,
-    /// It cannot live without this one: ends with it and comes back with it.
-    pub bound_to: Option<Id>,
-    /// Started again when it ends.
-    pub restart: bool,
-    /// Its end (when it is not restarted) or its failure ends everything.
-    pub vital: bool,
-    /// It belongs to the user's work: stopped first, together with the processes that nobody owns.
-    pub application: bool,
-    /// Ready as soon as it has been started.
-    pub ready_at_once: bool,
-    /// How long readiness may take.
-    pub patience: Patience,
-    /// When to stop trying.
-    pub give_up: GiveUp,
-}
+pub use exit::{Exit, SIGKILL, SIGTERM, signal_name};
+pub use spec::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
 
 /// The first restart comes at once, the second after this; it doubles from then on.
 pub const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -212,7 +81,7 @@ pub enum State {
 pub enum Sent {
     /// Nothing yet.
     Nothing,
-    /// SIGTERM.
+    /// Its stop signal.
     Term,
     /// SIGKILL.
     Kill,
@@ -393,7 +262,8 @@ impl Service {
             State::Held { .. } | State::Backoff { .. } => self.wait_again(now),
             State::Starting | State::Ready => {
                 self.series = None;
-                self.tell(now + RESTART_GRACE, true, now);
+                let grace = self.spec.stop_timeout.unwrap_or(RESTART_GRACE);
+                self.tell(now + grace, true, now);
             }
             _ => {}
         }
@@ -402,10 +272,10 @@ impl Service {
     /// Stop for good; what still runs at `kill_at` is killed. May be called again with another time.
     pub fn stop(&mut self, kill_at: Instant, now: Instant) {
         match self.state {
-            State::Starting | State::Ready => self.tell(kill_at, false, now),
+            State::Starting | State::Ready => self.tell(self.no_later(kill_at, now), false, now),
             State::Stopping { sent, .. } => {
                 self.state = State::Stopping {
-                    kill_at,
+                    kill_at: self.no_later(kill_at, self.since),
                     sent,
                     again: false,
                 }
@@ -488,7 +358,7 @@ impl Service {
     }
 
     fn judge(&mut self, exit: Exit, was_ready: bool, now: Instant) {
-        if !self.spec.restart {
+        if !self.spec.restart.follows(exit) {
             self.enter(State::Ended(exit), now);
         } else if was_ready {
             self.retry(now);
@@ -522,6 +392,14 @@ impl Service {
     fn wait_again(&mut self, now: Instant) {
         self.series = None;
         self.enter(State::Waiting, now);
+    }
+
+    /// `kill_at`, or when its own time is over, counted from `told`.
+    fn no_later(&self, kill_at: Instant, told: Instant) -> Instant {
+        match self.spec.stop_timeout {
+            Some(limit) => kill_at.min(told + limit),
+            None => kill_at,
+        }
     }
 
     fn tell(&mut self, kill_at: Instant, again: bool, now: Instant) {

@@ -47,8 +47,8 @@ const PURE: &[&str] = &[
     "screen/",
     "encode/",
     "rfb/",
-    "supervisor/service.rs",
-    "supervisor/plan.rs",
+    "supervisor/service",
+    "supervisor/plan",
 ];
 
 /// What a pure room has no business with.

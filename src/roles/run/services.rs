@@ -19,7 +19,7 @@ use crate::config::{Config, Secret};
 use crate::supervisor::driver::{Launch, Readiness};
 use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
 use crate::supervisor::rundir::RunDir;
-use crate::supervisor::service::{After, GiveUp, Id, Patience, Spec};
+use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
 use crate::sys::memfd;
 use crate::sys::process::Command;
 use crate::xserver::command::{self, Screen};
@@ -99,19 +99,14 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
         .map(|fd| (place.dir.frame_buffer(), inherited(fd)));
     let directory = link.as_ref().map(|_| place.dir.path());
     let spec = Spec {
-        name: "xserver",
-        title: "the X server",
-        after: Vec::new(),
-        bound_to: None,
-        restart: true,
-        vital: true,
-        application: false,
+        on_end: OnEnd::End,
         ready_at_once: false,
         patience: Patience::Kill(XSERVER_START),
         give_up: GiveUp {
             never_ready: Some(4),
             ready_before: Some(6),
         },
+        ..Spec::new("xserver", "the X server")
     };
     let command = Command {
         program: OsString::from(&config.xserver),
@@ -136,15 +131,10 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
 
 fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec, Launch)> {
     let spec = Spec {
-        name: "display",
-        title: "the display server",
         // It starts beside the X server and connects when its socket appears; later, too, it tells viewers about one
         // that is gone.
         after: Vec::new(),
-        bound_to: None,
-        restart: true,
-        vital: true,
-        application: false,
+        on_end: OnEnd::End,
         ready_at_once: false,
         patience: Patience::Kill(DISPLAY_START),
         // Once it has worked, the application is worth more than the picture of it.
@@ -152,6 +142,7 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
             never_ready: Some(5),
             ready_before: None,
         },
+        ..Spec::new("display", "the display server")
     };
     let mut env = place.environment.for_display_server(place.settings);
     let mut set = |name: &str, value: OsString| env.push((OsString::from(name), value));
@@ -196,16 +187,11 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
 
 fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
     let spec = Spec {
-        name: "wm",
-        title: "the window manager",
         after: vec![After::Ready(XSERVER)],
         bound_to: Some(XSERVER),
-        restart: true,
-        vital: false,
-        application: false,
         ready_at_once: false,
         patience: Patience::GoOn(WM_START),
-        give_up: GiveUp::NEVER,
+        ..Spec::new("wm", "the window manager")
     };
     let (program, args) = match place.config.window_manager.split_first() {
         Some((program, args)) => (program.as_str(), args),
@@ -223,8 +209,6 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
 fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Launch) {
     let config = place.config;
     let spec = Spec {
-        name: "app",
-        title: "the application",
         // The display server has given the screen its size by then, with a window manager or without.
         after: vec![
             After::Ready(XSERVER),
@@ -233,15 +217,19 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
         ],
         // One that shows nothing does not die of the X server.
         bound_to: (!config.app_headless).then_some(XSERVER),
-        restart: config.keep_app_running,
-        vital: true,
+        restart: if config.keep_app_running {
+            Restart::Always
+        } else {
+            Restart::Never
+        },
+        on_end: OnEnd::End,
         application: true,
         ready_at_once: config.app_headless,
-        patience: Patience::Endless,
         give_up: GiveUp {
             never_ready: (!config.keep_app_running).then_some(5),
             ready_before: None,
         },
+        ..Spec::new("app", "the application")
     };
     let readiness = if config.app_headless {
         Readiness::Silent

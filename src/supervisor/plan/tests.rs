@@ -1,10 +1,12 @@
 //! The plan against a small world of simulated processes: scenes that matter, then random events with invariants
 //! checked after each.
 
+use super::stop::{AFTER_KILL, HURRY};
 use super::*;
-use crate::supervisor::service::{GiveUp, HOLD, Patience, RESTART_GRACE};
+use crate::supervisor::service::{GiveUp, HOLD, Patience, RESTART_GRACE, Restart, SIGTERM};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 const X: Id = Id(0);
 const DISPLAY: Id = Id(1);
@@ -14,16 +16,9 @@ const GRACE: Duration = Duration::from_secs(8);
 
 fn specs(keep_app: bool) -> Vec<Spec> {
     let base = |name, title| Spec {
-        name,
-        title,
-        after: Vec::new(),
-        bound_to: None,
-        restart: true,
-        vital: true,
-        application: false,
+        on_end: OnEnd::End,
         ready_at_once: false,
-        patience: Patience::Endless,
-        give_up: GiveUp::NEVER,
+        ..Spec::new(name, title)
     };
     let patience = Patience::Kill(Duration::from_secs(15));
     let give_up = GiveUp {
@@ -43,14 +38,18 @@ fn specs(keep_app: bool) -> Vec<Spec> {
         Spec {
             after: vec![After::Ready(X), After::Once(DISPLAY)],
             bound_to: Some(X),
-            vital: false,
+            on_end: OnEnd::Ignore,
             patience: Patience::GoOn(Duration::from_secs(3)),
             ..base("wm", "the window manager")
         },
         Spec {
             after: vec![After::Ready(X), After::Ready(WM)],
             bound_to: Some(X),
-            restart: keep_app,
+            restart: if keep_app {
+                Restart::Always
+            } else {
+                Restart::Never
+            },
             application: true,
             ..base("app", "the application")
         },
@@ -536,7 +535,8 @@ proptest! {
             // A cause may become the application's answer, and is otherwise for good.
             if let Some(before) = &cause {
                 let after = world.plan.stopping();
-                prop_assert!(after == Some(before) || matches!(after, Some(Cause::Application(_))));
+                let answered = matches!(after, Some(Cause::Ended { .. }));
+                prop_assert!(after == Some(before) || answered);
             }
             cause = world.plan.stopping().cloned();
         }

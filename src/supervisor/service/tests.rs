@@ -4,16 +4,8 @@ use super::*;
 
 fn spec() -> Spec {
     Spec {
-        name: "test",
-        title: "the test",
-        after: Vec::new(),
-        bound_to: None,
-        restart: true,
-        vital: false,
-        application: false,
         ready_at_once: false,
-        patience: Patience::Endless,
-        give_up: GiveUp::NEVER,
+        ..Spec::new("test", "the test")
     }
 }
 
@@ -88,7 +80,7 @@ fn an_end_without_footing_is_not_judged() {
     let mut service = Service::new(
         Spec {
             bound_to: Some(Id(0)),
-            restart: false,
+            restart: Restart::Never,
             ..spec()
         },
         now,
@@ -129,6 +121,47 @@ fn those_after_it_go_on_without_it_in_the_end() {
         service.lets_others_go_on(now + limit),
         "restarts do not begin the time anew"
     );
+}
+
+#[test]
+fn only_a_failure_is_followed_by_another_start_when_that_was_asked_for() {
+    let now = Instant::now();
+    let spec = Spec {
+        restart: Restart::OnFailure,
+        ..Spec::new("test", "the test")
+    };
+    for (exit, again) in [
+        (Exit::Code(0), false),
+        (Exit::Code(1), true),
+        (Exit::Signal(11), true),
+    ] {
+        let mut service = Service::new(spec.clone(), now);
+        service.started(now);
+        service.exited(exit, true, now);
+        assert_eq!(!service.is_over(), again, "{exit}");
+    }
+}
+
+#[test]
+fn a_stop_never_takes_longer_than_the_services_own_time() {
+    let now = Instant::now();
+    let limit = Duration::from_secs(2);
+    let mut service = Service::new(
+        Spec {
+            stop_timeout: Some(limit),
+            ..Spec::new("test", "the test")
+        },
+        now,
+    );
+    service.started(now);
+    service.stop(now + limit * 4, now);
+    assert_eq!(service.push(now), Some(Push::Term));
+    assert_eq!(service.deadline(now), Some(now + limit));
+    // Said again, as the plan does in every turn of a stop.
+    let later = now + limit / 2;
+    service.stop(later + limit * 4, later);
+    assert_eq!(service.deadline(later), Some(now + limit));
+    assert_eq!(service.push(now + limit), Some(Push::Kill));
 }
 
 #[test]

@@ -1,0 +1,82 @@
+//! What the services say of themselves and of each other, and what it means for the plan.
+
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use super::{Driver, Readiness};
+use crate::supervisor::notify::Notice;
+use crate::supervisor::service::Id;
+use crate::sys::output;
+
+impl Driver {
+    pub(super) fn take_notices(&mut self, now: Instant) {
+        while let Some((pid, notices)) = self.channels.notify.receive() {
+            // Only the reporter itself is heard, not whoever else finds the socket.
+            let Some(id) = self
+                .children
+                .service(pid)
+                .filter(|id| self.readiness(*id) == Some(Readiness::Notify))
+            else {
+                continue;
+            };
+            for notice in notices {
+                self.notice(id, notice, now);
+            }
+        }
+    }
+
+    pub(super) fn notice(&mut self, id: Id, notice: Notice, now: Instant) {
+        match notice {
+            Notice::Ready => {
+                if self.plan.ready(id, now)
+                    && let Some(greeting) = self.greeting.take()
+                {
+                    let text = greeting(self.facts.web.as_deref(), self.facts.vnc.as_deref());
+                    self.channels.logs.say(&text);
+                }
+            }
+            Notice::Stopping => {}
+            Notice::Display(state) => self.facts.display_problem = state.err(),
+            Notice::WindowManager(name) => {
+                if name.is_some() {
+                    self.ready_by(Readiness::WindowManager, now);
+                }
+            }
+            Notice::Windows(count) => {
+                self.facts.windows = count;
+                if count > 0 {
+                    self.ready_by(Readiness::Windows, now);
+                }
+            }
+            Notice::Viewers(count) => self.plan.set_viewers(count, now),
+            Notice::Web(address) => self.facts.web = Some(address),
+            Notice::Vnc(address) => self.facts.vnc = Some(address),
+        }
+        self.news = true;
+    }
+
+    pub(super) fn ready_by(&mut self, readiness: Readiness, now: Instant) {
+        for (index, launch) in self.launches.iter().enumerate() {
+            if launch.readiness == readiness {
+                self.plan.ready(Id(index), now);
+            }
+        }
+    }
+
+    pub(super) fn take_display(&mut self, now: Instant) {
+        let Some((id, fd)) = &self.displayfd else {
+            return;
+        };
+        let mut text = [0; 64];
+        match output::read(fd.as_fd(), &mut text) {
+            Ok(count) if text.get(..count).is_some_and(|text| text.contains(&b'\n')) => {
+                self.plan.ready(*id, now);
+                self.displayfd = None;
+                self.news = true;
+            }
+            // Its end without a line: the exit will say why.
+            Ok(0) => self.displayfd = None,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Signals that we get, children that have ended among them.
+
+use std::time::Instant;
+
+use super::{Driver, Readiness};
+use crate::supervisor::service::{Exit, Id};
+use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+
+impl Driver {
+    pub(super) fn take_signals(&mut self, now: Instant) {
+        let mut children_changed = false;
+        while let Some(signal) = self.channels.signals.take() {
+            match signal {
+                SIGCHLD => children_changed = true,
+                SIGTERM | SIGINT => self.request_stop(signal, now),
+                SIGHUP | SIGQUIT | SIGUSR1 | SIGUSR2 | SIGWINCH => {
+                    self.forward(signal, now);
+                }
+                _ => {}
+            }
+        }
+        if children_changed {
+            while let Some(reaped) = self.children.reap() {
+                if let Some(id) = reaped.id {
+                    self.ended(id, reaped.exit, now);
+                }
+            }
+            self.count_strays();
+        }
+    }
+
+    /// To the application; without one, those that end a program end everything.
+    pub(super) fn forward(&mut self, signal: i32, now: Instant) {
+        let application = self
+            .plan
+            .services()
+            .find(|(_, service)| service.spec().application && service.runs());
+        match application {
+            Some((id, _)) => self.children.signal(id, signal),
+            None if matches!(signal, SIGHUP | SIGQUIT) => self.request_stop(signal, now),
+            None => {}
+        }
+    }
+
+    pub(super) fn request_stop(&mut self, signal: i32, now: Instant) {
+        self.plan.request_stop(signal, now);
+        self.news = true;
+    }
+
+    pub(super) fn ended(&mut self, id: Id, exit: Exit, now: Instant) {
+        // Its last words come before ours about it.
+        self.channels.logs.drain_all();
+        self.plan.exited(id, exit, now);
+        match self.readiness(id) {
+            Some(Readiness::Notify) => {
+                self.plan.set_viewers(0, now);
+                self.facts.display_problem = None;
+            }
+            Some(Readiness::Displayfd) => {
+                self.facts.windows = 0;
+                self.displayfd = None;
+            }
+            _ => {}
+        }
+        let final_word = self
+            .plan
+            .service(id)
+            .is_some_and(|service| service.spec().ends_all(exit));
+        if self.plan.stopping().is_none() && !final_word {
+            let title = self.title(id);
+            self.channels
+                .logs
+                .say(&format!("{title} has ended, {exit}"));
+        }
+        self.news = true;
+    }
+
+    pub(super) fn count_strays(&mut self) {
+        let children = &self.children;
+        self.strays
+            .refresh(self.facts.pid, |pid| children.service(pid).is_some());
+        self.plan.strays(self.strays.len());
+    }
+}

@@ -1,0 +1,157 @@
+//! The stop: applications and processes nobody owns first, then the others, last started first, then whatever is left.
+
+use std::time::{Duration, Instant};
+
+use super::cause::Cause;
+use super::{Action, Plan};
+use crate::supervisor::service::{Id, Push, Service, State};
+
+/// How long after the last SIGKILL a process that still does not go (it hangs in the kernel) is waited for.
+pub(super) const AFTER_KILL: Duration = Duration::from_millis(500);
+/// What a second request to stop leaves of the grace period.
+pub(super) const HURRY: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug)]
+pub(super) struct Stop {
+    pub(super) cause: Cause,
+    since: Instant,
+    pub(super) deadline: Instant,
+    requests: u32,
+    pub(super) strays: Strays,
+    /// The last look for strays has been taken.
+    swept: bool,
+    /// When the last SIGKILL was sent.
+    last_kill: Option<Instant>,
+}
+
+impl Stop {
+    /// When a stage is killed that leaves a tenth of the grace period to each of `below` stages after it.
+    pub(super) fn share(&self, below: usize) -> Instant {
+        let below = u32::try_from(below).unwrap_or(u32::MAX).min(9);
+        let all = self.deadline.saturating_duration_since(self.since);
+        self.deadline - all * below / 10
+    }
+
+    /// Nobody is waited for any longer.
+    pub(super) fn end(&self) -> Instant {
+        self.last_kill.unwrap_or(self.deadline).max(self.deadline) + AFTER_KILL
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strays {
+    Unasked,
+    Asked,
+    Killed,
+}
+
+impl Plan {
+    /// Somebody asks for the end: SIGTERM or SIGINT. Asking again shortens the rest of the grace period, asking a third
+    /// time ends it.
+    pub fn request_stop(&mut self, signal: i32, now: Instant) {
+        match &mut self.stop {
+            None => {
+                let ended = self
+                    .services()
+                    .find_map(|(id, service)| match service.state() {
+                        State::Held { exit, .. } if service.spec().ends_all(exit) => {
+                            Some(Cause::Ended { id, exit })
+                        }
+                        _ => None,
+                    });
+                self.begin_stop(ended.unwrap_or(Cause::Signal(signal)), now);
+            }
+            Some(stop) => {
+                stop.requests += 1;
+                let left = if stop.requests > 2 {
+                    Duration::ZERO
+                } else {
+                    HURRY
+                };
+                stop.since = now;
+                stop.deadline = stop.deadline.min(now + left);
+            }
+        }
+    }
+
+    pub(super) fn begin_stop(&mut self, cause: Cause, now: Instant) {
+        if self.stop.is_none() {
+            let deadline = now + self.policy.grace;
+            self.stop = Some(Stop {
+                cause,
+                since: now,
+                deadline,
+                requests: 1,
+                strays: Strays::Unasked,
+                swept: false,
+                last_kill: None,
+            });
+        }
+    }
+
+    pub(super) fn next_of_stop(&mut self, now: Instant) -> Option<Action> {
+        // Nothing that waits is started any more.
+        for service in &mut self.services {
+            if !service.runs() {
+                service.stop(now, now);
+            }
+        }
+        let stop = self.stop.clone()?;
+        let (deadline, strays, swept) = (stop.deadline, stop.strays, stop.swept);
+        let work_ends = stop.share(3);
+        // First what belongs to the user's work. Whoever was told before, for whatever reason, is not forgotten.
+        for (index, service) in self.services.iter_mut().enumerate().rev() {
+            if now >= deadline {
+                // No more turns.
+                service.stop(deadline, now);
+            } else if service.spec().application {
+                service.stop(work_ends, now);
+            }
+            if let Some(push) = service.push(now) {
+                if let Some(stop) = self.stop.as_mut().filter(|_| push == Push::Kill) {
+                    stop.last_kill = Some(now);
+                }
+                return Some(Action::Push(Id(index), push));
+            }
+        }
+        match strays {
+            Strays::Unasked => return self.push_strays(Strays::Asked, Push::Term),
+            Strays::Asked if self.strays > 0 && now >= work_ends => {
+                return self.push_strays(Strays::Killed, Push::Kill);
+            }
+            Strays::Asked | Strays::Killed => {}
+        }
+        let busy = self
+            .services
+            .iter()
+            .any(|service| service.spec().application && service.runs());
+        if busy || (self.strays > 0 && strays == Strays::Asked) {
+            return None;
+        }
+        // Then the others, last started first.
+        for (index, service) in self.services.iter_mut().enumerate().rev() {
+            if service.runs() {
+                service.stop(stop.share(index), now);
+                return service.push(now).map(|push| Action::Push(Id(index), push));
+            }
+        }
+        // Last, whoever has come into being meanwhile.
+        if !swept {
+            if let Some(stop) = &mut self.stop {
+                stop.swept = true;
+            }
+            return self.push_strays(Strays::Killed, Push::Kill);
+        }
+        None
+    }
+
+    fn push_strays(&mut self, strays: Strays, push: Push) -> Option<Action> {
+        self.stop.as_mut()?.strays = strays;
+        Some(Action::PushStrays(push))
+    }
+
+    pub(super) fn all_gone(&self) -> bool {
+        let swept = self.stop.as_ref().is_some_and(|stop| stop.swept);
+        swept && self.strays == 0 && !self.services.iter().any(Service::runs)
+    }
+}

@@ -1,0 +1,135 @@
+//! The rules of one service: what must be so before it is started, what happens when it does not become ready or ends,
+//! how it is stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exit::{Exit, SIGTERM};
+
+/// Which service: its place in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub usize);
+
+/// What must be so before a service is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The other is ready now.
+    Ready(Id),
+    /// The other has been ready at some time.
+    Once(Id),
+}
+
+/// What happens when a service that was started does not become ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Wait for ever.
+    Endless,
+    /// After this long, in spite of restarts, those who come after it are started without it.
+    GoOn(Duration),
+    /// After this long it is killed, which counts as a failed start.
+    Kill(Duration),
+}
+
+/// After how many failed starts in a row a service is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GiveUp {
+    /// While it has never been ready.
+    pub never_ready: Option<u32>,
+    /// When it has been ready before.
+    pub ready_before: Option<u32>,
+}
+
+impl GiveUp {
+    /// Try for ever.
+    pub const NEVER: Self = Self {
+        never_ready: None,
+        ready_before: None,
+    };
+}
+
+/// Is a service started again when it ends by itself?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// No.
+    Never,
+    /// Unless it ends with code 0.
+    OnFailure,
+    /// Whatever its end is.
+    Always,
+}
+
+impl Restart {
+    /// Does an end like this one lead to another start?
+    pub fn follows(self, exit: Exit) -> bool {
+        match self {
+            Self::Never => false,
+            Self::OnFailure => exit != Exit::Code(0),
+            Self::Always => true,
+        }
+    }
+}
+
+/// What it means to everything else that a service has ended and is not started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnEnd {
+    /// Nothing.
+    Ignore,
+    /// Everything ends: with its code when it ended by itself, as a failure when it was given up.
+    End,
+}
+
+/// The rules of one service.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Short name, for logs and tables: `xserver`.
+    pub name: Arc<str>,
+    /// What people call it in a sentence: `the X server`.
+    pub title: Arc<str>,
+    /// Its predecessors; all of them stand before it in the plan.
+    pub after: Vec<After>,
+    /// It cannot live without this one: ends with it and comes back with it.
+    pub bound_to: Option<Id>,
+    /// Started again when it ends.
+    pub restart: Restart,
+    /// What its end (when it is not restarted) or its failure means.
+    pub on_end: OnEnd,
+    /// It belongs to the user's work: stopped first, together with the processes that nobody owns.
+    pub application: bool,
+    /// Ready as soon as it has been started.
+    pub ready_at_once: bool,
+    /// How long readiness may take.
+    pub patience: Patience,
+    /// When to stop trying.
+    pub give_up: GiveUp,
+    /// The signal that asks it to end.
+    pub stop_signal: i32,
+    /// From that signal to SIGKILL. `None`: its share of the grace period when everything ends, and
+    /// [`RESTART_GRACE`](super::RESTART_GRACE) when it is to come back. A share of the grace period is never exceeded.
+    pub stop_timeout: Option<Duration>,
+}
+
+impl Spec {
+    /// A service that is started at once, is ready as soon as it runs, is always started again, and whose end means
+    /// nothing to the others.
+    pub fn new(name: &str, title: &str) -> Self {
+        Self {
+            name: name.into(),
+            title: title.into(),
+            after: Vec::new(),
+            bound_to: None,
+            restart: Restart::Always,
+            on_end: OnEnd::Ignore,
+            application: false,
+            ready_at_once: true,
+            patience: Patience::Endless,
+            give_up: GiveUp::NEVER,
+            stop_signal: SIGTERM,
+            stop_timeout: None,
+        }
+    }
+
+    /// Does an end like this one end everything?
+    pub fn ends_all(&self, exit: Exit) -> bool {
+        self.on_end == OnEnd::End && !self.restart.follows(exit)
+    }
+}
