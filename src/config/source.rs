@@ -65,6 +65,13 @@ impl Raw {
         self.given.get(name)
     }
 
+    /// Where a setting was given, and the file that holds it when it is a secret in one; `None` when nobody gave it.
+    pub fn origin(&self, name: &str) -> Option<(&Origin, Option<&Path>)> {
+        let given = self.get(name)?;
+        let file = given.in_file.then(|| Path::new(&given.value));
+        Some((&given.origin, file))
+    }
+
     pub(super) fn take_mistakes(&mut self) -> Vec<Mistake> {
         std::mem::take(&mut self.mistakes)
     }

@@ -21,6 +21,7 @@ mod diff;
 mod drags;
 mod grab;
 mod greeting;
+pub mod hosts;
 pub mod input;
 mod keyboard;
 mod keymap;

@@ -34,6 +34,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             json: args.get_flag("json"),
             run_dir: directory(args),
         }),
+        "doctor" => super::doctor::run(args.get_flag("json"), Config::parse(gather(args))),
         _ => configured(role, args),
     }
 }
@@ -78,7 +79,7 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
     };
     crate::telemetry::init(level, config.log_format == LogFormat::Json);
     match role {
-        "run" => super::run::run(&config, &raw.to_env()),
+        "run" => super::run::run(&config, &raw),
         _ => super::serve::run(config),
     }
 }
@@ -164,7 +165,10 @@ fn command() -> Command {
             "Print the settings in force and where each came from",
         )))
         .subcommand(Command::new("health").about("Exit 0 when the desktop is ready, for probes").arg(run_dir.clone()))
-        .subcommand(Command::new("status").about("What runs, and since when").arg(json).arg(run_dir))
+        .subcommand(Command::new("status").about("What runs, and since when").arg(json.clone()).arg(run_dir))
+        .subcommand(settings(Command::new("doctor").about(
+            "Look for what is wrong with the container, before or during a run; exit 1 when something is",
+        )).arg(json))
 }
 
 fn config_file() -> Arg {

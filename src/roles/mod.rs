@@ -3,6 +3,7 @@
 mod access;
 mod ask;
 mod cli;
+mod doctor;
 mod find;
 pub mod health;
 pub mod run;

@@ -3,6 +3,7 @@
 //! One file per kernel facility, each with a small typed interface and no policy: what to start, when to signal
 //! and what an exit means is decided in `supervisor`.
 
+pub mod cgroup;
 pub mod environ;
 pub mod heap;
 pub mod memfd;
@@ -13,3 +14,4 @@ pub mod procfs;
 pub mod reap;
 pub mod shm;
 pub mod signals;
+pub mod sockets;

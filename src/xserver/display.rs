@@ -339,7 +339,7 @@ impl Places {
 }
 
 /// A zombie holds nothing any more.
-fn lives_on(pid: i32) -> bool {
+pub(super) fn lives_on(pid: i32) -> bool {
     pidfd::exists(pid) && !procfs::is_zombie(pid)
 }
 
@@ -353,7 +353,7 @@ fn lives(address: &UnixAddr) -> bool {
 }
 
 /// The process id in a lock; `None` when there is none, which no living server leaves.
-fn owner(file: &mut File) -> Option<i32> {
+pub(super) fn owner(file: &mut File) -> Option<i32> {
     let mut text = [0; 32];
     let count = file.read(&mut text).ok()?;
     std::str::from_utf8(text.get(..count)?)
@@ -371,7 +371,7 @@ fn same(file: &File, path: &Path) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-fn open_flags() -> i32 {
+pub(super) fn open_flags() -> i32 {
     (nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits()
 }
 

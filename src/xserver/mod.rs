@@ -5,3 +5,4 @@
 pub mod command;
 pub mod cookie;
 pub mod display;
+pub mod leftovers;

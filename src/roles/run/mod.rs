@@ -20,8 +20,8 @@ use std::process::ExitCode;
 
 use self::environment::Environment;
 use self::services::Place;
-use super::access;
-use crate::config::{self, Config, LogFormat, Mistake, Secret};
+use super::{access, doctor};
+use crate::config::{self, Config, LogFormat, Mistake, Raw, Secret};
 use crate::supervisor::control::Control;
 use crate::supervisor::driver::{Channels, Driver, Greeting};
 use crate::supervisor::logs::{Form, Logs};
@@ -68,11 +68,11 @@ impl fmt::Display for SetupError {
     }
 }
 
-/// Runs everything. `settings` are the settings in force as canonical variables, without secrets (`Raw::to_env`).
+/// Runs everything. `raw` is what `config` was made of.
 ///
 /// Call from the only thread of the process.
-pub fn run(config: &Config, settings: &[(String, String)]) -> ExitCode {
-    let outcome = prepare_and_run(config, settings).unwrap_or_else(|error| {
+pub fn run(config: &Config, raw: &Raw) -> ExitCode {
+    let outcome = prepare_and_run(config, raw).unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "deskinit: {error}");
         Outcome {
             code: error.code(),
@@ -83,7 +83,7 @@ pub fn run(config: &Config, settings: &[(String, String)]) -> ExitCode {
     ExitCode::from(outcome.code)
 }
 
-fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Outcome, SetupError> {
+fn prepare_and_run(config: &Config, raw: &Raw) -> Result<Outcome, SetupError> {
     // Before anything that would have to be cleaned up: from here on a signal is an event, not an end.
     let signals = Signals::collect().map_err(|error| SetupError::System("signals", error))?;
     if let Some(mistake) = config.missing_application() {
@@ -128,7 +128,7 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
     };
     let place = Place {
         config,
-        settings,
+        settings: &raw.to_env(),
         display: &display,
         dir: &dir,
         password: config.password.as_ref().or(token.as_ref()),
@@ -148,6 +148,9 @@ fn prepare_and_run(config: &Config, settings: &[(String, String)]) -> Result<Out
     };
     if let Some(warning) = access::cut_warning(config) {
         channels.logs.say(warning);
+    }
+    for warning in doctor::warnings(config, raw) {
+        channels.logs.say(&warning);
     }
     let policy = Policy {
         grace: config.grace_period,

@@ -1,0 +1,192 @@
+//! What the operator asked for: programs that are there, passwords that are worth the name.
+
+use std::env;
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::Report;
+use crate::config::{Config, Origin, Raw, Secret};
+
+/// What launchers, manuals and images use as an example, and strangers try first.
+const WELL_KNOWN: [&str; 22] = [
+    "vncpassword",
+    "vncpasswd",
+    "vncpass",
+    "vnc",
+    "password",
+    "passwd",
+    "pass",
+    "secret",
+    "changeme",
+    "changeit",
+    "default",
+    "headless",
+    "desktop",
+    "kasm",
+    "admin",
+    "root",
+    "user",
+    "guest",
+    "test",
+    "ubuntu",
+    "debian",
+    "docker",
+];
+/// RFB's own authentication uses 8 characters; fewer than this are tried out in no time.
+const SHORTEST: usize = 6;
+
+pub(super) fn check(report: &mut Report, config: &Config, raw: &Raw) {
+    report.check("programs", |report| programs(report, config));
+    report.check("passwords", |report| passwords(report, config, raw));
+    report.check("access", |report| access(report, config));
+}
+
+fn programs(report: &mut Report, config: &Config) {
+    let application = config.application.as_ref().and_then(|words| words.first());
+    let wanted = [
+        ("XSERVER", Some(config.xserver.as_str())),
+        (
+            "WINDOW_MANAGER",
+            config.window_manager.first().map(String::as_str),
+        ),
+        ("APPLICATION", application.map(String::as_str)),
+    ];
+    for (setting, program) in wanted {
+        let Some(program) = program else { continue };
+        if find(program).is_none() {
+            report.finding(
+                setting,
+                format!("there is no program {program} that can be run"),
+                "install it in the image, or name another (a path, or a name that is in PATH)",
+            );
+        }
+    }
+    let virtual_server = Path::new(&config.xserver)
+        .file_name()
+        .is_some_and(|name| name == "Xvfb" || name == "Xvnc");
+    if virtual_server && find("xkbcomp").is_none() {
+        report.finding(
+            "xkbcomp",
+            "is not installed: without it the X server has no keyboard and does not start",
+            "install Debian's x11-xkb-utils and xkb-data, or what the distribution calls them",
+        );
+    }
+    let fonts = ["/usr/share/fonts", "/usr/local/share/fonts"];
+    let some = |path: &str| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    if !fonts.into_iter().any(some) {
+        report.note(
+            "fonts",
+            "none are installed: text is drawn as empty boxes",
+            "install some, for example Debian's fonts-dejavu-core",
+        );
+    }
+}
+
+/// As execvp(3) looks for it.
+fn find(program: &str) -> Option<PathBuf> {
+    let runs = |path: &PathBuf| {
+        let is = fs::metadata(path);
+        is.is_ok_and(|is| is.is_file() && is.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(runs);
+    }
+    let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(runs)
+}
+
+fn passwords(report: &mut Report, config: &Config, raw: &Raw) {
+    let all = [
+        ("VNC_PASSWORD", &config.password),
+        ("VNC_VIEW_ONLY_PASSWORD", &config.view_only_password),
+    ];
+    for (name, secret) in all {
+        let Some(secret) = secret else { continue };
+        if let Some(why) = weakness(secret) {
+            report.finding(
+                name,
+                why,
+                "leave it out (then a random one is made and shown once on the log), or give a random one of its own to every launch",
+            );
+        }
+        match raw.origin(name) {
+            Some((Origin::Env(variable), None)) => report.note(
+                name,
+                format!("stands in the environment ({variable}), where inspecting the container shows it"),
+                format!("mount it as a file and set {name}_FILE"),
+            ),
+            Some((_, Some(file))) if readable_by_all(file) => report.note(
+                name,
+                format!("its file {} can be read by every user of the container", file.display()),
+                "take the permissions of others away (in Kubernetes: defaultMode 0400 of the secret)",
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// What is wrong with a password, without saying it.
+fn weakness(secret: &Secret) -> Option<String> {
+    let text = secret.expose().to_ascii_lowercase();
+    let stem = text.trim_end_matches(|c: char| c.is_ascii_digit() || c == '!');
+    if WELL_KNOWN.contains(&stem) || stem.is_empty() {
+        return Some("is one of the passwords that everybody tries first".to_owned());
+    }
+    (text.len() < SHORTEST).then(|| format!("has fewer than {SHORTEST} characters"))
+}
+
+fn readable_by_all(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|is| is.permissions().mode() & 0o004 != 0)
+}
+
+fn access(report: &mut Report, config: &Config) {
+    let listens = config.vnc_port.is_some() || config.web_port.is_some();
+    let reachable = !config.bind.iter().all(IpAddr::is_loopback);
+    if config.allow_no_auth && listens && reachable {
+        report.finding(
+            "ALLOW_NO_AUTH",
+            "whoever reaches the ports sees and controls the desktop",
+            "unset it, or let the ports listen on loopback only (SECURE_CONNECTION=1) behind something that asks who comes",
+        );
+    }
+    if config.allowed_origins.iter().any(|origin| origin == "*") {
+        report.finding(
+            "ALLOWED_ORIGINS",
+            "is *: any page that a user opens may connect to the desktop from the user's browser",
+            "list the pages that embed the desktop, as https://portal.example",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn well_known_and_short_passwords_are_weak_and_never_said() {
+        for word in ["vncpassword", "Password1", "123456", "changeme!", "abc"] {
+            let why = weakness(&Secret::new(word.to_owned()).unwrap()).unwrap();
+            assert!(!why.contains(word), "{why}");
+        }
+        for word in ["rootless-desk", "q7Gz2kLw"] {
+            assert_eq!(
+                weakness(&Secret::new(word.to_owned()).unwrap()),
+                None,
+                "{word}"
+            );
+        }
+    }
+
+    #[test]
+    fn programs_are_found_as_a_shell_finds_them() {
+        assert!(find("sh").is_some());
+        assert!(find("/bin/sh").is_some());
+        for absent in ["deskinit-no-such-program", "/etc/passwd", "/tmp"] {
+            assert_eq!(find(absent), None, "{absent}");
+        }
+    }
+}
