@@ -3,6 +3,7 @@
 //! One file per kernel facility, each with a small typed interface and no policy: what to start, when to signal
 //! and what an exit means is decided in `supervisor`.
 
+pub mod accounts;
 pub mod cgroup;
 pub mod environ;
 pub mod heap;

@@ -8,7 +8,11 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{self, Stdio};
 
+pub use self::attributes::{Attributes, Capabilities, Identity, Limit, Resource};
+use self::attributes::{Prepared, STEPS};
 use crate::sys::pidfd::Handle;
+
+mod attributes;
 
 /// What to start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub struct Command {
     pub args: Vec<OsString>,
     /// Its whole environment: nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
+    /// What it is besides: whose, where, how much.
+    pub attributes: Attributes,
 }
 
 /// Why nothing was started.
@@ -26,6 +32,8 @@ pub struct Command {
 pub struct SpawnError {
     /// What to make of it.
     pub kind: SpawnErrorKind,
+    /// What could not be done before the program was looked for, in words that follow "could not".
+    pub step: Option<&'static str>,
     /// What the kernel said.
     pub source: io::Error,
 }
@@ -43,6 +51,9 @@ pub enum SpawnErrorKind {
 
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(step) = self.step {
+            return write!(f, "could not {step} ({})", self.source);
+        }
         match self.kind {
             SpawnErrorKind::NotFound => write!(f, "not found ({})", self.source),
             SpawnErrorKind::NotExecutable => write!(f, "not executable ({})", self.source),
@@ -55,8 +66,17 @@ impl std::error::Error for SpawnError {}
 
 impl From<io::Error> for SpawnError {
     fn from(source: io::Error) -> Self {
+        let number = source.raw_os_error();
+        let step = number
+            .and_then(|number| usize::try_from(number >> 16).ok())
+            .filter(|step| *step > 0)
+            .and_then(|step| STEPS.get(step).copied());
+        let source = match number {
+            Some(number) if step.is_some() => io::Error::from_raw_os_error(number & 0xffff),
+            _ => source,
+        };
         let kind = match source.raw_os_error() {
-            Some(libc::ENOENT | libc::ENOTDIR) => SpawnErrorKind::NotFound,
+            Some(libc::ENOENT | libc::ENOTDIR) if step.is_none() => SpawnErrorKind::NotFound,
             Some(
                 libc::EAGAIN
                 | libc::ENOMEM
@@ -68,7 +88,7 @@ impl From<io::Error> for SpawnError {
             ) => SpawnErrorKind::Temporary,
             _ => SpawnErrorKind::NotExecutable,
         };
-        Self { kind, source }
+        Self { kind, step, source }
     }
 }
 
@@ -95,10 +115,14 @@ pub fn spawn(
         .process_group(0);
     let inherit: Vec<RawFd> = inherit.iter().map(AsRawFd::as_raw_fd).collect();
     let parent = nix::unistd::getpid().as_raw();
+    let attributes = Prepared::new(&command.attributes)?;
     // SAFETY: the closure runs between fork and exec and makes only async-signal-safe system calls; it allocates
     // nothing, and the descriptors it names stay open in the parent until `spawn` returns.
     unsafe {
-        builder.pre_exec(move || prepare(parent, &inherit));
+        builder.pre_exec(move || {
+            attributes.apply()?;
+            prepare(parent, &inherit)
+        });
     }
     // The standard library never waits for the child here but when exec fails, and then for that very process, before
     // anybody else has heard of it.
@@ -111,6 +135,7 @@ pub fn spawn(
 fn prepare(parent: i32, inherit: &[RawFd]) -> io::Result<()> {
     // SAFETY: each is a plain system call on integers or on a set that lives here; see `spawn` for the context.
     unsafe {
+        // After the user was changed, which would clear it.
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -118,9 +143,18 @@ fn prepare(parent: i32, inherit: &[RawFd]) -> io::Result<()> {
         if libc::getppid() != parent {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
+        // The kernel's own call: the C library would leave out the two that it keeps for itself, ignored as whoever
+        // started us may have left them. All zero is: default, no flags, nothing masked.
+        let default = [0_u64; 8];
         for signal in 1..=libc::SIGRTMAX() {
-            // KILL, STOP and those that the C library keeps for itself refuse: as they should.
-            libc::signal(signal, libc::SIG_DFL);
+            // KILL and STOP refuse: as they should.
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null::<u64>(),
+                8,
+            );
         }
         let mut empty = std::mem::zeroed::<libc::sigset_t>();
         libc::sigemptyset(&raw mut empty);
@@ -159,3 +193,6 @@ pub fn keep_descriptors() {
 pub fn become_subreaper() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
+
+#[cfg(test)]
+mod tests;

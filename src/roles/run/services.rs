@@ -21,7 +21,7 @@ use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
 use crate::supervisor::rundir::RunDir;
 use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
 use crate::sys::memfd;
-use crate::sys::process::Command;
+use crate::sys::process::{Attributes, Command};
 use crate::xserver::command::{self, Screen};
 use crate::xserver::display::Display;
 
@@ -117,6 +117,7 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
             &config.xserver_args,
         ),
         env: place.environment.plain(),
+        attributes: Attributes::default(),
     };
     (
         spec,
@@ -173,6 +174,7 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
         program: own_program().into(),
         args: vec!["serve".into()],
         env,
+        attributes: Attributes::default(),
     };
     Ok((
         spec,
@@ -261,6 +263,7 @@ fn client(place: &Place<'_>, program: &str, args: &[String]) -> Command {
         program: program.into(),
         args: args.iter().map(OsString::from).collect(),
         env,
+        attributes: Attributes::default(),
     }
 }
 

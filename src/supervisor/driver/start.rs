@@ -48,6 +48,7 @@ impl Driver {
             let _ = std::fs::remove_file(place);
             std::os::unix::fs::symlink(target, place).map_err(|source| SpawnError {
                 kind: SpawnErrorKind::Temporary,
+                step: Some("make the link that it needs"),
                 source,
             })?;
         }
