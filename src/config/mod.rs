@@ -13,12 +13,14 @@
 mod reader;
 mod render;
 mod secret;
+mod services;
 mod source;
 mod table;
 mod typed;
 
 pub use render::{effective, markdown_table};
 pub use secret::{EmptySecret, Secret};
+pub use services::{Again, BUILT_IN, Change, Extra, Ready, Services};
 pub use source::{Mistake, Origin, Raw};
 pub use table::{SETTINGS, Setting, all_names, secret_names, setting};
 pub use typed::{Config, DisplayName, LogFormat, LogLevel, Sharing};

@@ -1,6 +1,6 @@
 //! Where values come from, before anybody looks into them.
 
-use super::table::{SETTINGS, SIZE_NAMES, Setting};
+use super::table::{SETTINGS, SIZE_NAMES, Setting, setting};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,8 @@ pub(super) struct Given {
 #[derive(Debug, Default)]
 pub struct Raw {
     given: BTreeMap<&'static str, Given>,
+    /// The tables of services, for whoever starts these.
+    services: Option<(PathBuf, toml::Value)>,
     mistakes: Vec<Mistake>,
 }
 
@@ -78,19 +80,15 @@ impl Raw {
 
     /// The lowest layer: a TOML file whose keys are the settings' names in lower case.
     pub fn file(&mut self, path: &Path, text: &str) {
-        let table: toml::Table = match text.parse() {
+        let table = match table(path, text) {
             Ok(table) => table,
-            Err(e) => {
-                // Not as it prints itself: that shows the line, which may hold a secret.
-                let before = e.span().and_then(|span| text.get(..span.start));
-                let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-                let why = e.message().replace('\n', " ");
-                let path = path.display();
-                self.mistake(format!("{path}: not valid TOML: line {line}: {why}"));
-                return;
-            }
+            Err(mistake) => return self.mistakes.push(mistake),
         };
         for (key, value) in table {
+            if key == "service" {
+                self.services = Some((path.to_owned(), value));
+                continue;
+            }
             let wanted = key.to_ascii_uppercase();
             let (name, in_file) = match wanted.strip_suffix("_FILE") {
                 Some(stem) if is_secret(stem) => (stem.to_owned(), true),
@@ -119,6 +117,22 @@ impl Raw {
                 }
             };
             self.put(setting, value, Origin::File(path.to_owned()), in_file);
+        }
+    }
+
+    /// What the settings file says about services.
+    pub(super) fn services(&self) -> Option<(&Path, &toml::Value)> {
+        let (path, value) = self.services.as_ref()?;
+        Some((path, value))
+    }
+
+    /// The directory of further services, and whether somebody named it.
+    pub(super) fn services_dir(&self) -> (PathBuf, bool) {
+        let name = "SERVICES_DIR";
+        let default = setting(name).and_then(|row| row.default);
+        match self.get(name) {
+            Some(given) => (PathBuf::from(&given.value), true),
+            None => (PathBuf::from(default.unwrap_or_default()), false),
         }
     }
 
@@ -239,12 +253,31 @@ fn is_secret(name: &str) -> bool {
     SETTINGS.iter().any(|s| s.secret && s.name == name)
 }
 
+/// A file as TOML.
+pub(super) fn table(path: &Path, text: &str) -> Result<toml::Table, Mistake> {
+    text.parse().map_err(|e: toml::de::Error| {
+        // Not as it prints itself: that shows the line, which may hold a secret.
+        let before = e.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        let why = e.message().replace('\n', " ");
+        let path = path.display();
+        Mistake(format!("{path}: not valid TOML: line {line}: {why}"))
+    })
+}
+
 /// "; did you mean …?" for the setting whose name is nearest, when one is near.
 fn suggestion(key: &str) -> String {
-    SETTINGS
+    let names: Vec<String> = SETTINGS
         .iter()
         .map(|s| s.name.to_ascii_lowercase())
-        .map(|name| (distance(&key.to_ascii_lowercase(), &name), name))
+        .collect();
+    nearest(&key.to_ascii_lowercase(), names.iter().map(String::as_str))
+}
+
+/// "; did you mean …?" for the known word that is nearest, when one is near.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    known
+        .map(|name| (distance(word, name), name))
         .min()
         .filter(|(d, _)| *d <= 3)
         .map(|(_, name)| format!("; did you mean {name}?"))

@@ -287,6 +287,13 @@ pub const SETTINGS: &[Setting] = &[
         "Sockets and the cookie, mode 0700. Default: /tmp/.deskinit-UID-DISPLAY.",
     ),
     row(
+        "SERVICES_DIR",
+        NO,
+        Some("/etc/deskinit/services.d"),
+        "a directory",
+        "Its *.toml files hold more services, as [service.NAME] tables.",
+    ),
+    row(
         "LOG_LEVEL",
         NO,
         Some("info"),

@@ -1,6 +1,8 @@
 //! The command line, made from the table of settings.
 
-use crate::config::{Config, LogFormat, LogLevel, Mistake, Raw, SETTINGS, effective, setting};
+use crate::config::{
+    Config, LogFormat, LogLevel, Mistake, Raw, SETTINGS, Services, effective, setting,
+};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -45,7 +47,12 @@ fn directory(args: &ArgMatches) -> Option<PathBuf> {
 
 /// The roles that need the settings.
 fn configured(role: &str, args: &ArgMatches) -> ExitCode {
-    let parsed = Config::parse(gather(args)).and_then(|(mut config, raw)| {
+    let raw = gather(args);
+    let services = match role {
+        "run" | "config" => Services::read(&raw),
+        _ => Ok(Services::default()),
+    };
+    let parsed = Config::parse(raw).and_then(|(mut config, raw)| {
         if role == "run" {
             if let Some(words) = args.get_many::<String>("command") {
                 config.application = Some(words.cloned().collect());
@@ -56,9 +63,11 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
         }
         Ok((config, raw))
     });
-    let (config, raw) = match parsed {
-        Ok(parsed) => parsed,
-        Err(mistakes) => {
+    let (config, raw, services) = match (parsed, services) {
+        (Ok((config, raw)), Ok(services)) => (config, raw, services),
+        (parsed, services) => {
+            let mut mistakes = parsed.err().unwrap_or_default();
+            mistakes.extend(services.err().unwrap_or_default());
             if role == "run" {
                 let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
                 super::run::tell_kubernetes(&all.join("; "));
@@ -79,7 +88,7 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
     };
     crate::telemetry::init(level, config.log_format == LogFormat::Json);
     match role {
-        "run" => super::run::run(&config, &raw),
+        "run" => super::run::run(&config, &services, &raw),
         _ => super::serve::run(config),
     }
 }

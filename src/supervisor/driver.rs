@@ -29,6 +29,8 @@ pub enum Readiness {
     Displayfd,
     /// It sends `READY=1` itself; it is also the one who reports about the display.
     Notify,
+    /// It sends `READY=1` itself, and is heard about nothing else.
+    Says,
     /// The reporter sees a window manager.
     WindowManager,
     /// The reporter sees a window.

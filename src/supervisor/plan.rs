@@ -221,7 +221,7 @@ impl Plan {
                 .max_disconnection
                 .filter(|_| self.viewers == 0)
                 .map(|limit| self.lonely_since + limit),
-            Some(stop) if stop.strays == Strays::Asked && self.strays > 0 => Some(stop.share(3)),
+            Some(stop) if stop.strays == Strays::Asked && self.strays > 0 => Some(stop.work_ends()),
             Some(stop) if now < stop.deadline => Some(stop.deadline).filter(|_| !self.all_gone()),
             Some(stop) => Some(stop.end()).filter(|_| !self.all_gone()),
         };
@@ -266,11 +266,13 @@ impl Plan {
         })
     }
 
-    /// The first service that keeps the whole from being complete.
+    /// The first service that keeps the whole from being complete. One that has done its work does not.
     pub fn waits_for(&self) -> Option<&Service> {
-        self.services
-            .iter()
-            .find(|service| service.state() != State::Ready)
+        self.services.iter().find(|service| {
+            let done =
+                matches!(service.state(), State::Ended(exit) if !service.spec().ends_all(exit));
+            service.state() != State::Ready && !done
+        })
     }
 
     fn may_start(&self, id: Id, now: Instant) -> bool {

@@ -8,6 +8,7 @@
 //! cannot be made.
 
 mod environment;
+mod extra;
 mod services;
 
 use std::fmt;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use self::environment::Environment;
 use self::services::Place;
 use super::{access, doctor};
-use crate::config::{self, Config, LogFormat, Mistake, Raw, Secret};
+use crate::config::{self, Config, LogFormat, Mistake, Raw, Secret, Services};
 use crate::supervisor::control::Control;
 use crate::supervisor::driver::{Channels, Driver, Greeting};
 use crate::supervisor::logs::{Form, Logs};
@@ -68,11 +69,11 @@ impl fmt::Display for SetupError {
     }
 }
 
-/// Runs everything. `raw` is what `config` was made of.
+/// Runs everything. `raw` is what `config` and `services` were made of.
 ///
 /// Call from the only thread of the process.
-pub fn run(config: &Config, raw: &Raw) -> ExitCode {
-    let outcome = prepare_and_run(config, raw).unwrap_or_else(|error| {
+pub fn run(config: &Config, services: &Services, raw: &Raw) -> ExitCode {
+    let outcome = prepare_and_run(config, services, raw).unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "deskinit: {error}");
         Outcome {
             code: error.code(),
@@ -83,7 +84,7 @@ pub fn run(config: &Config, raw: &Raw) -> ExitCode {
     ExitCode::from(outcome.code)
 }
 
-fn prepare_and_run(config: &Config, raw: &Raw) -> Result<Outcome, SetupError> {
+fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Outcome, SetupError> {
     // Before anything that would have to be cleaned up: from here on a signal is an event, not an end.
     let signals = Signals::collect().map_err(|error| SetupError::System("signals", error))?;
     if let Some(mistake) = config.missing_application() {
@@ -133,6 +134,7 @@ fn prepare_and_run(config: &Config, raw: &Raw) -> Result<Outcome, SetupError> {
         dir: &dir,
         password: config.password.as_ref().or(token.as_ref()),
         environment: &environment,
+        services,
     };
     let services =
         services::all(&place).map_err(|error| SetupError::System("memory file", error))?;

@@ -5,6 +5,7 @@
 //!  xserver ──▶ wm ──▶ app           each when the one before is ready; of the last two the display server says so
 //!     ▲        │       │
 //!     └────────┴───────┘            bound to it: they end with it and come back with it
+//!  extra ones                       from files, behind these: when the X server is ready, unless they say otherwise
 //! ```
 
 use std::ffi::OsString;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Environment;
-use crate::config::{Config, Secret};
+use crate::config::{Config, Secret, Services};
 use crate::supervisor::driver::{Launch, Readiness};
 use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
 use crate::supervisor::rundir::RunDir;
@@ -25,7 +26,7 @@ use crate::sys::process::{Attributes, Command};
 use crate::xserver::command::{self, Screen};
 use crate::xserver::display::Display;
 
-const XSERVER: Id = Id(0);
+pub(super) const XSERVER: Id = Id(0);
 const DISPLAY: Id = Id(1);
 const WM: Id = Id(2);
 
@@ -46,6 +47,8 @@ pub(super) struct Place<'a> {
     /// The password in force: given, or generated.
     pub(super) password: Option<&'a Secret>,
     pub(super) environment: &'a Environment,
+    /// What the files say about services.
+    pub(super) services: &'a Services,
 }
 
 /// All services, in the order in which they are started.
@@ -67,6 +70,7 @@ pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
     {
         services.push(application(place, program, args));
     }
+    super::extra::add(place, &mut services);
     Ok(services)
 }
 
@@ -255,7 +259,7 @@ fn inherited(fd: &OwnedFd) -> PathBuf {
 }
 
 /// A program that finds the display by its environment.
-fn client(place: &Place<'_>, program: &str, args: &[String]) -> Command {
+pub(super) fn client(place: &Place<'_>, program: &str, args: &[String]) -> Command {
     let mut env = place.environment.plain();
     env.push(("DISPLAY".into(), place.display.name().into()));
     env.push(("XAUTHORITY".into(), place.dir.xauthority().into()));

@@ -11,16 +11,21 @@ use crate::sys::output;
 impl Driver {
     pub(super) fn take_notices(&mut self, now: Instant) {
         while let Some((pid, notices)) = self.channels.notify.receive() {
-            // Only the reporter itself is heard, not whoever else finds the socket.
-            let Some(id) = self
-                .children
-                .service(pid)
-                .filter(|id| self.readiness(*id) == Some(Readiness::Notify))
-            else {
+            // Only services themselves are heard, not whoever else finds the socket.
+            let Some(id) = self.children.service(pid) else {
                 continue;
             };
-            for notice in notices {
-                self.notice(id, notice, now);
+            match self.readiness(id) {
+                Some(Readiness::Notify) => {
+                    for notice in notices {
+                        self.notice(id, notice, now);
+                    }
+                }
+                Some(Readiness::Says) if notices.contains(&Notice::Ready) => {
+                    self.plan.ready(id, now);
+                    self.news = true;
+                }
+                _ => {}
             }
         }
     }

@@ -25,11 +25,16 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    /// When a stage is killed that leaves a tenth of the grace period to each of `below` stages after it.
-    pub(super) fn share(&self, below: usize) -> Instant {
-        let below = u32::try_from(below).unwrap_or(u32::MAX).min(9);
-        let all = self.deadline.saturating_duration_since(self.since);
-        self.deadline - all * below / 10
+    /// When the user's work is killed: three tenths of the grace period are left to the others.
+    pub(super) fn work_ends(&self) -> Instant {
+        self.share(1, 1)
+    }
+
+    /// When one of the `all` others is killed that leaves their equal shares to `below` of them.
+    fn share(&self, below: usize, all: usize) -> Instant {
+        let part = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let rest = self.deadline.saturating_duration_since(self.since) * 3 / 10;
+        self.deadline - rest / part(all).max(1) * part(below.min(all))
     }
 
     /// Nobody is waited for any longer.
@@ -98,7 +103,7 @@ impl Plan {
         }
         let stop = self.stop.clone()?;
         let (deadline, strays, swept) = (stop.deadline, stop.strays, stop.swept);
-        let work_ends = stop.share(3);
+        let work_ends = stop.work_ends();
         // First what belongs to the user's work. Whoever was told before, for whatever reason, is not forgotten.
         for (index, service) in self.services.iter_mut().enumerate().rev() {
             if now >= deadline {
@@ -129,9 +134,13 @@ impl Plan {
             return None;
         }
         // Then the others, last started first.
+        let others = |service: &&Service| !service.spec().application;
+        let all = self.services.iter().filter(others).count();
+        let mut below = all;
         for (index, service) in self.services.iter_mut().enumerate().rev() {
+            below = below.saturating_sub(usize::from(!service.spec().application));
             if service.runs() {
-                service.stop(stop.share(index), now);
+                service.stop(stop.share(below, all), now);
                 return service.push(now).map(|push| Action::Push(Id(index), push));
             }
         }

@@ -4,4 +4,5 @@ mod codes;
 mod doctor;
 mod recovery;
 mod secrets;
+mod services;
 mod tidy;

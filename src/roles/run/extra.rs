@@ -1,0 +1,101 @@
+//! The operator's own services, and what the files change of the built-in ones.
+
+use std::ffi::OsString;
+
+use super::services::{Place, XSERVER, client};
+use crate::config::{Again, Change, Extra, Ready};
+use crate::supervisor::driver::{Launch, Readiness};
+use crate::supervisor::service::{After, Id, OnEnd, Patience, Restart, Spec};
+
+/// Puts the changes into the services that are there, and the extra ones behind them.
+pub(super) fn add(place: &Place<'_>, services: &mut Vec<(Spec, Launch)>) {
+    for (spec, launch) in services.iter_mut() {
+        if let Some(change) = place.services.changes.get(&*spec.name) {
+            apply(change, spec, launch);
+        }
+    }
+    let built_in = services.len();
+    for extra in &place.services.extra {
+        let find = |name: &str| {
+            let index = services.iter().position(|(spec, _)| *spec.name == *name)?;
+            let id = Id(index);
+            // A window manager that does not come is not waited for for ever; one of the operator's own need not live
+            // on once it has been ready.
+            Some(if index < built_in {
+                After::Ready(id)
+            } else {
+                After::Once(id)
+            })
+        };
+        let bound_to = extra.bound_to.as_deref().and_then(find);
+        let bound_to = bound_to.map(|after| match after {
+            After::Ready(id) | After::Once(id) => id,
+        });
+        let mut after: Vec<After> = match &extra.after {
+            Some(names) => names.iter().filter_map(|name| find(name)).collect(),
+            None => vec![After::Ready(XSERVER)],
+        };
+        after.extend(bound_to.map(After::Ready));
+        services.push(service(place, extra, after, bound_to));
+    }
+}
+
+fn service(
+    place: &Place<'_>,
+    extra: &Extra,
+    after: Vec<After>,
+    bound_to: Option<Id>,
+) -> (Spec, Launch) {
+    let (program, args) = extra
+        .command
+        .split_first()
+        .map_or(("", [].as_slice()), |(program, args)| (program, args));
+    let mut command = client(place, program, args);
+    let readiness = match extra.ready {
+        Ready::Started => Readiness::Silent,
+        Ready::Notify => {
+            let socket = OsString::from(place.dir.notify());
+            command.env.push(("NOTIFY_SOCKET".into(), socket));
+            Readiness::Says
+        }
+    };
+    let mut spec = Spec {
+        after,
+        bound_to,
+        restart: match extra.restart {
+            Again::Never => Restart::Never,
+            Again::OnFailure => Restart::OnFailure,
+            Again::Always => Restart::Always,
+        },
+        on_end: if extra.ends_all {
+            OnEnd::End
+        } else {
+            OnEnd::Ignore
+        },
+        ready_at_once: extra.ready == Ready::Started,
+        patience: extra
+            .start_timeout
+            .map_or(Patience::Endless, Patience::Kill),
+        ..Spec::new(&extra.name, &format!("the service {}", extra.name))
+    };
+    let mut launch = Launch {
+        command,
+        inherit: Vec::new(),
+        link: None,
+        readiness,
+    };
+    apply(&extra.common, &mut spec, &mut launch);
+    (spec, launch)
+}
+
+fn apply(change: &Change, spec: &mut Spec, launch: &mut Launch) {
+    let env = &mut launch.command.env;
+    for (name, value) in &change.environment {
+        env.retain(|(known, _)| **known != **name);
+        env.push((name.into(), value.into()));
+    }
+    if let Some(signal) = change.stop_signal {
+        spec.stop_signal = signal;
+    }
+    spec.stop_timeout = change.stop_timeout.or(spec.stop_timeout);
+}

@@ -1,0 +1,123 @@
+//! Services of the operator's own, from files.
+
+use std::fs;
+use std::process::Command;
+
+use deskinit::supervisor::link::ServiceState;
+use nix::sys::signal::Signal;
+
+use crate::support::desk::{Builder, DESKINIT, LONG, is_ready};
+
+/// A directory with these files, for SERVICES_DIR.
+struct Files(std::path::PathBuf);
+
+impl Files {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        let name = format!("deskinit-services-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        for (name, text) in files {
+            fs::write(path.join(name), text).unwrap();
+        }
+        Self(path)
+    }
+
+    fn builder(&self, command: &[&str]) -> Builder {
+        Builder::new(command).env("SERVICES_DIR", self.0.to_str().unwrap())
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_service_from_a_file_runs_beside_the_application_and_stops_with_it() {
+    let table = r#"
+        [service.clock]
+        command = ["sh", "-c", "trap 'echo told; exit 0' INT; echo $COLOUR on $DISPLAY; while :; do sleep 0.05; done"]
+        environment = { COLOUR = "red" }
+        stop_signal = "INT"
+        [service.second]
+        command = "sh -c 'echo after; exit 3'"
+        after = ["clock"]
+        restart = "never"
+        [service.app]
+        environment = { FROM_FILE = "yes" }
+    "#;
+    let files = Files::new("run", &[("clock.toml", table), ("notes.txt", "not read")]);
+    let script = "echo $FROM_FILE; exec xterm";
+    let desk = files.builder(&["sh", "-c", script]).start();
+    let status = desk.up();
+    assert!(is_ready(&status, "clock"), "{status:#?}");
+    desk.line("[app] yes");
+    desk.line(&format!("[clock] red on {}", status.display));
+    desk.line("[second] after");
+    let status = desk.when("the second has ended", LONG, |status| {
+        let second = status.services.iter().find(|s| s.name == "second");
+        second.is_some_and(|second| second.state == ServiceState::Ended)
+    });
+    let second = status.services.iter().find(|s| s.name == "second").unwrap();
+    assert_eq!(second.last_exit.as_deref(), Some("code 3"));
+    desk.signal(Signal::SIGTERM);
+    let (status, lines) = desk.end();
+    assert_eq!(status.code(), Some(15), "xterm's own answer");
+    assert!(
+        lines.iter().any(|line| line == "[clock] told"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn the_end_of_a_service_can_be_the_end() {
+    let table = r#"
+        [service.batch]
+        command = "sh -c 'exit 7'"
+        after = ["app"]
+        restart = "on-failure"
+        on_end = "end"
+    "#;
+    let failing = Files::new("fails", &[("batch.toml", table)]);
+    let desk = failing.builder(&["xterm"]).start();
+    desk.when("it was started again after a failure", LONG, |status| {
+        let batch = status.services.iter().find(|s| s.name == "batch");
+        batch.is_some_and(|batch| batch.restarts > 1)
+    });
+    desk.signal(Signal::SIGTERM);
+    desk.code();
+
+    let table = table.replace("on-failure", "never");
+    let ending = Files::new("ends", &[("batch.toml", &table)]);
+    let (status, lines) = ending.builder(&["xterm"]).start().end();
+    assert_eq!(status.code(), Some(7));
+    let last = lines.last().unwrap();
+    assert_eq!(
+        last,
+        "[run] the service batch has ended, code 7; exit code 7"
+    );
+}
+
+#[test]
+fn a_wrong_file_starts_nothing_and_every_mistake_is_told() {
+    let table = "[service.a]\ncommand = \"x\"\nafter = [\"a\"]\n[service.b]\nrestat = \"never\"\n";
+    let files = Files::new("wrong", &[("a.toml", table)]);
+    let output = Command::new(DESKINIT)
+        .args(["run", "--", "true"])
+        .env("SERVICES_DIR", &files.0)
+        .env("VNC_PORT", "http")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    let text = String::from_utf8_lossy(&output.stderr);
+    let parts = [
+        "VNC_PORT=http",
+        "a → a",
+        "did you mean restart?",
+        "has no command",
+    ];
+    for part in parts {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
