@@ -67,6 +67,8 @@ pub struct Extra {
     pub start_timeout: Option<Duration>,
     /// When it is started again.
     pub restart: Again,
+    /// After so many failed starts in a row it is given up; `None`: never.
+    pub restart_limit: Option<u32>,
     /// Its end, when it is not started again, is the end of everything.
     pub ends_all: bool,
     /// What may be given for any service.

@@ -17,7 +17,7 @@ use super::notify::NotifySocket;
 use super::plan::{Action, Cause, Outcome, Plan, Policy};
 use super::reaper::Children;
 use super::report::{self, Facts};
-use super::service::{Id, Push, Spec};
+use super::service::{Id, Push, Service, Spec};
 use super::strays::Strays;
 use crate::sys::process::Command;
 use crate::sys::signals::{SIGCONT, SIGKILL, SIGTERM, Signals};
@@ -177,10 +177,15 @@ impl Driver {
                 self.children.signal_group(id, SIGCONT);
             }
             Action::Push(id, Push::Kill) => {
+                let service = self.plan.service(id);
+                let failing = match service.is_some_and(Service::is_overdue) {
+                    true => "is not ready in time",
+                    false => "does not end in time",
+                };
                 let title = self.title(id);
                 self.channels
                     .logs
-                    .say(&format!("{title} does not end in time, killing it"));
+                    .say(&format!("{title} {failing}, killing it"));
                 self.children.signal_group(id, SIGKILL);
             }
             Action::PushStrays(push) => {

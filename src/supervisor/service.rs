@@ -31,6 +31,8 @@ pub const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// A service that has been ready for this long is forgiven what came before.
 pub const HEALTHY: Duration = Duration::from_secs(60);
+/// A service that says nothing when it is ready and ends within this time has not been started properly.
+pub const STAYS: Duration = Duration::from_secs(1);
 /// How long an end is held back to see whether the service's foundation is dying as well.
 pub const HOLD: Duration = Duration::from_millis(100);
 /// From SIGTERM to SIGKILL when a service must go only to be started again.
@@ -185,6 +187,11 @@ impl Service {
         }
     }
 
+    /// Is it being killed because it did not get ready in time?
+    pub fn is_overdue(&self) -> bool {
+        self.overdue
+    }
+
     /// Its process has been started.
     pub fn started(&mut self, now: Instant) {
         if self.state != State::Waiting {
@@ -220,7 +227,9 @@ impl Service {
             return false;
         }
         self.ever_ready = true;
-        self.failed_starts = 0;
+        if !self.spec.ready_at_once {
+            self.failed_starts = 0;
+        }
         self.series = None;
         self.enter(State::Ready, now);
         true
@@ -233,7 +242,12 @@ impl Service {
         if healthy {
             self.attempts = 0;
         }
-        let was_ready = self.state == State::Ready;
+        // Who is ready as soon as it runs must also stay for a moment.
+        let lasted = !self.spec.ready_at_once || now.saturating_duration_since(self.since) >= STAYS;
+        let was_ready = self.state == State::Ready && lasted;
+        if was_ready {
+            self.failed_starts = 0;
+        }
         self.last_exit = Some(exit);
         match self.state {
             State::Starting | State::Ready if !footing => self.wait_again(now),

@@ -23,6 +23,7 @@ pub(super) const ALL: &[&str] = &[
     "stop_signal",
     "stop_timeout",
     "restart",
+    "restart_limit",
     "on_end",
     "enabled",
 ];
@@ -122,6 +123,10 @@ impl<'a> Fields<'a> {
                     _ => None,
                 })
                 .unwrap_or(Again::Always),
+            restart_limit: self.take("restart_limit", "a number, 1 to 1000", |value| {
+                let limit = u32::try_from(value.as_integer()?).ok()?;
+                (1..=1000).contains(&limit).then_some(limit)
+            }),
             ends_all: self
                 .take("on_end", "ignore or end", |value| match value.as_str()? {
                     "ignore" => Some(false),

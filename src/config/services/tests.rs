@@ -21,6 +21,7 @@ fn a_service_is_what_its_table_says() {
         stop_signal = "SIGINT"
         stop_timeout = 0.5
         restart = "on-failure"
+        restart_limit = 4
         on_end = "end"
         [service.hub]
         command = ["hub", "a b"]
@@ -40,6 +41,7 @@ fn a_service_is_what_its_table_says() {
     assert_eq!(clock.common.stop_signal, Some(2));
     assert_eq!(clock.common.stop_timeout, Some(Duration::from_millis(500)));
     assert_eq!((clock.restart, clock.ends_all), (Again::OnFailure, true));
+    assert_eq!(clock.restart_limit, Some(4));
     assert_eq!(services.extra[0].command, ["hub", "a b"]);
     assert_eq!(services.extra[0].ready, Ready::Notify);
     assert_eq!(

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::services::{Place, XSERVER, client};
 use crate::config::{Again, Change, Extra, Ready};
 use crate::supervisor::driver::{Launch, Readiness};
-use crate::supervisor::service::{After, Id, OnEnd, Patience, Restart, Spec};
+use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
 
 /// Puts the changes into the services that are there, and the extra ones behind them.
 pub(super) fn add(place: &Place<'_>, services: &mut Vec<(Spec, Launch)>) {
@@ -76,6 +76,10 @@ fn service(
         patience: extra
             .start_timeout
             .map_or(Patience::Endless, Patience::Kill),
+        give_up: GiveUp {
+            never_ready: extra.restart_limit,
+            ready_before: extra.restart_limit,
+        },
         ..Spec::new(&extra.name, &format!("the service {}", extra.name))
     };
     let mut launch = Launch {

@@ -143,6 +143,39 @@ fn only_a_failure_is_followed_by_another_start_when_that_was_asked_for() {
 }
 
 #[test]
+fn one_that_ends_at_once_again_and_again_is_given_up() {
+    let limit = GiveUp {
+        never_ready: Some(3),
+        ready_before: Some(3),
+    };
+    let spec = Spec {
+        give_up: limit,
+        ..Spec::new("test", "the test")
+    };
+    let mut now = Instant::now();
+    let mut service = Service::new(spec, now);
+    // One that stayed for a moment begins the count anew.
+    for stays in [
+        Duration::ZERO,
+        Duration::ZERO,
+        STAYS,
+        Duration::ZERO,
+        Duration::ZERO,
+    ] {
+        service.started(now);
+        assert_eq!(service.state(), State::Ready);
+        now += stays;
+        service.exited(Exit::Code(1), true, now);
+        assert!(!service.is_over());
+        now = service.deadline(now).unwrap();
+        service.tick(now);
+    }
+    service.started(now);
+    service.exited(Exit::Code(1), true, now);
+    assert_eq!(service.state(), State::Failed);
+}
+
+#[test]
 fn a_stop_never_takes_longer_than_the_services_own_time() {
     let now = Instant::now();
     let limit = Duration::from_secs(2);

@@ -88,6 +88,16 @@ fn the_end_of_a_service_can_be_the_end() {
     desk.signal(Signal::SIGTERM);
     desk.code();
 
+    let limited = format!("{table}restart_limit = 2\n");
+    let limited = Files::new("limited", &[("batch.toml", &limited)]);
+    let (status, lines) = limited.builder(&["xterm"]).start().end();
+    assert_eq!(status.code(), Some(69));
+    let last = lines.last().unwrap();
+    assert!(
+        last.contains("the service batch did not become ready, given up"),
+        "{last}"
+    );
+
     let table = table.replace("on-failure", "never");
     let ending = Files::new("ends", &[("batch.toml", &table)]);
     let (status, lines) = ending.builder(&["xterm"]).start().end();
