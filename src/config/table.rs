@@ -94,6 +94,13 @@ pub const SETTINGS: &[Setting] = &[
         "Start the application again when it ends, instead of ending with it.",
     ),
     row(
+        "SIGNAL_REWRITE",
+        NO,
+        None,
+        "pairs of signal numbers, as 15:2,1:0; 0 drops the first",
+        "Takes one signal for another, before anything else is made of it. SIGTERM (15) and SIGINT (2) stop everything, any other goes to the application.",
+    ),
+    row(
         "DISPLAY",
         NO,
         None,

@@ -16,6 +16,8 @@ pub struct Config {
     pub desktop_mode: bool,
     /// The application shows no window.
     pub app_headless: bool,
+    /// Signals taken for others; 0 drops the first.
+    pub signal_rewrite: Vec<(i32, i32)>,
     /// Restart the application instead of ending with it.
     pub keep_app_running: bool,
     /// The X display, when one was named.
@@ -211,6 +213,7 @@ impl Config {
                 .filter(|w| !w.is_empty()),
             desktop_mode: r.switch("DESKTOP_MODE"),
             app_headless: r.switch("APP_HEADLESS"),
+            signal_rewrite: r.or("SIGNAL_REWRITE", Vec::new(), rewrites),
             keep_app_running: r.switch("KEEP_APP_RUNNING"),
             display: r.value("DISPLAY", DisplayName::parse),
             size,
@@ -309,6 +312,23 @@ fn command(value: &str) -> Option<Vec<String>> {
     reader::words(value).filter(|w| !w.is_empty())
 }
 
+fn rewrites(value: &str) -> Option<Vec<(i32, i32)>> {
+    value
+        .split(',')
+        .map(|pair| {
+            let (from, to) = pair.split_once(':')?;
+            let from: i32 = from.trim().parse().ok()?;
+            let to: i32 = to.trim().parse().ok()?;
+            // KILL and STOP never arrive; what tells of children is not the outside's to change.
+            let fine = (1..=64).contains(&from)
+                && !matches!(from, 9 | 17 | 19)
+                && (0..=64).contains(&to)
+                && to != 17;
+            fine.then_some((from, to))
+        })
+        .collect()
+}
+
 fn path(value: &str) -> Option<PathBuf> {
     (!value.is_empty()).then(|| PathBuf::from(value))
 }
@@ -376,11 +396,12 @@ mod tests {
             ("DISPLAY_WIDTH", "5"),
             ("VNC_PASSWORD", ""),
             ("SHARED", "maybe"),
+            ("SIGNAL_REWRITE", "15:2,9:1"),
             ("ABCDESKTOP_GEOMETRY", "big"),
             ("ALLOWED_HOSTS", "desk.example, http://x/"),
         ])
         .unwrap_err();
-        assert_eq!(mistakes.len(), 6, "{mistakes:#?}");
+        assert_eq!(mistakes.len(), 7, "{mistakes:#?}");
         assert!(
             mistakes
                 .iter()

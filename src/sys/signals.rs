@@ -16,6 +16,7 @@ pub use libc::{
 #[derive(Debug)]
 pub struct Signals {
     fd: SignalFd,
+    rewrite: Vec<(i32, i32)>,
 }
 
 impl Signals {
@@ -44,13 +45,39 @@ impl Signals {
         // they ended. Any other signal that is ignored is collected all the same, because it is blocked.
         unsafe { nix::sys::signal::signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Self { fd })
+        Ok(Self {
+            fd,
+            rewrite: Vec::new(),
+        })
+    }
+
+    /// From now on each first of a pair is taken for its second; for nothing at all if that is 0.
+    pub fn rewrite(&mut self, pairs: &[(i32, i32)]) {
+        self.rewrite = pairs.to_vec();
     }
 
     /// The next signal's number, if one waits. Several of one kind may have become one: after SIGCHLD reap all.
     pub fn take(&mut self) -> Option<i32> {
-        let info = self.fd.read_signal().ok()??;
-        i32::try_from(info.ssi_signo).ok()
+        loop {
+            let info = self.fd.read_signal().ok()??;
+            let signal = i32::try_from(info.ssi_signo).ok()?;
+            // What a write to a closed pipe raises is our own affair; what a terminal tells its jobs does not stop an
+            // init.
+            let own = u32::try_from(nix::unistd::getpid().as_raw()) == Ok(info.ssi_pid);
+            let job = info.ssi_code > 0
+                && matches!(signal, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
+            if signal == SIGCHLD {
+                return Some(signal);
+            }
+            if own || job {
+                continue;
+            }
+            let meant = self.rewrite.iter().find(|(from, _)| *from == signal);
+            match meant.map_or(signal, |(_, to)| *to) {
+                0 => {}
+                signal => return Some(signal),
+            }
+        }
     }
 }
 

@@ -86,7 +86,8 @@ pub fn run(config: &Config, services: &Services, raw: &Raw) -> ExitCode {
 
 fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Outcome, SetupError> {
     // Before anything that would have to be cleaned up: from here on a signal is an event, not an end.
-    let signals = Signals::collect().map_err(|error| SetupError::System("signals", error))?;
+    let mut signals = Signals::collect().map_err(|error| SetupError::System("signals", error))?;
+    signals.rewrite(&config.signal_rewrite);
     if let Some(mistake) = config.missing_application() {
         return Err(SetupError::Mistake(mistake));
     }

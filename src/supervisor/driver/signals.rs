@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Driver, Readiness};
 use crate::supervisor::service::{Exit, Id};
-use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 impl Driver {
     pub(super) fn take_signals(&mut self, now: Instant) {
@@ -13,10 +13,7 @@ impl Driver {
             match signal {
                 SIGCHLD => children_changed = true,
                 SIGTERM | SIGINT => self.request_stop(signal, now),
-                SIGHUP | SIGQUIT | SIGUSR1 | SIGUSR2 | SIGWINCH => {
-                    self.forward(signal, now);
-                }
-                _ => {}
+                _ => self.forward(signal, now),
             }
         }
         if children_changed {

@@ -178,6 +178,43 @@ fn other_signals_reach_the_application() {
 }
 
 #[test]
+fn every_signal_that_can_be_collected_reaches_the_application() {
+    // Not: what reports a fault of our own, what cannot be caught, what stops, what the C library keeps for itself.
+    let not = [2, 4, 5, 6, 7, 8, 9, 11, 15, 17, 19, 31, 32, 33];
+    let signals: Vec<i32> = (1..=64).filter(|signal| !not.contains(signal)).collect();
+    let script = "import signal, sys, time\n\
+                  def got(number, frame): print('got', number, 'end', flush=True)\n\
+                  for number in range(1, 65):\n\
+                  \x20   if number not in (9, 19, 32, 33): signal.signal(number, got)\n\
+                  print('ready', flush=True)\n\
+                  while True: time.sleep(60)\n";
+    let desk = Builder::new(&["python3", "-c", script])
+        .env("APP_HEADLESS", "1")
+        .start();
+    desk.line("[app] ready");
+    for signal in signals {
+        // By the program, because nix knows no real-time signals.
+        let sent = Command::new("kill")
+            .args([format!("-{signal}"), desk.pid().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        desk.line(&format!("got {signal} end"));
+    }
+}
+
+#[test]
+fn a_signal_is_taken_for_another_or_for_none() {
+    let script =
+        "trap 'exit 12' USR2; trap 'exit 13' HUP; echo ready; while :; do sleep 0.05; done";
+    let desk = headless(script).env("SIGNAL_REWRITE", "1:0,15:12").start();
+    desk.line("[app] ready");
+    desk.signal(Signal::SIGHUP);
+    desk.signal(Signal::SIGTERM);
+    assert_eq!(desk.code(), 12);
+}
+
+#[test]
 fn an_x_server_that_does_not_come_up_is_told_with_its_last_words() {
     let (status, lines) = Builder::new(&["true"])
         .env("XSERVER_ARGS", "-nonsense")
