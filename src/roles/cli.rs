@@ -3,10 +3,13 @@
 use crate::config::{
     Config, LogFormat, LogLevel, Mistake, Raw, SETTINGS, Services, effective, setting,
 };
+use crate::supervisor::link::Record;
+use crate::supervisor::plan::Order;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 /// `EX_USAGE` of sysexits: the settings are wrong; nothing was started.
@@ -36,9 +39,40 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             json: args.get_flag("json"),
             run_dir: directory(args),
         }),
+        "start" => order(Order::Start, args),
+        "stop" => order(Order::Stop, args),
+        "restart" => order(Order::Restart, args),
+        "signal" => {
+            let word = |name| args.get_one::<String>(name).map_or("", String::as_str);
+            super::orders::signal(word("signal"), word("service"), directory(args))
+        }
+        "logs" => record(Record::Log, args),
+        "events" => record(Record::Events, args),
         "doctor" => super::doctor::run(args.get_flag("json"), Config::parse(gather(args))),
         _ => configured(role, args),
     }
+}
+
+fn order(order: Order, args: &ArgMatches) -> ExitCode {
+    let names: Vec<String> = args
+        .get_many::<String>("services")
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    let seconds = args.get_one::<u64>("timeout").copied().unwrap_or_default();
+    super::orders::order(order, &names, Duration::from_secs(seconds), directory(args))
+}
+
+fn record(record: Record, args: &ArgMatches) -> ExitCode {
+    let args = super::record::Args {
+        service: args.get_one::<String>("service").cloned(),
+        lines: args.get_one::<usize>("lines").copied().unwrap_or_default(),
+        follow: args.get_flag("follow"),
+        json: args.get_flag("json"),
+        run_dir: directory(args),
+    };
+    super::record::run(record, args)
 }
 
 fn directory(args: &ArgMatches) -> Option<PathBuf> {
@@ -158,6 +192,50 @@ fn command() -> Command {
         .long("json")
         .action(ArgAction::SetTrue)
         .help("For programs");
+    let service = Arg::new("service")
+        .value_name("NAME")
+        .help("Only of this service");
+    let services = Arg::new("services")
+        .value_name("NAME")
+        .num_args(1..)
+        .required(true)
+        .help("Services, as `deskinit status` names them");
+    let timeout = Arg::new("timeout")
+        .long("timeout")
+        .value_name("SECONDS")
+        .value_parser(clap::value_parser!(u64))
+        .default_value("30")
+        .help("How long to wait until it is so");
+    let follow = Arg::new("follow")
+        .long("follow")
+        .short('f')
+        .action(ArgAction::SetTrue)
+        .help("Go on with what comes");
+    let lines = Arg::new("lines")
+        .long("lines")
+        .short('n')
+        .value_name("N")
+        .value_parser(clap::value_parser!(usize))
+        .default_value("100")
+        .help("Begin with the last N");
+    let order = |name: &'static str, about: &'static str| {
+        let command = Command::new(name).about(about);
+        command.args([services.clone(), timeout.clone(), run_dir.clone()])
+    };
+    let record = |name: &'static str, about: &'static str| {
+        let command = Command::new(name).about(about);
+        command.args([&service, &lines, &follow, &json, &run_dir])
+    };
+    let signal = Command::new("signal")
+        .about("Send a signal to the main process of a service")
+        .args([
+            Arg::new("signal")
+                .value_name("SIGNAL")
+                .required(true)
+                .help("Name or number"),
+            service.clone().required(true),
+            run_dir.clone(),
+        ]);
     let settings = |c: Command| c.arg(config_file()).args(flags());
     Command::new("deskinit")
         .version(env!("CARGO_PKG_VERSION"))
@@ -174,7 +252,13 @@ fn command() -> Command {
             "Print the settings in force and where each came from",
         )))
         .subcommand(Command::new("health").about("Exit 0 when the desktop is ready, for probes").arg(run_dir.clone()))
-        .subcommand(Command::new("status").about("What runs, and since when").arg(json.clone()).arg(run_dir))
+        .subcommand(Command::new("status").about("What runs, and since when").arg(json.clone()).arg(run_dir.clone()))
+        .subcommand(order("start", "Start a service that does not run, and what it needs"))
+        .subcommand(order("stop", "Stop a service until it is started again"))
+        .subcommand(order("restart", "Stop a service and start it again"))
+        .subcommand(signal)
+        .subcommand(record("logs", "What the services printed lately"))
+        .subcommand(record("events", "What became of the services lately"))
         .subcommand(settings(Command::new("doctor").about(
             "Look for what is wrong with the container, before or during a run; exit 1 when something is",
         )).arg(json))

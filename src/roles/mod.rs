@@ -6,6 +6,8 @@ mod cli;
 mod doctor;
 mod find;
 pub mod health;
+mod orders;
+mod record;
 pub mod run;
 mod serve;
 pub mod status;

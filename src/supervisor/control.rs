@@ -1,6 +1,7 @@
 //! The control socket: who may ask, what waits for whom. Everything is bounded, nothing blocks.
 //!
 //! A watcher that does not read keeps at most one status waiting; when it reads again it gets the latest, not history.
+//! Readers of a record hold their place in it, and get more when they have taken what they had.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -13,7 +14,8 @@ use std::time::{Duration, Instant};
 use nix::poll::PollFlags;
 use nix::sys::socket::{getsockopt, sockopt};
 
-use super::link::Request;
+use super::journal::Journal;
+use super::link::{Answer, Record, Request};
 
 /// Connections at the same time; more are closed at once.
 const CONNECTIONS: usize = 16;
@@ -22,6 +24,12 @@ const CONNECTIONS: usize = 16;
 const REST: Duration = Duration::from_secs(1);
 /// Longest request.
 const REQUEST: usize = 4096;
+/// Bytes of a record that wait for one reader.
+const PIECE: usize = 16 * 1024;
+
+/// Which client asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker(u64);
 
 /// The listening socket and its clients.
 #[derive(Debug)]
@@ -30,10 +38,22 @@ pub struct Control {
     clients: Vec<Client>,
     /// Nobody is accepted before.
     resting: Option<Instant>,
+    /// The number of the next client.
+    next: u64,
+}
+
+/// How far somebody has read a record.
+#[derive(Debug)]
+struct Reading {
+    record: Record,
+    service: Option<String>,
+    at: u64,
+    follow: bool,
 }
 
 #[derive(Debug)]
 struct Client {
+    number: u64,
     stream: UnixStream,
     input: Vec<u8>,
     output: Vec<u8>,
@@ -43,6 +63,11 @@ struct Client {
     due: bool,
     /// Close when all has been written.
     last: bool,
+    /// It will ask no more (`nc` says so as soon as it has asked), but still waits for its answer.
+    asked_all: bool,
+    /// What the plan must answer.
+    questions: Vec<Request>,
+    reading: Option<Reading>,
 }
 
 impl Control {
@@ -59,6 +84,7 @@ impl Control {
             listener,
             clients: Vec::new(),
             resting: None,
+            next: 0,
         })
     }
 
@@ -70,7 +96,10 @@ impl Control {
     /// Descriptors to wait for: the listener, then each client.
     pub fn fds(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let clients = self.clients.iter().map(|client| {
-            let mut events = PollFlags::POLLIN;
+            let mut events = PollFlags::empty();
+            if !client.asked_all {
+                events |= PollFlags::POLLIN;
+            }
             if !client.output.is_empty() {
                 events |= PollFlags::POLLOUT;
             }
@@ -111,6 +140,63 @@ impl Control {
         self.clients.retain_mut(Client::flush);
     }
 
+    /// What clients ask that only the plan can answer; each is owed one [`Control::answer`] or [`Control::follow`].
+    pub fn questions(&mut self) -> Vec<(Asker, Request)> {
+        self.clients
+            .iter_mut()
+            .flat_map(|client| {
+                let asker = Asker(client.number);
+                std::mem::take(&mut client.questions)
+                    .into_iter()
+                    .map(move |request| (asker, request))
+            })
+            .collect()
+    }
+
+    /// Answers a question; the connection ends with it.
+    pub fn answer(&mut self, asker: Asker, answer: &Answer) {
+        if let Ok(line) = serde_json::to_vec(answer)
+            && let Some(client) = self.client(asker)
+        {
+            client.output.extend_from_slice(&line);
+            client.output.push(b'\n');
+            client.last = true;
+        }
+        self.clients.retain_mut(Client::flush);
+    }
+
+    /// From now on the client gets this record, from entry `at` on.
+    pub fn follow(
+        &mut self,
+        asker: Asker,
+        record: Record,
+        service: Option<String>,
+        at: u64,
+        follow: bool,
+    ) {
+        if let Some(client) = self.client(asker) {
+            // One that has said its last word cannot be heard to go.
+            let follow = follow && !client.asked_all;
+            client.reading = Some(Reading {
+                record,
+                service,
+                at,
+                follow,
+            });
+        }
+    }
+
+    /// Gives everybody who reads a record what there is, as fast as it is taken.
+    pub fn feed(&mut self, log: &Journal, events: &Journal) {
+        self.clients.retain_mut(|client| client.feed(log, events));
+    }
+
+    fn client(&mut self, asker: Asker) -> Option<&mut Client> {
+        self.clients
+            .iter_mut()
+            .find(|client| client.number == asker.0)
+    }
+
     /// Reads, writes and accepts whatever can be without waiting.
     pub fn turn(&mut self, now: Instant) {
         self.resting = self.resting.filter(|until| now < *until);
@@ -128,13 +214,18 @@ impl Control {
                 && allowed(&stream)
                 && stream.set_nonblocking(true).is_ok()
             {
+                self.next += 1;
                 self.clients.push(Client {
+                    number: self.next,
                     stream,
                     input: Vec::new(),
                     output: Vec::new(),
                     watch: false,
                     due: false,
                     last: false,
+                    asked_all: false,
+                    questions: Vec::new(),
+                    reading: None,
                 });
             }
         }
@@ -154,9 +245,14 @@ impl Client {
     /// False when it is to be forgotten.
     fn read(&mut self) -> bool {
         let mut buffer = [0; REQUEST];
-        loop {
+        while !self.asked_all {
             match self.stream.read(&mut buffer) {
-                Ok(0) => return false,
+                Ok(0) => {
+                    self.asked_all = true;
+                    // A watcher, or one that reads on and on, is gone; anybody else is owed an answer.
+                    let follows = self.watch || self.reading.as_ref().is_some_and(|on| on.follow);
+                    return !follows && self.is_owed();
+                }
                 Ok(count) => {
                     self.input
                         .extend_from_slice(buffer.get(..count).unwrap_or_default());
@@ -168,6 +264,11 @@ impl Client {
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
             }
         }
+        true
+    }
+
+    fn is_owed(&self) -> bool {
+        self.due || !self.output.is_empty() || !self.questions.is_empty() || self.reading.is_some()
     }
 
     fn parse(&mut self) -> bool {
@@ -176,11 +277,39 @@ impl Client {
             let Ok(request) = serde_json::from_slice::<Request>(&line) else {
                 return false;
             };
-            self.watch |= request.watch;
-            self.last = !self.watch;
-            self.due = true;
+            match request {
+                Request::Status { watch } => {
+                    self.watch |= watch;
+                    self.last = !self.watch;
+                    self.due = true;
+                }
+                other if self.questions.is_empty() => self.questions.push(other),
+                // One question a connection, or a client could fill our memory with them.
+                _ => return false,
+            }
         }
         self.input.len() <= REQUEST
+    }
+
+    /// False when it is to be forgotten.
+    fn feed(&mut self, log: &Journal, events: &Journal) -> bool {
+        while self.output.is_empty()
+            && let Some(reading) = &mut self.reading
+        {
+            let journal = match reading.record {
+                Record::Log => log,
+                Record::Events => events,
+            };
+            let service = reading.service.as_deref();
+            reading.at = journal.read(reading.at, service, PIECE, &mut self.output);
+            if self.output.is_empty() {
+                return reading.follow;
+            }
+            if !self.flush() {
+                return false;
+            }
+        }
+        true
     }
 
     /// False when it is to be forgotten.
@@ -222,8 +351,15 @@ mod tests {
         let mut asker = UnixStream::connect(&path).unwrap();
         let mut watcher = UnixStream::connect(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        asker.write_all(b"{}\n").unwrap();
-        watcher.write_all(b"{\"watch\":true}\n").unwrap();
+        let ask = |stream: &mut UnixStream, request| {
+            let mut line = serde_json::to_vec(&request).unwrap();
+            line.push(b'\n');
+            stream.write_all(&line).unwrap();
+        };
+        ask(&mut asker, Request::Status { watch: false });
+        // As `nc` does.
+        asker.shutdown(std::net::Shutdown::Write).unwrap();
+        ask(&mut watcher, Request::Status { watch: true });
         control.turn(Instant::now());
         assert!(control.wants_status());
         control.send(b"one");
@@ -240,6 +376,49 @@ mod tests {
             watcher.read_line(&mut line).unwrap();
             assert_eq!(line, expected);
         }
+    }
+
+    #[test]
+    fn readers_get_a_record_piece_by_piece_and_cost_nothing_while_they_sleep() {
+        let (mut control, path) = fixture("read");
+        let mut log = Journal::new(1 << 20);
+        for n in 0..5000 {
+            log.push("app", None, format!("line {n} {}", "x".repeat(100)));
+        }
+        let request = Request::Read {
+            record: Record::Log,
+            service: None,
+            lines: 5000,
+            follow: false,
+        };
+        let mut reader = UnixStream::connect(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        writeln!(reader, "{}", serde_json::to_string(&request).unwrap()).unwrap();
+        control.turn(Instant::now());
+        let [(asker, asked)] = control.questions().try_into().unwrap();
+        assert_eq!(asked, request);
+        control.follow(asker, Record::Log, None, log.tail(None, 5000), false);
+        let events = Journal::new(0);
+        // It sleeps: its pipe fills, and then nothing more is kept for it.
+        for _ in 0..200 {
+            control.feed(&log, &events);
+            assert!(control.clients[0].output.len() < 2 * PIECE);
+        }
+        let reading = std::thread::spawn(move || {
+            let lines = BufReader::new(reader).lines();
+            lines.count()
+        });
+        while !control.clients.is_empty() {
+            control.turn(Instant::now());
+            control.feed(&log, &events);
+        }
+        assert_eq!(reading.join().unwrap(), log_length(&log));
+    }
+
+    fn log_length(log: &Journal) -> usize {
+        let mut out = Vec::new();
+        log.read(log.tail(None, 5000), None, usize::MAX, &mut out);
+        out.iter().filter(|byte| **byte == b'\n').count()
     }
 
     #[test]

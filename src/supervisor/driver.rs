@@ -1,6 +1,7 @@
 //! The loop of PID 1: waits for events, tells them to the plan, does what the plan says. One thread; the only place
 //! that blocks is `poll`, and only until the plan's next deadline.
 
+mod asked;
 mod notices;
 mod signals;
 mod start;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::control::Control;
+use super::journal::Journal;
+use super::link::ServiceState;
 use super::logs::Logs;
 use super::notify::NotifySocket;
 use super::plan::{Action, Cause, Outcome, Plan, Policy};
@@ -65,6 +68,9 @@ pub struct Channels {
     pub logs: Logs,
 }
 
+/// Bytes of the latest events that are kept for those who ask.
+const EVENTS: usize = 64 * 1024;
+
 /// What is said when viewers can connect for the first time, given where browsers and viewers do.
 pub type Greeting = Box<dyn Fn(Option<&str>, Option<&str>) -> String>;
 
@@ -83,6 +89,10 @@ pub struct Driver {
     news: bool,
     /// Everything was ready once, and that was said.
     complete: bool,
+    /// What became of the services, lately.
+    events: Journal,
+    /// What was last said there of each.
+    recorded: Vec<Option<ServiceState>>,
 }
 
 impl Driver {
@@ -115,6 +125,8 @@ impl Driver {
             greeting: None,
             news: true,
             complete: false,
+            events: Journal::new(EVENTS),
+            recorded: Vec::new(),
         }
     }
 
@@ -157,6 +169,7 @@ impl Driver {
             let rested = self.channels.control.deadline();
             if ready.control || rested.is_some_and(|until| now >= until) {
                 self.channels.control.turn(now);
+                self.take_questions(now);
             }
             self.channels
                 .logs
@@ -210,6 +223,10 @@ impl Driver {
     }
 
     fn publish(&mut self, now: Instant) {
+        self.record_events();
+        self.channels
+            .control
+            .feed(self.channels.logs.journal(), &self.events);
         if std::mem::take(&mut self.news) {
             self.channels.control.changed();
         }

@@ -8,7 +8,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use super::plan::Order;
 
 /// Name of the control socket in the run directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
@@ -27,11 +30,96 @@ pub const FRAME_BUFFER_VARIABLE: &str = "DESKINIT_FRAME_BUFFER";
 pub const LONGEST_LINE: usize = 64 * 1024;
 
 /// What a client asks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Request {
-    /// Go on sending at every change.
-    pub watch: bool,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "lowercase")]
+pub enum Request {
+    /// One [`Status`]; with `watch` one more at every change.
+    Status {
+        /// Go on sending.
+        #[serde(default)]
+        watch: bool,
+    },
+    /// One [`Answer`].
+    Order {
+        /// What to do.
+        order: Order,
+        /// With which service.
+        service: String,
+    },
+    /// A signal for a service's main process; one [`Answer`].
+    Signal {
+        /// Its number.
+        signal: i32,
+        /// For which service.
+        service: String,
+    },
+    /// [`Entry`] after [`Entry`].
+    Read {
+        /// Of what.
+        record: Record,
+        /// Only those of this service.
+        #[serde(default)]
+        service: Option<String>,
+        /// Begin with the last so many.
+        lines: usize,
+        /// Go on with what comes.
+        #[serde(default)]
+        follow: bool,
+    },
+}
+
+/// What `run` keeps a record of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Record {
+    /// What the services printed.
+    Log,
+    /// What became of them.
+    Events,
+}
+
+/// A line of a [`Record`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Seconds since 1970.
+    pub time: f64,
+    /// Of which service; `run` is our own.
+    pub service: String,
+    /// What it is doing since then; only of an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ServiceState>,
+    /// In words.
+    pub message: String,
+    /// Entries before this one that were forgotten before this reader came to them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What became of an order or a signal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "lowercase")]
+pub enum Answer {
+    /// It is being done.
+    Done,
+    /// It was so already.
+    Unchanged,
+    /// There is no process to be signalled.
+    Stopped,
+    /// There is no such service.
+    Unknown {
+        /// Those that there are.
+        services: Vec<String>,
+    },
+    /// It is not to be done now.
+    Refused {
+        /// Why.
+        why: String,
+    },
 }
 
 /// How far everything has got.
@@ -130,21 +218,49 @@ pub struct Status {
     pub services: Vec<ServiceStatus>,
 }
 
+/// A conversation with `run`: one question, and the answers to it.
+#[derive(Debug)]
+pub struct Talk {
+    stream: BufReader<UnixStream>,
+}
+
+impl Talk {
+    /// Asks; no answer may take longer than `timeout`.
+    ///
+    /// # Errors
+    /// Nobody listens in this run directory.
+    pub fn begin(run_dir: &Path, request: &Request, timeout: Option<Duration>) -> io::Result<Self> {
+        let mut stream = UnixStream::connect(run_dir.join(CONTROL_SOCKET))?;
+        stream.set_read_timeout(timeout)?;
+        stream.set_write_timeout(timeout)?;
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        stream.write_all(&line)?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
+    }
+
+    /// The next answer; `None` when there will be no more.
+    ///
+    /// # Errors
+    /// It does not come in time, or is not in this protocol.
+    pub fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        let mut line = String::new();
+        let limit = LONGEST_LINE as u64;
+        self.stream.by_ref().take(limit).read_line(&mut line)?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_str(&line)?))
+    }
+}
+
 /// Asks the `run` of this run directory for its status, once.
 ///
 /// # Errors
 /// Nobody answers within `timeout`, or not in this protocol.
 pub fn status(run_dir: &Path, timeout: Duration) -> io::Result<Status> {
-    let mut stream = UnixStream::connect(run_dir.join(CONTROL_SOCKET))?;
-    stream.set_read_timeout(Some(timeout))?;
-    stream.set_write_timeout(Some(timeout))?;
-    let mut request = serde_json::to_vec(&Request::default())?;
-    request.push(b'\n');
-    stream.write_all(&request)?;
-    let mut line = String::new();
-    BufReader::new(stream.take(LONGEST_LINE as u64)).read_line(&mut line)?;
-    if line.is_empty() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(serde_json::from_str(&line)?)
+    let mut talk = Talk::begin(run_dir, &Request::Status { watch: false }, Some(timeout))?;
+    talk.next()?.ok_or(io::ErrorKind::UnexpectedEof.into())
 }

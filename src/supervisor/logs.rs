@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::journal::Journal;
 use super::service::Id;
 use crate::sys::output::{self, Output};
 
@@ -26,6 +27,8 @@ const QUEUE: usize = 256 * 1024;
 const OWN: usize = 16 * 1024;
 /// Bytes taken from one service before the others have their turn.
 const TURN: usize = 64 * 1024;
+/// Bytes of the latest lines that are kept for those who ask.
+const JOURNAL: usize = 256 * 1024;
 /// Last lines of each service that are kept to explain its end.
 const TAIL: usize = 12;
 /// Pipes at the same time, those of processes included that outlive the service that started them; the oldest of those
@@ -62,6 +65,7 @@ pub struct Logs {
     lost: u64,
     sources: Vec<Source>,
     tails: BTreeMap<Id, VecDeque<String>>,
+    journal: Journal,
 }
 
 /// Our own name in the stream.
@@ -78,6 +82,7 @@ impl Logs {
             lost: 0,
             sources: Vec::new(),
             tails: BTreeMap::new(),
+            journal: Journal::new(JOURNAL),
         }
     }
 
@@ -127,6 +132,7 @@ impl Logs {
 
     /// Says something ourselves.
     pub fn say(&mut self, text: &str) {
+        self.journal.push(OWN_NAME, None, text.to_owned());
         self.enqueue(OWN_NAME, text.as_bytes(), QUEUE + OWN);
         self.flush();
     }
@@ -165,6 +171,11 @@ impl Logs {
     /// The last lines of a service's latest process.
     pub fn tail(&self, id: Id) -> Vec<String> {
         self.tails.get(&id).into_iter().flatten().cloned().collect()
+    }
+
+    /// The latest lines of all services, our own among them.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Lines that were dropped because nobody read.
@@ -264,6 +275,8 @@ impl Logs {
             tail.pop_front();
         }
         tail.push_back(String::from_utf8_lossy(line.get(..512).unwrap_or(line)).into_owned());
+        let text = String::from_utf8_lossy(line).into_owned();
+        self.journal.push(&source.name, None, text);
         self.enqueue(&source.name, line, QUEUE);
     }
 

@@ -15,6 +15,7 @@
 
 pub mod control;
 pub mod driver;
+pub mod journal;
 pub mod link;
 pub mod logs;
 pub mod notify;

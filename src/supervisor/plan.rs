@@ -13,6 +13,7 @@
 //! begins as soon as the one before is done.
 
 mod cause;
+mod orders;
 mod stop;
 
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use self::stop::{Stop, Strays};
 use super::service::{After, Exit, Id, OnEnd, Push, SIGKILL, Service, Spec, State, signal_name};
 
 pub use cause::{Cause, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_UNAVAILABLE, Outcome};
+pub use orders::Order;
 
 /// Something the driver must do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,12 +268,13 @@ impl Plan {
         })
     }
 
-    /// The first service that keeps the whole from being complete. One that has done its work does not.
+    /// The first service that keeps the whole from being complete. One that has done its work does not, nor one that
+    /// somebody stopped.
     pub fn waits_for(&self) -> Option<&Service> {
-        self.services.iter().find(|service| {
-            let done =
-                matches!(service.state(), State::Ended(exit) if !service.spec().ends_all(exit));
-            service.state() != State::Ready && !done
+        self.services.iter().find(|service| match service.state() {
+            State::Ready | State::Stopped => false,
+            State::Ended(exit) => service.spec().ends_all(exit),
+            _ => true,
         })
     }
 

@@ -72,11 +72,10 @@ impl Children {
         self.by_pid.get(&pid).map(|(id, _)| *id)
     }
 
-    /// Signals the main process of a service alone. An error means that it has ended already.
-    pub fn signal(&self, id: Id, signal: i32) {
-        if let Some(handle) = self.handle(id) {
-            let _ = handle.signal(signal);
-        }
+    /// Signals the main process of a service alone; false when there is none, or it has ended already.
+    pub fn signal(&self, id: Id, signal: i32) -> bool {
+        self.handle(id)
+            .is_some_and(|handle| handle.signal(signal).is_ok())
     }
 
     /// Signals the whole process group of a service. An error means that it has ended already.

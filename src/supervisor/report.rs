@@ -85,7 +85,8 @@ fn waiting(service: &Service) -> String {
     }
 }
 
-fn word(state: State) -> ServiceState {
+/// The word for a state that others are told.
+pub fn word(state: State) -> ServiceState {
     match state {
         State::Waiting => ServiceState::Waiting,
         State::Starting => ServiceState::Starting,

@@ -22,7 +22,7 @@ mod spec;
 
 use std::time::{Duration, Instant};
 
-pub use exit::{Exit, SIGKILL, SIGTERM, signal_name};
+pub use exit::{Exit, SIGKILL, SIGTERM, signal_name, signal_number};
 pub use spec::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
 
 /// The first restart comes at once, the second after this; it doubles from then on.
@@ -181,7 +181,7 @@ impl Service {
         match (self.state, self.spec.patience, self.series) {
             (State::Ready, _, _) => true,
             // A part that people can do without does not keep the application from starting.
-            (State::Failed, Patience::GoOn(_), _) => true,
+            (State::Failed | State::Stopped, Patience::GoOn(_), _) => true,
             (_, Patience::GoOn(limit), Some(series)) => now >= series + limit,
             _ => false,
         }
@@ -298,6 +298,59 @@ impl Service {
             State::Waiting | State::Backoff { .. } => self.enter(State::Stopped, now),
             State::Stopped | State::Ended(_) | State::Failed => {}
         }
+    }
+
+    /// Somebody wants it to end and to stay so; `grace` is its time where it has none of its own. False when it is not
+    /// running and would not.
+    pub fn halt(&mut self, grace: Duration, now: Instant) -> bool {
+        let moves = !self.is_over() && !matches!(self.state, State::Stopping { again: false, .. });
+        if moves {
+            self.stop(now + grace, now);
+        }
+        moves
+    }
+
+    /// Somebody wants it to run, whatever became of it. False when it runs, or is about to.
+    pub fn revive(&mut self, now: Instant) -> bool {
+        match self.state {
+            State::Waiting
+            | State::Starting
+            | State::Ready
+            | State::Stopping { again: true, .. } => false,
+            State::Stopping {
+                kill_at,
+                sent,
+                again: false,
+            } => {
+                self.state = State::Stopping {
+                    kill_at,
+                    sent,
+                    again: true,
+                };
+                true
+            }
+            State::Held { .. }
+            | State::Backoff { .. }
+            | State::Stopped
+            | State::Ended(_)
+            | State::Failed => {
+                self.attempts = 0;
+                self.failed_starts = 0;
+                self.wait_again(now);
+                true
+            }
+        }
+    }
+
+    /// Somebody wants its process replaced. False when there is none to be ended.
+    pub fn renew(&mut self, grace: Duration, now: Instant) -> bool {
+        let runs = matches!(self.state, State::Starting | State::Ready);
+        if runs {
+            self.attempts = 0;
+            self.series = None;
+            self.tell(self.no_later(now + grace, now), true, now);
+        }
+        runs
     }
 
     /// Lets time pass: verdicts, ends of back-offs, lost patience.

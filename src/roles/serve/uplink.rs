@@ -7,7 +7,7 @@
 
 use crate::desktop::{Desktop, DesktopStatus};
 use crate::server::Hub;
-use crate::supervisor::link::{CONTROL_SOCKET, Phase, Status};
+use crate::supervisor::link::{CONTROL_SOCKET, Phase, Request, Status};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,7 +98,9 @@ impl Uplink {
     /// Reads status lines until the other side closes.
     async fn follow(&self, path: &Path, hub: &Hub) -> std::io::Result<()> {
         let mut stream = UnixStream::connect(path).await?;
-        stream.write_all(b"{\"watch\":true}\n").await?;
+        let mut request = serde_json::to_vec(&Request::Status { watch: true })?;
+        request.push(b'\n');
+        stream.write_all(&request).await?;
         let mut lines = BufReader::new(stream).lines();
         while let Some(line) = lines.next_line().await? {
             match serde_json::from_str::<Status>(&line) {

@@ -33,7 +33,10 @@ impl Driver {
             .services()
             .find(|(_, service)| service.spec().application && service.runs());
         match application {
-            Some((id, _)) => self.children.signal(id, signal),
+            Some((id, _)) => {
+                // One that has just ended needs no signal.
+                self.children.signal(id, signal);
+            }
             None if matches!(signal, SIGHUP | SIGQUIT) => self.request_stop(signal, now),
             None => {}
         }

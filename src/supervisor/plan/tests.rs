@@ -123,6 +123,12 @@ impl World {
         self.settle();
     }
 
+    fn order(&mut self, id: Id, order: Order) -> bool {
+        let changed = self.plan.order(id, order, self.now);
+        self.settle();
+        changed
+    }
+
     fn set_strays(&mut self, count: usize) {
         self.strays = count;
         if self.strays_told {
@@ -467,6 +473,75 @@ fn a_command_that_is_not_there_is_127() {
     );
 }
 
+#[test]
+fn who_was_stopped_by_a_person_stays_so_and_ends_nothing() {
+    let mut world = World::up(false);
+    assert!(world.order(APP, Order::Stop));
+    assert_eq!(world.pushes, [(APP, Push::Term)]);
+    world.exit(APP, Exit::Code(5));
+    world.advance(Duration::from_secs(3600));
+    let state = |world: &World, id| world.plan.service(id).unwrap().state();
+    assert_eq!(state(&world, APP), State::Stopped);
+    assert!(world.plan.stopping().is_none() && world.plan.waits_for().is_none());
+    assert!(!world.order(APP, Order::Stop), "it is stopped already");
+    assert!(world.order(APP, Order::Start));
+    world.make_ready(APP);
+    assert_eq!(state(&world, APP), State::Ready);
+    assert!(!world.order(APP, Order::Start), "it runs already");
+    // Its own end means again what it meant.
+    world.exit(APP, Exit::Code(5));
+    world.advance(HOLD);
+    assert_eq!(world.plan.exit_code(), 5);
+    assert!(!world.order(WM, Order::Restart), "everything is stopping");
+}
+
+#[test]
+fn who_needs_a_stopped_one_waits_and_brings_it_back_when_started() {
+    let mut world = World::up(true);
+    world.order(X, Order::Stop);
+    world.exit(X, Exit::Code(0));
+    for id in [WM, APP] {
+        world.exit(id, Exit::Code(1));
+    }
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.running.keys().copied().collect::<Vec<_>>(), [DISPLAY]);
+    world.starts.clear();
+    world.order(APP, Order::Start);
+    for id in [X, WM, APP] {
+        world.make_ready(id);
+    }
+    assert_eq!(world.starts, [X, WM, APP]);
+    assert!(world.plan.waits_for().is_none());
+}
+
+#[test]
+fn nobody_waits_for_a_window_manager_that_was_stopped() {
+    let mut world = World::up(true);
+    world.order(WM, Order::Stop);
+    world.exit(WM, Exit::Signal(SIGTERM));
+    world.starts.clear();
+    world.order(APP, Order::Restart);
+    world.exit(APP, Exit::Signal(SIGTERM));
+    assert_eq!(world.starts, [APP]);
+}
+
+#[test]
+fn one_that_was_given_up_can_be_started_again() {
+    let mut world = World::up(true);
+    let nope = NotStarted {
+        hopeless: Some(127),
+        reason: "not found".to_owned(),
+    };
+    world.obstacles.insert(WM, nope);
+    world.exit(WM, Exit::Code(1));
+    world.advance(HOLD);
+    assert_eq!(world.plan.service(WM).unwrap().state(), State::Failed);
+    world.obstacles.clear();
+    assert!(world.order(WM, Order::Restart));
+    world.make_ready(WM);
+    assert_eq!(world.plan.service(WM).unwrap().state(), State::Ready);
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Pass(u64),
@@ -476,6 +551,7 @@ enum Event {
     Obstacle(usize, bool),
     Viewers(u32),
     Strays(usize),
+    Order(usize, Order),
     Stop(i32),
 }
 
@@ -493,6 +569,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => ((0..4_usize), any::<bool>()).prop_map(|(id, hopeless)| Event::Obstacle(id, hopeless)),
         1 => (0..3_u32).prop_map(Event::Viewers),
         1 => (0..3_usize).prop_map(Event::Strays),
+        3 => ((0..4_usize), prop_oneof![Just(Order::Start), Just(Order::Stop), Just(Order::Restart)])
+            .prop_map(|(id, order)| Event::Order(id, order)),
         1 => prop_oneof![Just(SIGTERM), Just(2)].prop_map(Event::Stop),
     ]
 }
@@ -527,6 +605,14 @@ proptest! {
                 }
                 Event::Viewers(viewers) => world.plan.set_viewers(viewers, world.now),
                 Event::Strays(count) => world.set_strays(count),
+                Event::Order(id, order) => {
+                    let id = Id(id);
+                    let stopping = world.plan.stopping().is_some();
+                    world.order(id, order);
+                    let state = world.plan.service(id).map(Service::state);
+                    let kept_down = matches!(state, Some(State::Stopped | State::Ended(_) | State::Failed));
+                    prop_assert!(stopping || order == Order::Stop || !kept_down || world.plan.stopping().is_some());
+                }
                 Event::Stop(signal) => {
                     world.plan.request_stop(signal, world.now);
                     world.settle();

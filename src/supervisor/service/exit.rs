@@ -38,6 +38,18 @@ impl fmt::Display for Exit {
     }
 }
 
+/// The number of a signal that people name: `TERM`, `sigterm`, `15`; `None` for what is none.
+pub fn signal_number(text: &str) -> Option<i32> {
+    if let Ok(number) = text.parse() {
+        return Some(number).filter(|number| (1..=64).contains(number));
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    (1..=31).find(|number| {
+        signal_name(*number).and_then(|known| known.strip_prefix("SIG")) == Some(name)
+    })
+}
+
 /// What people call a signal; `None` for the nameless ones (real-time signals).
 pub fn signal_name(number: i32) -> Option<&'static str> {
     const NAMES: [&str; 31] = [

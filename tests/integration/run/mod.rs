@@ -2,6 +2,7 @@
 
 mod codes;
 mod doctor;
+mod orders;
 mod recovery;
 mod secrets;
 mod services;

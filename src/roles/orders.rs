@@ -1,0 +1,194 @@
+//! `deskinit start|stop|restart NAME…` and `deskinit signal SIGNAL NAME`: orders for single services of a run.
+//!
+//! An order is waited for: `start` until the service is ready, `stop` until it is gone.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use super::find;
+use crate::supervisor::link::{self, Answer, Request, ServiceState, ServiceStatus, Talk};
+use crate::supervisor::plan::Order;
+use crate::supervisor::service::signal_number;
+
+/// The order could not be done, or not in time.
+pub(super) const EXIT_FAILURE: u8 = 1;
+/// The service does not run.
+pub(super) const EXIT_NOT_RUNNING: u8 = 3;
+/// There is no such service.
+pub(super) const EXIT_UNKNOWN: u8 = 4;
+/// No run answers.
+pub(super) const EXIT_NOBODY: u8 = 69;
+
+/// An answer of `run` itself is a matter of milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why an order was not done.
+struct Failure {
+    code: u8,
+    why: String,
+}
+
+impl Failure {
+    fn new(code: u8, why: impl Into<String>) -> Self {
+        Self {
+            code,
+            why: why.into(),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(EXIT_NOBODY, format!("no run answers: {error}"))
+    }
+}
+
+/// Does it for each of `names`; the exit code is that of the first failure.
+pub(super) fn order(
+    order: Order,
+    names: &[String],
+    timeout: Duration,
+    run_dir: Option<PathBuf>,
+) -> ExitCode {
+    each(names, run_dir, |dir, name| {
+        let before = service(dir, name)?;
+        let request = Request::Order {
+            order,
+            service: name.to_owned(),
+        };
+        let changed = ask(dir, &request)?;
+        let old = before.pid.filter(|_| order == Order::Restart && changed);
+        let state = wait(dir, name, order, old, timeout)?;
+        Ok(format!("{name}: {}", state.word()))
+    })
+}
+
+/// Sends the signal, by name or number, to the main process of the service.
+pub(super) fn signal(signal: &str, name: &str, run_dir: Option<PathBuf>) -> ExitCode {
+    each(&[name.to_owned()], run_dir, |dir, name| {
+        let Some(number) = signal_number(signal) else {
+            return Err(Failure::new(
+                EXIT_FAILURE,
+                format!(
+                    "{signal} is no signal; allowed are names as TERM and SIGTERM, and numbers from 1 to 64"
+                ),
+            ));
+        };
+        let request = Request::Signal {
+            signal: number,
+            service: name.to_owned(),
+        };
+        ask(dir, &request)?;
+        Ok(format!("{name}: signalled"))
+    })
+}
+
+fn each(
+    names: &[String],
+    run_dir: Option<PathBuf>,
+    act: impl Fn(&Path, &str) -> Result<String, Failure>,
+) -> ExitCode {
+    let dir = match find::run_dir(run_dir) {
+        Ok(dir) => dir,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "deskinit: {error}");
+            return ExitCode::from(EXIT_NOBODY);
+        }
+    };
+    let mut code = 0;
+    for name in names {
+        match act(&dir, name) {
+            Ok(text) => {
+                let _ = writeln!(io::stdout(), "{text}");
+            }
+            Err(failure) => {
+                let _ = writeln!(io::stderr(), "deskinit: {name}: {}", failure.why);
+                if code == 0 {
+                    code = failure.code;
+                }
+            }
+        }
+    }
+    ExitCode::from(code)
+}
+
+/// Asks; true when that changes anything.
+fn ask(dir: &Path, request: &Request) -> Result<bool, Failure> {
+    let answer: Option<Answer> = Talk::begin(dir, request, Some(PATIENCE))?.next()?;
+    match answer {
+        Some(Answer::Done) => Ok(true),
+        Some(Answer::Unchanged) => Ok(false),
+        Some(Answer::Stopped) => Err(Failure::new(EXIT_NOT_RUNNING, "does not run")),
+        Some(Answer::Unknown { services }) => Err(unknown(&services)),
+        Some(Answer::Refused { why }) => Err(Failure::new(EXIT_FAILURE, why)),
+        None => Err(Failure::new(EXIT_NOBODY, "the run went away")),
+    }
+}
+
+fn unknown(services: &[String]) -> Failure {
+    let known = services.join(", ");
+    Failure::new(
+        EXIT_UNKNOWN,
+        format!("there is no such service; there are {known}"),
+    )
+}
+
+fn service(dir: &Path, name: &str) -> Result<ServiceStatus, Failure> {
+    let services = link::status(dir, PATIENCE)?.services;
+    let names: Vec<String> = services.iter().map(|one| one.name.clone()).collect();
+    let found = services.into_iter().find(|one| one.name == name);
+    found.ok_or_else(|| unknown(&names))
+}
+
+/// Waits until the service is where it was told to be. `old`: the process that is to be replaced.
+fn wait(
+    dir: &Path,
+    name: &str,
+    order: Order,
+    old: Option<i32>,
+    timeout: Duration,
+) -> Result<ServiceState, Failure> {
+    let end = Instant::now() + timeout;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let state = service(dir, name)?.state.word();
+            let text = format!("is {state} after {} s", timeout.as_secs());
+            return Err(Failure::new(EXIT_FAILURE, text));
+        }
+        let watch = Request::Status { watch: true };
+        let mut talk = Talk::begin(dir, &watch, Some(left))?;
+        // Ends with an error when nothing changes until the time is over.
+        while let Ok(Some(status)) = talk.next::<link::Status>() {
+            let found = status.services.iter().find(|one| one.name == name);
+            let Some(now) = found else { break };
+            match (order, now.state) {
+                (
+                    Order::Stop,
+                    ServiceState::Stopped | ServiceState::Ended | ServiceState::Failed,
+                ) => {
+                    return Ok(now.state);
+                }
+                (Order::Start | Order::Restart, ServiceState::Ready)
+                    if old.is_none() || now.pid != old =>
+                {
+                    return Ok(now.state);
+                }
+                (Order::Start | Order::Restart, ServiceState::Failed | ServiceState::Ended) => {
+                    let exit = now.last_exit.as_deref().unwrap_or("no process");
+                    let text = format!("is {}, ended with {exit}", now.state.word());
+                    return Err(Failure::new(EXIT_FAILURE, text));
+                }
+                _ => {}
+            }
+            if Instant::now() >= end {
+                break;
+            }
+        }
+        if link::status(dir, PATIENCE).is_err() {
+            return Err(Failure::new(EXIT_NOBODY, "the run went away"));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `deskinit start`, `stop`, `restart`, `signal`, `logs` and `events` beside a real desktop.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use deskinit::supervisor::link::{Entry, ServiceState};
+
+use crate::support::desk::{Builder, DESKINIT, Desk, LONG, is_ready, pid};
+use crate::support::eventually;
+
+/// Exit code, standard output, standard error.
+fn ask(desk: &Desk, words: &[&str]) -> (Option<i32>, String, String) {
+    let out = Command::new(DESKINIT)
+        .args(words)
+        .arg("--run-dir")
+        .arg(desk.run_dir())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (out.status.code(), text(&out.stdout), text(&out.stderr))
+}
+
+#[test]
+fn services_are_stopped_started_and_restarted_one_by_one() {
+    let desk = Desk::start(&["xterm"]);
+    let before = desk.up();
+    assert_eq!(ask(&desk, &["stop", "app"]).0, Some(0));
+    let status = desk.status().unwrap();
+    assert_eq!(status.services[3].state, ServiceState::Stopped);
+    assert_eq!(ask(&desk, &["signal", "TERM", "app"]).0, Some(3));
+    assert_eq!(ask(&desk, &["start", "app", "wm"]).0, Some(0));
+    let status = desk.up();
+    assert_ne!(pid(&before, "app"), pid(&status, "app"));
+    assert_eq!(pid(&before, "wm"), pid(&status, "wm"), "it ran already");
+
+    // The application comes back without the window manager that somebody has stopped.
+    assert_eq!(ask(&desk, &["stop", "wm"]).0, Some(0));
+    assert_eq!(ask(&desk, &["restart", "xserver"]).0, Some(0));
+    let status = desk.when("the application is back", LONG, |status| {
+        is_ready(status, "app")
+    });
+    assert_eq!(status.services[2].state, ServiceState::Stopped);
+
+    let (code, _, error) = ask(&desk, &["restart", "nothing"]);
+    assert_eq!(code, Some(4));
+    assert!(error.contains("xserver, display, wm, app"), "{error}");
+    assert_eq!(ask(&desk, &["signal", "NONSENSE", "app"]).0, Some(1));
+    assert_eq!(ask(&desk, &["signal", "sigkill", "app"]).0, Some(0));
+    assert_eq!(desk.code(), 128 + 9);
+}
+
+#[test]
+fn nobody_there_has_an_exit_code_of_its_own() {
+    for words in [&["stop", "app"][..], &["logs"], &["events"]] {
+        let mut command = Command::new(DESKINIT);
+        command.args(words).args(["--run-dir", "/nonexistent"]);
+        assert_eq!(
+            command.output().unwrap().status.code(),
+            Some(69),
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
+fn the_log_and_the_events_can_be_read_and_followed() {
+    let script = "for i in 1 2 3; do echo line $i; done; while read -r x; do :; done < /dev/null; sleep 1000";
+    let desk = Builder::new(&["sh", "-c", script])
+        .env("APP_HEADLESS", "1")
+        .start();
+    desk.up();
+    desk.line("[app] line 3");
+    let (code, text, _) = ask(&desk, &["logs", "app", "-n", "2"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (Some(0), "[app] line 2\n[app] line 3\n")
+    );
+    assert_eq!(ask(&desk, &["logs", "nothing"]).0, Some(4));
+
+    let (_, text, _) = ask(&desk, &["events", "xserver", "--json"]);
+    let entries: Vec<Entry> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let states: Vec<_> = entries.iter().map(|entry| entry.state.unwrap()).collect();
+    assert_eq!(
+        states,
+        [
+            ServiceState::Waiting,
+            ServiceState::Starting,
+            ServiceState::Ready
+        ]
+    );
+
+    let mut follower = Command::new(DESKINIT)
+        .args(["events", "wm", "-n", "0", "--follow", "--json", "--run-dir"])
+        .arg(desk.run_dir())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    // It may still be about to ask when the first restart is over.
+    let seen = std::thread::spawn(move || {
+        lines.any(|line| {
+            let entry: Entry = serde_json::from_str(&line.unwrap()).unwrap();
+            entry.state == Some(ServiceState::Ready)
+        })
+    });
+    eventually("the follower hears of a restart", LONG, || {
+        assert_eq!(ask(&desk, &["restart", "wm"]).0, Some(0));
+        seen.is_finished().then_some(())
+    });
+    assert!(seen.join().unwrap());
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+}
