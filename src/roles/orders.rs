@@ -116,7 +116,7 @@ fn each(
 
 /// Asks; true when that changes anything.
 fn ask(dir: &Path, request: &Request) -> Result<bool, Failure> {
-    let answer: Option<Answer> = Talk::begin(dir, request, Some(PATIENCE))?.next()?;
+    let answer: Option<Answer> = Talk::begin(dir, request, Some(PATIENCE))?.answer()?;
     match answer {
         Some(Answer::Done) => Ok(true),
         Some(Answer::Unchanged) => Ok(false),
@@ -161,7 +161,7 @@ fn wait(
         let watch = Request::Status { watch: true };
         let mut talk = Talk::begin(dir, &watch, Some(left))?;
         // Ends with an error when nothing changes until the time is over.
-        while let Ok(Some(status)) = talk.next::<link::Status>() {
+        while let Ok(Some(status)) = talk.answer::<link::Status>() {
             let found = status.services.iter().find(|one| one.name == name);
             let Some(now) = found else { break };
             match (order, now.state) {

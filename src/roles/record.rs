@@ -65,7 +65,7 @@ fn print(record: Record, args: Args) -> io::Result<ExitCode> {
     let timeout = (!args.follow).then_some(PATIENCE);
     let mut talk = Talk::begin(&dir, &request, timeout)?;
     let mut out = io::stdout().lock();
-    while let Some(entry) = talk.next::<Entry>()? {
+    while let Some(entry) = talk.answer::<Entry>()? {
         let text = match args.json {
             true => serde_json::to_string(&entry)?,
             false => line(record, &entry),

@@ -245,7 +245,7 @@ impl Talk {
     ///
     /// # Errors
     /// It does not come in time, or is not in this protocol.
-    pub fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+    pub fn answer<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut line = String::new();
         let limit = LONGEST_LINE as u64;
         self.stream.by_ref().take(limit).read_line(&mut line)?;
@@ -262,5 +262,5 @@ impl Talk {
 /// Nobody answers within `timeout`, or not in this protocol.
 pub fn status(run_dir: &Path, timeout: Duration) -> io::Result<Status> {
     let mut talk = Talk::begin(run_dir, &Request::Status { watch: false }, Some(timeout))?;
-    talk.next()?.ok_or(io::ErrorKind::UnexpectedEof.into())
+    talk.answer()?.ok_or(io::ErrorKind::UnexpectedEof.into())
 }
