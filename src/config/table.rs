@@ -200,6 +200,27 @@ pub const SETTINGS: &[Setting] = &[
         "End with code 0 when no authenticated viewer was there for that long, counted from the start too.",
     ),
     row(
+        "MAX_CONNECTION_TIME",
+        NO,
+        Some("0"),
+        "seconds; 0 for never",
+        "End with code 0 when somebody has been there for that long, counted from the first viewer since nobody was.",
+    ),
+    row(
+        "MAX_IDLE_TIME",
+        NO,
+        Some("0"),
+        "seconds; 0 for never",
+        "End with code 0 when no viewer has typed, pointed or come for that long.",
+    ),
+    row(
+        "IDLE_TIMEOUT",
+        NO,
+        Some("0"),
+        "seconds; 0 for never",
+        "Disconnect a viewer that has not typed or pointed for that long.",
+    ),
+    row(
         "GRACE_PERIOD",
         NO,
         Some("8"),

@@ -52,6 +52,12 @@ pub struct Config {
     pub max_clients: usize,
     /// End after this long without a viewer.
     pub max_disconnection_time: Option<Duration>,
+    /// End after this long with viewers.
+    pub max_connection_time: Option<Duration>,
+    /// End after this long without input of a viewer.
+    pub max_idle_time: Option<Duration>,
+    /// A viewer that neither types nor points for so long is disconnected.
+    pub idle_timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL.
     pub grace_period: Duration,
     /// Viewers may resize the screen.
@@ -242,6 +248,9 @@ impl Config {
                 v.parse().ok().filter(|n| (1..=1024).contains(n))
             }),
             max_disconnection_time: r.or("MAX_DISCONNECTION_TIME", None, seconds),
+            max_connection_time: r.or("MAX_CONNECTION_TIME", None, seconds),
+            max_idle_time: r.or("MAX_IDLE_TIME", None, seconds),
+            idle_timeout: r.or("IDLE_TIMEOUT", None, seconds),
             grace_period: r
                 .or("GRACE_PERIOD", None, |v| {
                     seconds(v).filter(|s| s.is_some_and(|s| s.as_secs() <= 3600))

@@ -113,11 +113,12 @@ fn table(status: &Status) -> String {
         Phase::Stopping => "stopping",
     };
     let mut text = format!(
-        "{phase} for {} on display {} (pid {}), viewers: {}, windows: {}\n",
+        "{phase} for {} on display {} (pid {}), viewers: {}, idle for {}, windows: {}\n",
         duration(status.uptime_ms),
         status.display,
         status.pid,
         status.viewers,
+        duration(status.idle_ms),
         status.windows
     );
     if !status.message.is_empty() {
@@ -197,6 +198,7 @@ mod tests {
             pid: 1,
             uptime_ms: 61_000,
             viewers: 2,
+            idle_ms: 5000,
             windows: 1,
             web: None,
             vnc: None,
@@ -212,7 +214,7 @@ mod tests {
         };
         let text = table(&status);
         assert!(text.starts_with(
-            "starting for 1m01s on display :7 (pid 1), viewers: 2, windows: 1\nthe window manager"
+            "starting for 1m01s on display :7 (pid 1), viewers: 2, idle for 5.0s, windows: 1\nthe window manager"
         ));
         assert!(
             text.contains("\nwm         backoff         -         3     0.4s  code 1\n"),

@@ -53,6 +53,8 @@ pub struct Options {
     pub sharing: Sharing,
     /// Sessions at the same time.
     pub max_clients: usize,
+    /// Those who neither type nor point for so long have to go.
+    pub idle_timeout: Option<Duration>,
     /// What viewers may do beside looking, typing and pointing.
     pub features: Features,
 }
@@ -139,6 +141,8 @@ pub struct Hub {
     viewers: watch::Sender<usize>,
     /// The size that a client asked for last, and which one.
     wish: Mutex<Option<(u64, (u16, u16))>>,
+    /// The last key or motion of a viewer, or arrival.
+    touched: Mutex<Instant>,
     next: AtomicU64,
 }
 
@@ -174,6 +178,7 @@ impl Hub {
             clients: Mutex::default(),
             viewers: watch::Sender::new(0),
             wish: Mutex::default(),
+            touched: Mutex::new(Instant::now()),
             next: AtomicU64::new(1),
         })
     }
@@ -237,6 +242,19 @@ impl Hub {
         });
     }
 
+    /// How long no viewer has typed, pointed or come.
+    pub fn idle(&self) -> Duration {
+        self.touched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
+    }
+
+    /// A viewer types, points or comes.
+    pub(super) fn touch(&self, now: Instant) {
+        *self.touched.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
     fn wish(&self) -> MutexGuard<'_, Option<(u64, (u16, u16))>> {
         // Replaced whole.
         self.wish.lock().unwrap_or_else(PoisonError::into_inner)
@@ -295,6 +313,7 @@ impl Hub {
             },
         );
         self.viewers.send_replace(clients.len());
+        self.touch(Instant::now());
         Ok(Membership {
             hub: self.clone(),
             id,

@@ -48,6 +48,8 @@ pub(super) struct Task<S> {
     moved: bool,
     /// A place in the pool that was waited for.
     granted: Option<Place>,
+    /// When its viewer typed or pointed last, or came.
+    touched: Instant,
 }
 
 /// What the first picture waits for: nobody may have watched for a while, and what was published then is not what is
@@ -123,6 +125,7 @@ impl<S: Transport> Task<S> {
             noted: None,
             moved: true,
             granted: None,
+            touched: now,
         }
     }
 
@@ -136,13 +139,14 @@ impl<S: Transport> Task<S> {
                 .receive(&mut self.input, now)
                 .map_err(End::Protocol)?;
             while let Some(effect) = self.session.rfb.next_effect() {
-                self.apply(effect)?;
+                self.apply(effect, now)?;
             }
+            let idle = self.patience(now)?;
             self.catch_up();
             let timer = self.plan(now);
             self.take_output();
             let note = self.account(now);
-            let timer = [timer, note].into_iter().flatten().min();
+            let timer = [timer, note, idle].into_iter().flatten().min();
             self.wait(timer).await?;
         }
     }
@@ -152,9 +156,26 @@ impl<S: Transport> Task<S> {
         self.link
     }
 
+    /// When a viewer that does nothing has to go; an error when it has to go now.
+    fn patience(&self, now: Instant) -> Result<Option<Instant>, End> {
+        let Some(limit) = self.hub.options.idle_timeout else {
+            return Ok(None);
+        };
+        let end = self.touched + limit;
+        if now >= end {
+            let reason = format!("no key and no motion for {} s", limit.as_secs());
+            return Err(End::Server(reason.into()));
+        }
+        Ok(Some(end))
+    }
+
     /// Does what the client asked for.
-    fn apply(&mut self, effect: Effect) -> Result<(), End> {
+    fn apply(&mut self, effect: Effect, now: Instant) -> Result<(), End> {
         let id = self.session.member.id;
+        if matches!(effect, Effect::Key { .. } | Effect::Pointer { .. }) {
+            self.touched = now;
+            self.hub.touch(now);
+        }
         match effect {
             Effect::Key {
                 keysym,

@@ -206,6 +206,9 @@ pub struct Status {
     pub uptime_ms: u64,
     /// Authenticated viewers.
     pub viewers: u32,
+    /// Milliseconds since a viewer typed, pointed or came, give or take a second.
+    #[serde(default)]
+    pub idle_ms: u64,
     /// Windows that a person can see.
     pub windows: u32,
     /// Where browsers connect, once that is known.

@@ -30,6 +30,8 @@ pub enum Notice {
     Windows(u32),
     /// `VIEWERS=n`: authenticated viewers.
     Viewers(u32),
+    /// `INPUT=1`: a viewer types or points.
+    Input,
     /// `WEB=host:port`: where browsers connect.
     Web(String),
     /// `VNC=host:port`: where viewers connect.
@@ -61,6 +63,7 @@ fn line(line: &str) -> Option<Notice> {
         ("WM", value) => Notice::WindowManager(Some(text(value)).filter(|name| !name.is_empty())),
         ("WINDOWS", value) => Notice::Windows(value.parse().ok()?),
         ("VIEWERS", value) => Notice::Viewers(value.parse().ok()?),
+        ("INPUT", "1") => Notice::Input,
         ("WEB", value) => Notice::Web(text(value)),
         ("VNC", value) => Notice::Vnc(text(value)),
         _ => return None,

@@ -14,15 +14,18 @@
 
 mod cause;
 mod orders;
+mod presence;
 mod stop;
 
 use std::time::{Duration, Instant};
 
+use self::presence::Presence;
 use self::stop::{Stop, Strays};
 use super::service::{After, Exit, Id, OnEnd, Push, SIGKILL, Service, Spec, State, signal_name};
 
 pub use cause::{Cause, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_UNAVAILABLE, Outcome};
 pub use orders::Order;
+pub use presence::Limits;
 
 /// Something the driver must do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +43,8 @@ pub enum Action {
 pub struct Policy {
     /// From the request to stop until everything has been killed.
     pub grace: Duration,
-    /// End after this long without a viewer.
-    pub max_disconnection: Option<Duration>,
+    /// How long without viewers, with them, and without input.
+    pub limits: Limits,
 }
 
 /// Why a service could not be started.
@@ -58,8 +61,7 @@ pub struct NotStarted {
 pub struct Plan {
     services: Vec<Service>,
     policy: Policy,
-    viewers: u32,
-    lonely_since: Instant,
+    presence: Presence,
     /// Descendants that are no service's main process, as last counted.
     strays: usize,
     stop: Option<Stop>,
@@ -75,8 +77,7 @@ impl Plan {
         Self {
             services,
             policy,
-            viewers: 0,
-            lonely_since: now,
+            presence: Presence::new(now),
             strays: 0,
             stop: None,
         }
@@ -102,7 +103,12 @@ impl Plan {
 
     /// Authenticated viewers.
     pub fn viewers(&self) -> u32 {
-        self.viewers
+        self.presence.viewers()
+    }
+
+    /// How long no viewer has typed, pointed or come.
+    pub fn idle(&self, now: Instant) -> Duration {
+        self.presence.idle(now)
     }
 
     /// The process of a service runs.
@@ -173,10 +179,12 @@ impl Plan {
 
     /// So many authenticated viewers are there now.
     pub fn set_viewers(&mut self, viewers: u32, now: Instant) {
-        if self.viewers > 0 && viewers == 0 {
-            self.lonely_since = now;
-        }
-        self.viewers = viewers;
+        self.presence.set_viewers(viewers, now);
+    }
+
+    /// A viewer has typed or pointed.
+    pub fn input(&mut self, now: Instant) {
+        self.presence.input(now);
     }
 
     /// So many descendants are no service's main process.
@@ -218,11 +226,7 @@ impl Plan {
             .iter()
             .filter_map(|service| service.deadline(now));
         let own = match &self.stop {
-            None => self
-                .policy
-                .max_disconnection
-                .filter(|_| self.viewers == 0)
-                .map(|limit| self.lonely_since + limit),
+            None => self.presence.end(&self.policy.limits).map(|(at, _)| at),
             Some(stop) if stop.strays == Strays::Asked && self.strays > 0 => Some(stop.work_ends()),
             Some(stop) if now < stop.deadline => Some(stop.deadline).filter(|_| !self.all_gone()),
             Some(stop) => Some(stop.end()).filter(|_| !self.all_gone()),
@@ -264,6 +268,8 @@ impl Plan {
                 None => format!("stopped by signal {signal}"),
             },
             Cause::Disconnected(limit) => format!("no viewer for {} s", limit.as_secs()),
+            Cause::Connected(limit) => format!("viewers for {} s", limit.as_secs()),
+            Cause::Idle(limit) => format!("no input of a viewer for {} s", limit.as_secs()),
             Cause::Failure { reason, .. } => reason.clone(),
         })
     }
@@ -324,12 +330,9 @@ impl Plan {
                 _ => None,
             }
         });
-        let lonely = self
-            .policy
-            .max_disconnection
-            .filter(|limit| self.viewers == 0 && now >= self.lonely_since + *limit)
-            .map(Cause::Disconnected);
-        if let Some(cause) = cause.or(lonely) {
+        let limit = self.presence.end(&self.policy.limits);
+        let reached = limit.filter(|(at, _)| now >= *at).map(|(_, cause)| cause);
+        if let Some(cause) = cause.or(reached) {
             self.begin_stop(cause, now);
         }
     }

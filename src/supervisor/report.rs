@@ -44,6 +44,7 @@ pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: 
         pid: facts.pid,
         uptime_ms: milliseconds(facts.started, now),
         viewers: plan.viewers(),
+        idle_ms: u64::try_from(plan.idle(now).as_millis()).unwrap_or(u64::MAX),
         windows: facts.windows,
         web: facts.web.clone(),
         vnc: facts.vnc.clone(),

@@ -27,7 +27,7 @@ use crate::supervisor::control::Control;
 use crate::supervisor::driver::{Channels, Driver, Greeting};
 use crate::supervisor::logs::{Form, Logs};
 use crate::supervisor::notify::NotifySocket;
-use crate::supervisor::plan::{Outcome, Policy};
+use crate::supervisor::plan::{Limits, Outcome, Policy};
 use crate::supervisor::rundir::{self, RunDir};
 use crate::sys::output::Output;
 use crate::sys::signals::Signals;
@@ -157,7 +157,11 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
     }
     let policy = Policy {
         grace: config.grace_period,
-        max_disconnection: config.max_disconnection_time,
+        limits: Limits {
+            disconnection: config.max_disconnection_time,
+            connection: config.max_connection_time,
+            idle: config.max_idle_time,
+        },
     };
     let greeting = greeting(config, token.as_ref());
     let outcome = Driver::new(services, policy, channels, display.name())

@@ -36,6 +36,9 @@ impl Bridge {
     }
 
     fn input(&self, client: u64, event: InputEvent) {
+        if let Some(uplink) = self.uplink.as_ref().filter(|_| event != InputEvent::Gone) {
+            uplink.input();
+        }
         if let Some(desktop) = self.desktop.get() {
             desktop.input(Input { client, event });
         }

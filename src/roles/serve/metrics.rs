@@ -51,6 +51,11 @@ pub(super) fn render(hub: &Hub, desktop: &DesktopStatus) -> String {
     for (name, help, value) in [
         ("viewers", "Authenticated viewers", hub.list().len() as i64),
         (
+            "idle_seconds",
+            "Seconds since a viewer typed, pointed or came",
+            i64::try_from(hub.idle().as_secs()).unwrap_or(i64::MAX),
+        ),
+        (
             "display_up",
             "1 when the X server answers",
             i64::from(desktop.connected),

@@ -165,6 +165,7 @@ fn session_options(config: &Config) -> server::Options {
             Sharing::Never => server::Sharing::Never,
         },
         max_clients: config.max_clients,
+        idle_timeout: config.idle_timeout,
         features: Features {
             clipboard_send: config.send_cut_text,
             clipboard_accept: config.accept_cut_text,

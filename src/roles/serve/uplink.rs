@@ -1,7 +1,7 @@
 //! The link to `deskinit run`: tells it what only the display worker sees, learns from it what viewers should know.
 //!
 //! ```text
-//!   serve ──notify.sock, datagrams──► run     READY, X, WM, WINDOWS, VIEWERS
+//!   serve ──notify.sock, datagrams──► run     READY, X, WM, WINDOWS, VIEWERS, INPUT
 //!   serve ◄──control.sock, lines───── run     Status, at every change
 //! ```
 
@@ -11,12 +11,14 @@ use crate::supervisor::link::{CONTROL_SOCKET, Phase, Request, Status};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 /// How long a message to `run` may wait.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// `run` counts idle seconds, no more exactly than this.
+const INPUT_EVERY: Duration = Duration::from_secs(1);
 /// Between two attempts to reach a control socket that is gone.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -26,6 +28,8 @@ pub(super) struct Uplink {
     control: Option<PathBuf>,
     /// What was told last, so that only changes go out.
     told: Mutex<Told>,
+    /// When input was told of last.
+    input: Mutex<Option<Instant>>,
     status: Mutex<Option<Status>>,
 }
 
@@ -57,6 +61,7 @@ impl Uplink {
             notify,
             control,
             told: Mutex::default(),
+            input: Mutex::default(),
             status: Mutex::default(),
         }))
     }
@@ -93,6 +98,17 @@ impl Uplink {
         let line = |key: &str, at: Option<&str>| at.map(|at| format!("{key}={at}\n"));
         let lines = [line("WEB", web), line("VNC", vnc)];
         let _ = self.send(&lines.into_iter().flatten().collect::<String>());
+    }
+
+    /// A viewer types or points: told once a second at most.
+    pub(super) fn input(&self) {
+        let now = Instant::now();
+        let mut told = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| now.saturating_duration_since(at) >= INPUT_EVERY)
+            && self.send("INPUT=1\n")
+        {
+            *told = Some(now);
+        }
     }
 
     /// Reads status lines until the other side closes.

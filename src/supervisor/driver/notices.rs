@@ -53,6 +53,7 @@ impl Driver {
                     self.ready_by(Readiness::Windows, now);
                 }
             }
+            Notice::Input => return self.plan.input(now),
             Notice::Viewers(count) => self.plan.set_viewers(count, now),
             Notice::Web(address) => self.facts.web = Some(address),
             Notice::Vnc(address) => self.facts.vnc = Some(address),

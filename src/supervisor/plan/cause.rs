@@ -25,6 +25,10 @@ pub enum Cause {
     Signal(i32),
     /// No authenticated viewer for that long.
     Disconnected(Duration),
+    /// Authenticated viewers for that long.
+    Connected(Duration),
+    /// No input of a viewer for that long.
+    Idle(Duration),
     /// Something vital cannot be had.
     Failure {
         /// What.
@@ -51,7 +55,7 @@ impl Cause {
         match self {
             Self::Ended { exit, .. } => exit.status(),
             Self::Signal(signal) => Exit::Signal(*signal).status(),
-            Self::Disconnected(_) => 0,
+            Self::Disconnected(_) | Self::Connected(_) | Self::Idle(_) => 0,
             Self::Failure { code, .. } => *code,
         }
     }

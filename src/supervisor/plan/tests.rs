@@ -78,7 +78,10 @@ impl World {
         let now = Instant::now();
         let policy = Policy {
             grace: GRACE,
-            max_disconnection,
+            limits: Limits {
+                disconnection: max_disconnection,
+                ..Limits::default()
+            },
         };
         let mut world = Self {
             plan: Plan::new(specs(keep_app), policy, now),

@@ -2,6 +2,7 @@
 
 mod codes;
 mod doctor;
+mod limits;
 mod orders;
 mod recovery;
 mod secrets;
