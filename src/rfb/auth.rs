@@ -136,6 +136,19 @@ pub fn vnc_auth_response(password: &[u8], challenge: &[u8; 16]) -> [u8; 16] {
     response
 }
 
+/// A password as files hold it: enciphered by a key that everybody knows, so that nobody reads it in passing.
+pub fn obfuscated(password: &[u8]) -> [u8; 8] {
+    const KEY: [u8; 8] = [23, 82, 107, 6, 35, 78, 88, 7];
+    let cipher = Des::new(&vnc_auth_key(&KEY).into());
+    let mut block = [0; 8];
+    for (to, from) in block.iter_mut().zip(password) {
+        *to = *from;
+    }
+    let mut block = block.into();
+    cipher.encrypt_block(&mut block);
+    block.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,7 +39,7 @@ pub mod version;
 #[cfg(feature = "h264")]
 pub mod video;
 
-pub use auth::{AuthPolicy, Permission, Secret, SecretError};
+pub use auth::{AuthPolicy, Permission, Secret, SecretError, obfuscated};
 pub use client::ProtocolError;
 pub use handshake::{Authenticated, Handshake, HandshakeError, Progress};
 pub use input::InputBuffer;

@@ -20,6 +20,10 @@ const DEFAULT_FILE: &str = "/etc/deskinit/deskinit.toml";
 
 /// Runs the program; the exit code is that of the role.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = super::names::run(&args) {
+        return code;
+    }
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(e) => {

@@ -6,6 +6,7 @@ mod cli;
 mod doctor;
 mod find;
 pub mod health;
+mod names;
 mod orders;
 mod record;
 pub mod run;

@@ -25,9 +25,12 @@ pub(super) const EXIT_NOBODY: u8 = 69;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why an order was not done.
-struct Failure {
-    code: u8,
-    why: String,
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// What a script is told.
+    pub(super) code: u8,
+    /// What a person is told.
+    pub(super) why: String,
 }
 
 impl Failure {
@@ -36,6 +39,11 @@ impl Failure {
             code,
             why: why.into(),
         }
+    }
+
+    /// For a name that is none of ours.
+    pub(super) fn unknown() -> Self {
+        Self::new(EXIT_UNKNOWN, "there is no such service")
     }
 }
 
@@ -53,34 +61,49 @@ pub(super) fn order(
     run_dir: Option<PathBuf>,
 ) -> ExitCode {
     each(names, run_dir, |dir, name| {
-        let before = service(dir, name)?;
-        let request = Request::Order {
-            order,
-            service: name.to_owned(),
-        };
-        let changed = ask(dir, &request)?;
-        let old = before.pid.filter(|_| order == Order::Restart && changed);
-        let state = wait(dir, name, order, old, timeout)?;
+        let (_, state) = obey(dir, order, name, timeout)?;
         Ok(format!("{name}: {}", state.word()))
     })
+}
+
+/// Gives an order and waits until it is done; with whether that changed anything.
+pub(super) fn obey(
+    dir: &Path,
+    order: Order,
+    name: &str,
+    timeout: Duration,
+) -> Result<(bool, ServiceState), Failure> {
+    let before = service(dir, name)?;
+    let request = Request::Order {
+        order,
+        service: name.to_owned(),
+    };
+    let changed = ask(dir, &request)?;
+    let old = before.pid.filter(|_| order == Order::Restart && changed);
+    Ok((changed, wait(dir, name, order, old, timeout)?))
+}
+
+/// Sends a signal, by name or number.
+pub(super) fn send(dir: &Path, signal: &str, name: &str) -> Result<(), Failure> {
+    let Some(number) = signal_number(signal) else {
+        return Err(Failure::new(
+            EXIT_FAILURE,
+            format!(
+                "{signal} is no signal; allowed are names as TERM and SIGTERM, and numbers from 1 to 64"
+            ),
+        ));
+    };
+    let request = Request::Signal {
+        signal: number,
+        service: name.to_owned(),
+    };
+    ask(dir, &request).map(drop)
 }
 
 /// Sends the signal, by name or number, to the main process of the service.
 pub(super) fn signal(signal: &str, name: &str, run_dir: Option<PathBuf>) -> ExitCode {
     each(&[name.to_owned()], run_dir, |dir, name| {
-        let Some(number) = signal_number(signal) else {
-            return Err(Failure::new(
-                EXIT_FAILURE,
-                format!(
-                    "{signal} is no signal; allowed are names as TERM and SIGTERM, and numbers from 1 to 64"
-                ),
-            ));
-        };
-        let request = Request::Signal {
-            signal: number,
-            service: name.to_owned(),
-        };
-        ask(dir, &request)?;
+        send(dir, signal, name)?;
         Ok(format!("{name}: signalled"))
     })
 }

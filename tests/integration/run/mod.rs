@@ -3,6 +3,7 @@
 mod codes;
 mod doctor;
 mod limits;
+mod names;
 mod orders;
 mod recovery;
 mod secrets;
