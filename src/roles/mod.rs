@@ -6,6 +6,7 @@ mod cli;
 mod doctor;
 mod find;
 pub mod health;
+mod init;
 mod names;
 mod orders;
 mod record;

@@ -19,6 +19,7 @@ pub mod journal;
 pub mod link;
 pub mod logs;
 pub mod notify;
+pub mod passthrough;
 pub mod plan;
 pub mod reaper;
 pub mod report;

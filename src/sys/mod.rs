@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod cgroup;
 pub mod environ;
+pub mod foreground;
 pub mod heap;
 pub mod memfd;
 pub mod output;

@@ -21,6 +21,14 @@ pub enum How {
     Signal(i32),
 }
 
+/// Has this child ended, with nobody having reaped it yet? Leaves it as it is.
+pub fn has_ended(pid: i32) -> bool {
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), look)
+        .is_ok_and(|status| status != WaitStatus::StillAlive)
+}
+
 /// The next child that has ended, or `None` when all that remain still run (or there are none). Never blocks.
 pub fn next() -> Option<Ended> {
     loop {

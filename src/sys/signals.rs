@@ -5,17 +5,19 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigHandler, SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 pub use libc::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU,
+    SIGUSR1, SIGUSR2, SIGWINCH,
 };
 
-/// All signals of this process (but those that report a fault of its own).
+/// All signals of this process.
 #[derive(Debug)]
 pub struct Signals {
     fd: SignalFd,
+    before: SigSet,
     rewrite: Vec<(i32, i32)>,
 }
 
@@ -26,19 +28,10 @@ impl Signals {
     /// # Errors
     /// No descriptor is left.
     pub fn collect() -> io::Result<Self> {
-        let mut set = SigSet::all();
-        for fault in [
-            Signal::SIGSEGV,
-            Signal::SIGBUS,
-            Signal::SIGFPE,
-            Signal::SIGILL,
-            Signal::SIGTRAP,
-            Signal::SIGABRT,
-            Signal::SIGSYS,
-        ] {
-            set.remove(fault);
-        }
-        set.thread_block()?;
+        // Faults of our own among them: one that happens while it is blocked ends the process all the same, and one that
+        // somebody sent is a signal like any other.
+        let set = SigSet::all();
+        let before = set.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         // SAFETY: the default action runs no code of ours.
         //
         // Ignored, as whoever started us may have left it, the kernel would reap children itself and tell nobody how
@@ -47,8 +40,20 @@ impl Signals {
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(Self {
             fd,
+            before,
             rewrite: Vec::new(),
         })
+    }
+
+    /// What was blocked when we were started.
+    pub fn before(&self) -> SigSet {
+        self.before
+    }
+
+    /// The next signal's number, whoever sent it and whatever is rewritten.
+    pub fn any(&mut self) -> Option<i32> {
+        let info = self.fd.read_signal().ok()??;
+        i32::try_from(info.ssi_signo).ok()
     }
 
     /// From now on each first of a pair is taken for its second; for nothing at all if that is 0.

@@ -9,6 +9,7 @@ mod desktop;
 mod encode;
 mod fuzz_corpus;
 mod http;
+mod init;
 mod input;
 mod layering;
 mod readme;

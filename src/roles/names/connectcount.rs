@@ -14,7 +14,7 @@ use crate::roles::orders::EXIT_NOBODY;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Prints the number; without an answer nothing but the reason, since a zero would say that nobody watches.
-pub(super) fn run(_: &[String]) -> ExitCode {
+pub(super) fn run() -> ExitCode {
     match count() {
         Ok(number) => {
             let _ = writeln!(io::stdout(), "{number}");

@@ -4,6 +4,7 @@
 //! ```text
 //!   supervisorctl    status, start, stop, … of the services, as supervisord tells them
 //!   vncpasswd        obfuscates passwords as TigerVNC's does
+//!   tini, docker-init, dumb-init, catatonit    an init in front of one command
 //!   wait-port        waits until somebody listens
 //!   connectcount.sh  how many browsers are connected
 //! ```
@@ -17,38 +18,46 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What runs under a name, with its arguments.
-type Program = fn(&[String]) -> ExitCode;
+use super::init;
+
+/// What runs under a name, with that name and its arguments.
+type Program = fn(&str, &[OsString]) -> ExitCode;
 
 const PROGRAMS: &[(&str, Program)] = &[
-    ("connectcount.sh", connectcount::run),
-    ("supervisorctl", supervisorctl::run),
-    ("vncpasswd", vncpasswd::run),
-    ("wait-port", wait_port::run),
+    ("catatonit", init::catatonit),
+    ("connectcount.sh", |_, _| connectcount::run()),
+    ("docker-init", init::tini),
+    ("dumb-init", init::dumb_init),
+    ("supervisorctl", |_, args| supervisorctl::run(&text(args))),
+    ("tini", init::tini),
+    ("tini-static", init::tini),
+    ("vncpasswd", |_, args| vncpasswd::run(&text(args))),
+    ("wait-port", |_, args| wait_port::run(&text(args))),
 ];
 
 /// Runs what these arguments call for; `None` when that is deskinit itself.
 pub(super) fn run(args: &[OsString]) -> Option<ExitCode> {
-    let (program, rest) = find(args)?;
-    let rest: Vec<String> = rest
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    Some(program(&rest))
+    let (name, program, rest) = find(args)?;
+    Some(program(name, rest))
 }
 
-fn find(args: &[OsString]) -> Option<(Program, &[OsString])> {
+fn text(args: &[OsString]) -> Vec<String> {
+    args.iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+fn find(args: &[OsString]) -> Option<(&'static str, Program, &[OsString])> {
     let by_name = |name: &OsString| {
         let name = Path::new(name).file_name()?;
-        let (_, program) = PROGRAMS.iter().find(|(known, _)| name == *known)?;
-        Some(*program)
+        PROGRAMS.iter().find(|(known, _)| name == *known).copied()
     };
     let (own, rest) = args.split_first()?;
-    if let Some(program) = by_name(own) {
-        return Some((program, rest));
+    if let Some((name, program)) = by_name(own) {
+        return Some((name, program, rest));
     }
     let (first, rest) = rest.split_first()?;
-    by_name(first).map(|program| (program, rest))
+    by_name(first).map(|(name, program)| (name, program, rest))
 }
 
 #[cfg(test)]
@@ -57,7 +66,7 @@ mod tests {
 
     fn arguments(words: &[&str]) -> Option<Vec<String>> {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        find(&words).map(|(_, rest)| {
+        find(&words).map(|(_, _, rest)| {
             rest.iter()
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect()
