@@ -20,6 +20,8 @@ use crate::supervisor::plan::Order;
 const GENERIC: u8 = 1;
 /// `LSBInitExitStatuses.INVALID_ARGS`.
 const INVALID: u8 = 2;
+/// A program was started and does not run (`LSBInitExitStatuses.NOT_RUNNING`).
+const NOT_STARTED: u8 = 7;
 /// A program is not running (`LSBStatusExitStatuses.NOT_RUNNING`).
 const NOT_RUNNING: u8 = 3;
 /// Nobody to ask, or no such program (`LSBStatusExitStatuses.UNKNOWN`).
@@ -123,7 +125,7 @@ fn act(words: &[&str], out: &mut String) -> u8 {
         "shutdown" => desk.shutdown(out),
         other => {
             *out += &format!("*** Unknown syntax: {other}\n");
-            INVALID
+            GENERIC
         }
     }
 }
@@ -159,16 +161,19 @@ impl Desk {
 
     fn status(&self, names: &[&str], out: &mut String) -> u8 {
         let mut code = 0;
-        for name in self.meant(names) {
-            let Some(service) = self.find(name) else {
-                *out += &format!("{name}: ERROR (no such process)\n");
-                code = UNKNOWN;
-                continue;
-            };
+        let names = self.meant(names);
+        for name in names.iter().filter(|name| self.find(name).is_none()) {
+            *out += &format!("{name}: ERROR (no such process)\n");
+            code = UNKNOWN;
+        }
+        let known = names
+            .iter()
+            .filter_map(|name| Some((name, self.find(name)?)));
+        for (name, service) in known {
             let (word, text) = describe(service);
             *out += format!("{name:<33}{word:<10}{text}").trim_end();
             out.push('\n');
-            if matches!(word, "STOPPED" | "EXITED" | "FATAL") && code == 0 {
+            if matches!(word, "STOPPED" | "EXITED" | "FATAL") {
                 code = NOT_RUNNING;
             }
         }
@@ -178,7 +183,11 @@ impl Desk {
     fn order(&self, names: &[&str], steps: &[Order], out: &mut String) -> u8 {
         if names.is_empty() {
             *out += "Error: a name is wanted, or all\n";
-            return INVALID;
+            return if steps == [Order::Stop] {
+                GENERIC
+            } else {
+                INVALID
+            };
         }
         let mut code = 0;
         for name in self.meant(names) {
@@ -189,8 +198,11 @@ impl Desk {
             };
             for step in steps {
                 let done = orders::obey(&self.dir, *step, &service.name, ORDERED);
-                if done.is_err() {
-                    code = GENERIC;
+                match &done {
+                    Ok(_) => {}
+                    // It was started, and ended.
+                    Err(failure) if failure.code == orders::EXIT_FAILURE => code = NOT_STARTED,
+                    Err(_) => code = GENERIC,
                 }
                 *out += &format!("{name}: {}\n", verdict(*step, done));
             }
@@ -388,6 +400,9 @@ mod tests {
             said(&["nothing"]),
             ("nothing: ERROR (no such process)\n".to_owned(), 4)
         );
+        let (text, code) = said(&["app", "nothing"]);
+        assert!(text.starts_with("nothing: ERROR"), "the unknown come first");
+        assert_eq!(code, 3);
         assert_eq!(said(&[]).1, 3);
         assert_eq!(said(&["all"]).0.lines().count(), 2);
     }
