@@ -4,7 +4,7 @@
 //! other edge.
 //!
 //! ```text
-//!  main → roles        run, serve, health, status, config: what the command line asks for
+//!  main → roles        run, serve, status, doctor, orders, other programs' names: what the command line asks for
 //!          │
 //!          ├─ supervisor   PID 1: services, reaping, signals, exit code        (→ sys)
 //!          ├─ xserver      how an X server is started: display number, cookie  (→ sys)

@@ -218,7 +218,7 @@ pub const SETTINGS: &[Setting] = &[
         NO,
         Some("0"),
         "seconds; 0 for never",
-        "Disconnect a viewer that has not typed or pointed for that long.",
+        "Disconnect a viewer that has not typed or pointed for that long; what one does who may only watch does not count.",
     ),
     row(
         "GRACE_PERIOD",

@@ -1,7 +1,7 @@
 //! What `run` tells others about itself: the types on its control socket, and a small blocking client.
 //!
-//! The protocol is one JSON object a line. A client sends a [`Request`]; it gets one [`Status`], and with `watch` one
-//! more at every change until either side closes.
+//! The protocol is one JSON object a line. A client sends a [`Request`] and gets what that names: one [`Status`] (with
+//! `watch` one more at every change until either side closes), one [`Answer`], or one [`Entry`] after the other.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;

@@ -11,6 +11,8 @@
 //!        reaper (who is whose child) · strays (nobody's) · logs (what they print) · report → link (who asks)
 //! ```
 //!
+//! journal keeps what happened lately for those who ask. passthrough is another, smaller init: in front of one command.
+//!
 //! No network, no X, one thread, bounded memory.
 
 pub mod control;

@@ -44,7 +44,7 @@ pub fn spawn(
     Ok(Handle::of_child(pid))
 }
 
-/// In the child, before exec; all signals are blocked.
+/// In the child, before exec; the standard library has unblocked all signals.
 fn prepare(place: Place, mask: SigSet) -> io::Result<()> {
     // SAFETY: plain system calls on integers; those on the terminal may fail when there is none, which is no harm.
     unsafe {
@@ -54,7 +54,7 @@ fn prepare(place: Place, mask: SigSet) -> io::Result<()> {
                 if libc::setpgid(0, 0) != 0 {
                     return Err(io::Error::last_os_error());
                 }
-                // The C library has emptied the mask; a background process that takes the terminal would be stopped.
+                // A background process that takes the terminal would be stopped by it.
                 let before = libc::signal(libc::SIGTTOU, libc::SIG_IGN);
                 libc::tcsetpgrp(0, libc::getpid());
                 libc::signal(libc::SIGTTOU, before);
