@@ -19,6 +19,7 @@ use super::logs::Logs;
 use super::notify::NotifySocket;
 use super::plan::{Action, Cause, Outcome, Plan, Policy};
 use super::reaper::Children;
+use super::remnants::Remnants;
 use super::report::{self, Facts};
 use super::service::{Id, Push, Service, Spec};
 use super::strays::Strays;
@@ -80,6 +81,7 @@ pub struct Driver {
     launches: Vec<Launch>,
     channels: Channels,
     children: Children,
+    remnants: Remnants,
     strays: Strays,
     /// The pipe on which the X server will say that it is ready.
     displayfd: Option<(Id, OwnedFd)>,
@@ -110,6 +112,7 @@ impl Driver {
             launches,
             channels,
             children: Children::default(),
+            remnants: Remnants::default(),
             strays: Strays::default(),
             displayfd: None,
             facts: Facts {
@@ -165,6 +168,7 @@ impl Driver {
             }
             if ready.strays {
                 self.count_strays();
+                self.count_remnants();
             }
             let rested = self.channels.control.deadline();
             if ready.control || rested.is_some_and(|until| now >= until) {
@@ -200,6 +204,16 @@ impl Driver {
                     .logs
                     .say(&format!("{title} {failing}, killing it"));
                 self.children.signal_group(id, SIGKILL);
+            }
+            Action::PushRemnants(id, push) => {
+                let signal = if push == Push::Kill { SIGKILL } else { SIGTERM };
+                if push == Push::Term {
+                    let title = self.title(id);
+                    let text = format!("{title} has left processes behind, ending them");
+                    self.channels.logs.say(&text);
+                }
+                self.remnants.signal(id, signal);
+                self.count_remnants();
             }
             Action::PushStrays(push) => {
                 let signal = if push == Push::Kill { SIGKILL } else { SIGTERM };

@@ -8,7 +8,7 @@
 //!                         ▼ │
 //!                       plan ── service     pure: what is started, stopped, judged, and when
 //!                         │
-//!        reaper (who is whose child) · strays (nobody's) · logs (what they print) · report → link (who asks)
+//!        reaper (who is whose child) · remnants (of its group) · strays (nobody's) · logs (what they print) · report → link (who asks)
 //! ```
 //!
 //! journal keeps what happened lately for those who ask. passthrough is another, smaller init: in front of one command.
@@ -24,6 +24,7 @@ pub mod notify;
 pub mod passthrough;
 pub mod plan;
 pub mod reaper;
+pub mod remnants;
 pub mod report;
 pub mod rundir;
 pub mod service;

@@ -34,6 +34,8 @@ pub enum Action {
     Start(Id),
     /// Signal its process group.
     Push(Id, Push),
+    /// Signal what its last process has left behind in its process group, and say [`Plan::left_behind`] when that changes.
+    PushRemnants(Id, Push),
     /// Signal every descendant that is no service's main process, and say [`Plan::strays`] when that changes.
     PushStrays(Push),
 }
@@ -177,6 +179,13 @@ impl Plan {
         }
     }
 
+    /// So many members of the process group of a service have outlived its process.
+    pub fn left_behind(&mut self, id: Id, count: usize) {
+        if let Some(service) = self.services.get_mut(id.0) {
+            service.left_behind(count);
+        }
+    }
+
     /// So many authenticated viewers are there now.
     pub fn set_viewers(&mut self, viewers: u32, now: Instant) {
         self.presence.set_viewers(viewers, now);
@@ -205,12 +214,14 @@ impl Plan {
         }
         for index in 0..self.services.len() {
             let id = Id(index);
-            if let Some(push) = self
-                .services
-                .get_mut(index)
-                .and_then(|service| service.push(now))
-            {
+            let Some(service) = self.services.get_mut(index) else {
+                continue;
+            };
+            if let Some(push) = service.push(now) {
                 return Some(Action::Push(id, push));
+            }
+            if let Some(push) = service.push_remnants(now) {
+                return Some(Action::PushRemnants(id, push));
             }
             if self.may_start(id, now) {
                 return Some(Action::Start(id));
@@ -289,6 +300,7 @@ impl Plan {
             return false;
         };
         service.state() == State::Waiting
+            && service.has_room(now)
             && service.spec().after.iter().all(|after| match *after {
                 After::Ready(other) => self
                     .services

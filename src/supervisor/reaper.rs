@@ -48,8 +48,14 @@ impl Children {
     }
 
     /// The next child that has ended; call until `None`.
-    pub fn reap(&mut self) -> Option<Reaped> {
-        let ended = reap::next()?;
+    ///
+    /// `before` is told about the main process of a service while it still holds its number and that of its group.
+    pub fn reap(&mut self, before: impl FnOnce(Id, i32)) -> Option<Reaped> {
+        let pid = reap::peek()?;
+        if let Some((id, _)) = self.by_pid.get(&pid) {
+            before(*id, pid);
+        }
+        let ended = reap::collect(pid)?;
         let exit = match ended.how {
             reap::How::Code(code) => Exit::Code(code),
             reap::How::Signal(signal) => Exit::Signal(signal),

@@ -18,11 +18,13 @@
 //! the X server has had the time to be seen dead.
 
 mod exit;
+mod remnants;
 mod spec;
 
 use std::time::{Duration, Instant};
 
 pub use exit::{Exit, SIGKILL, SIGTERM, signal_name, signal_number};
+use remnants::Remnants;
 pub use spec::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
 
 /// The first restart comes at once, the second after this; it doubles from then on.
@@ -114,6 +116,7 @@ pub struct Service {
     /// A start that took too long is being killed.
     overdue: bool,
     last_exit: Option<Exit>,
+    remnants: Remnants,
 }
 
 impl Service {
@@ -130,6 +133,7 @@ impl Service {
             series: None,
             overdue: false,
             last_exit: None,
+            remnants: Remnants::default(),
         }
     }
 
@@ -202,6 +206,7 @@ impl Service {
         }
         self.series.get_or_insert(now);
         self.overdue = false;
+        self.remnants = Remnants::default();
         self.enter(State::Starting, now);
         if self.spec.ready_at_once {
             self.ready(now);
@@ -267,6 +272,28 @@ impl Service {
             State::Stopping { again: false, .. } => self.enter(State::Stopped, now),
             // Not ours to have ended: nothing of it was running.
             _ => {}
+        }
+    }
+
+    /// So many members of its process group have outlived its process.
+    pub fn left_behind(&mut self, count: usize) {
+        self.remnants.set(count);
+    }
+
+    /// Can it be started, as far as what its last process left behind is concerned?
+    pub fn has_room(&self, now: Instant) -> bool {
+        self.remnants.are_gone(now)
+    }
+
+    /// The signal that is due now for what its last process left behind, once. Nothing is due for a service that is not
+    /// to be started again.
+    pub fn push_remnants(&mut self, now: Instant) -> Option<Push> {
+        match self.state {
+            State::Waiting | State::Backoff { .. } => {
+                let grace = self.spec.stop_timeout.unwrap_or(RESTART_GRACE);
+                self.remnants.push(grace, now)
+            }
+            _ => None,
         }
     }
 
@@ -405,7 +432,12 @@ impl Service {
     /// When [`Service::tick`] or [`Service::push`] will have something to do, or others may go on, if nothing happens.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let own = match self.state {
-            State::Held { until, .. } | State::Backoff { until } => Some(until),
+            State::Held { until, .. } => Some(until),
+            State::Backoff { until } => Some(
+                self.remnants
+                    .deadline(now)
+                    .map_or(until, |kill_at| kill_at.min(until)),
+            ),
             State::Stopping {
                 sent: Sent::Kill, ..
             } => None,
@@ -414,6 +446,7 @@ impl Service {
                 Patience::Kill(limit) => Some(self.since + limit),
                 Patience::Endless | Patience::GoOn(_) => None,
             },
+            State::Waiting => self.remnants.deadline(now),
             _ => None,
         };
         let others = match (self.state, self.spec.patience, self.series) {

@@ -25,18 +25,18 @@ impl Handle {
 
     /// A handle of any process; the caller looks again, after this, whether it is the process that was meant.
     ///
-    /// Where pidfds are not to be had it is a bare process id: a very small chance to hit another process is better than
-    /// the certainty of leaving this one behind.
+    /// Where pidfds are not to be had, or no descriptor is left, it is a bare process id: a very small chance to hit
+    /// another process is better than the certainty of leaving this one behind.
     ///
     /// # Errors
-    /// The process is gone, or no descriptor is left.
+    /// The process is gone.
     pub fn of_any(pid: i32) -> io::Result<Self> {
         match open(pid) {
             Ok(fd) => Ok(Self { pid, fd: Some(fd) }),
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
-                Ok(Self { pid, fd: None })
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EINVAL)) => {
+                Err(error)
             }
-            Err(error) => Err(error),
+            Err(_) => Ok(Self { pid, fd: None }),
         }
     }
 

@@ -18,23 +18,9 @@ pub struct Process {
 /// A picture of one moment: whoever acts on it opens a pidfd and looks again with [`look`].
 pub fn descendants(ancestor: i32) -> Vec<Process> {
     let mut children: BTreeMap<i32, Vec<(Process, bool)>> = BTreeMap::new();
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    for entry in entries.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
-            continue;
-        };
-        if let Some((process, alive)) = stat(pid) {
-            children
-                .entry(process.parent)
-                .or_default()
-                .push((process, alive));
-        }
+    for (process, alive) in all() {
+        let siblings = children.entry(process.parent).or_default();
+        siblings.push((process, alive));
     }
     let mut found = Vec::new();
     let mut seen = BTreeSet::from([ancestor]);
@@ -51,6 +37,20 @@ pub fn descendants(ancestor: i32) -> Vec<Process> {
     }
     found.sort_by_key(|process| process.pid);
     found
+}
+
+/// All living processes of this process group.
+pub fn group(group: i32) -> Vec<Process> {
+    all()
+        .filter(|(process, alive)| *alive && process.group == group)
+        .map(|(process, _)| process)
+        .collect()
+}
+
+/// Every process there is, and whether it is alive.
+fn all() -> impl Iterator<Item = (Process, bool)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| stat(entry.file_name().to_str()?.parse().ok()?))
 }
 
 /// This process as it is now; `None` when it has ended.

@@ -29,12 +29,35 @@ pub fn has_ended(pid: i32) -> bool {
         .is_ok_and(|status| status != WaitStatus::StillAlive)
 }
 
+/// A child that has ended and waits to be reaped, if there is one. Leaves it as it is: its number, and that of the
+/// process group it leads, still belong to nobody else.
+pub fn peek() -> Option<i32> {
+    use nix::errno::Errno;
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    loop {
+        match waitid(Id::All, look) {
+            Err(Errno::EINTR) => {}
+            status => return Some(status.ok()?.pid()?.as_raw()),
+        }
+    }
+}
+
 /// The next child that has ended, or `None` when all that remain still run (or there are none). Never blocks.
 pub fn next() -> Option<Ended> {
+    wait(-1)
+}
+
+/// This child, if it has ended. Never blocks.
+pub fn collect(pid: i32) -> Option<Ended> {
+    wait(pid)
+}
+
+fn wait(which: i32) -> Option<Ended> {
     loop {
         let mut status = 0;
         // SAFETY: `status` is a valid place for the kernel to write to.
-        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        let pid = unsafe { libc::waitpid(which, &raw mut status, libc::WNOHANG) };
         if pid < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) {
             continue;
         }

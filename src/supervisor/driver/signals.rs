@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Driver, Readiness};
+use crate::supervisor::reaper::Reaped;
 use crate::supervisor::service::{Exit, Id};
 use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
@@ -17,13 +18,19 @@ impl Driver {
             }
         }
         if children_changed {
-            while let Some(reaped) = self.children.reap() {
+            while let Some(reaped) = self.reap() {
                 if let Some(id) = reaped.id {
                     self.ended(id, reaped.exit, now);
                 }
             }
+            self.count_remnants();
             self.count_strays();
         }
+    }
+
+    fn reap(&mut self) -> Option<Reaped> {
+        let remnants = &mut self.remnants;
+        self.children.reap(|id, pid| remnants.find(id, pid))
     }
 
     /// To the application; without one, those that end a program end everything.
@@ -73,6 +80,12 @@ impl Driver {
                 .say(&format!("{title} has ended, {exit}"));
         }
         self.news = true;
+    }
+
+    pub(super) fn count_remnants(&mut self) {
+        for (id, count) in self.remnants.count() {
+            self.plan.left_behind(id, count);
+        }
     }
 
     pub(super) fn count_strays(&mut self) {

@@ -12,6 +12,7 @@ use crate::sys::process::{SpawnError, SpawnErrorKind};
 
 impl Driver {
     pub(super) fn start(&mut self, id: Id, now: Instant) {
+        self.remnants.forget(id);
         match self.spawn(id) {
             Ok(_) => self.plan.started(id, now),
             Err(error) => {

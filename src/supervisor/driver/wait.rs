@@ -43,6 +43,7 @@ impl Driver {
         fds.extend(
             self.strays
                 .fds()
+                .chain(self.remnants.fds())
                 .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
         );
         let display_at = fds.len();

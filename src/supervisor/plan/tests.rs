@@ -2,6 +2,7 @@
 //! checked after each.
 
 mod orders;
+mod remnants;
 
 use super::stop::{AFTER_KILL, HURRY};
 use super::*;
@@ -65,6 +66,8 @@ struct World {
     /// Living processes, and the strongest signal each has got.
     running: BTreeMap<Id, Option<Push>>,
     ready: BTreeSet<Id>,
+    /// Services that have left something behind, and the strongest signal that has got.
+    remnants: BTreeMap<Id, Option<Push>>,
     strays: usize,
     strays_told: bool,
     /// What the next start of a service runs into.
@@ -88,6 +91,7 @@ impl World {
             now,
             running: BTreeMap::new(),
             ready: BTreeSet::new(),
+            remnants: BTreeMap::new(),
             strays: 0,
             strays_told: false,
             obstacles: BTreeMap::new(),
@@ -165,6 +169,12 @@ impl World {
                     WM | APP => assert!(self.ready.contains(&X), "without an X server"),
                     _ => {}
                 }
+                assert!(
+                    self.remnants
+                        .remove(&id)
+                        .is_none_or(|told| told == Some(Push::Kill)),
+                    "beside what its last process left behind"
+                );
                 if let Some(why) = self.obstacles.remove(&id) {
                     self.plan.not_started(id, &why, self.now);
                 } else {
@@ -192,6 +202,12 @@ impl World {
                         .filter(|(other, told)| **other > id && told.is_none());
                     assert_eq!(above.count(), 0, "last started, first stopped");
                 }
+            }
+            Action::PushRemnants(id, push) => {
+                assert!(!self.running.contains_key(&id), "its process lives");
+                let left = self.remnants.get_mut(&id).expect("there are some");
+                assert!(*left != Some(push), "no signal twice");
+                *left = Some(push);
             }
             Action::PushStrays(push) => {
                 assert!(self.plan.stopping().is_some());
@@ -483,6 +499,8 @@ enum Event {
     Pass(u64),
     Ready(usize),
     Exit(usize, Exit),
+    Leave(usize),
+    Cleared(usize),
     Obey(usize),
     Obstacle(usize, bool),
     Viewers(u32),
@@ -502,6 +520,8 @@ fn event() -> impl Strategy<Value = Event> {
         12 => (0..4_usize).prop_map(Event::Ready),
         5 => ((0..4_usize), exit).prop_map(|(id, exit)| Event::Exit(id, exit)),
         3 => (0..4_usize).prop_map(Event::Obey),
+        2 => (0..4_usize).prop_map(Event::Leave),
+        1 => (0..4_usize).prop_map(Event::Cleared),
         2 => ((0..4_usize), any::<bool>()).prop_map(|(id, hopeless)| Event::Obstacle(id, hopeless)),
         1 => (0..3_u32).prop_map(Event::Viewers),
         1 => (0..3_usize).prop_map(Event::Strays),
@@ -529,6 +549,8 @@ proptest! {
                 Event::Pass(milliseconds) => world.advance(Duration::from_millis(milliseconds)),
                 Event::Ready(id) => world.make_ready(Id(id)),
                 Event::Exit(id, exit) => world.exit(Id(id), exit),
+                Event::Leave(id) => world.exit_leaving(Id(id), Exit::Code(1)),
+                Event::Cleared(id) => world.cleared(Id(id)),
                 Event::Obey(id) => {
                     if let Some(Some(push)) = world.running.get(&Id(id)) {
                         let signal = if *push == Push::Kill { SIGKILL } else { SIGTERM };

@@ -1,0 +1,14 @@
+//! The faults that an init has to survive, injected into a real `deskinit run`: the second table of the reliability
+//! bar, as far as it concerns processes.
+//!
+//! Bounds of time here tell life from a hang, on a machine that others use as well; what was measured is printed. The
+//! promises themselves are measured by `scripts/bench --kills`.
+
+// clippy.toml excuses the test functions only, not their helpers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod groups;
+// The same helpers as those of tests/integration, where all of them are in use.
+#[allow(dead_code, unreachable_pub)]
+#[path = "../integration/support/mod.rs"]
+mod support;
