@@ -20,7 +20,9 @@ mod typed;
 
 pub use render::{effective, markdown_table};
 pub use secret::{EmptySecret, Secret};
-pub use services::{Again, BUILT_IN, Change, Extra, Ready, Services};
+pub use services::{
+    Again, BUILT_IN, Change, Extra, Limit, Process, Ready, Services, Vocabulary, Words,
+};
 pub use source::{Mistake, Origin, Raw};
 pub use table::{SETTINGS, Setting, all_names, secret_names, setting};
 pub use typed::{Config, DisplayName, LogFormat, LogLevel, Sharing};

@@ -8,89 +8,25 @@
 //! ```
 
 mod fields;
+mod model;
+mod values;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use self::fields::Fields;
+pub use self::model::{
+    Again, BUILT_IN, Change, Extra, Limit, Process, Ready, Services, Vocabulary, Words,
+};
 use super::source::{Mistake, Raw};
-
-/// The parts that are there without any file; a table of that name changes what [`Change`] has.
-pub const BUILT_IN: [&str; 4] = ["xserver", "display", "wm", "app"];
-
-/// How an extra service says that it is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ready {
-    /// By running.
-    Started,
-    /// By `READY=1` on `NOTIFY_SOCKET`, as sd_notify(3) does.
-    Notify,
-}
-
-/// When a service is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// Not at all.
-    Never,
-    /// Unless it ended with code 0.
-    OnFailure,
-    /// Whatever its end was.
-    Always,
-}
-
-/// What may be given for any service.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Change {
-    /// Variables besides those that every child gets; they win over these.
-    pub environment: Vec<(String, String)>,
-    /// The signal that asks it to end.
-    pub stop_signal: Option<i32>,
-    /// From that signal to SIGKILL.
-    pub stop_timeout: Option<Duration>,
-}
-
-/// A service of the operator's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extra {
-    /// Its name, in logs and tables.
-    pub name: String,
-    /// Program and arguments; at least one word.
-    pub command: Vec<String>,
-    /// Those that must have been ready before; `None`: the display.
-    pub after: Option<Vec<String>>,
-    /// It ends with this one and comes back with it.
-    pub bound_to: Option<String>,
-    /// How it says that it is ready.
-    pub ready: Ready,
-    /// How long it may take to get ready before it is killed and tried again.
-    pub start_timeout: Option<Duration>,
-    /// When it is started again.
-    pub restart: Again,
-    /// After so many failed starts in a row it is given up; `None`: never.
-    pub restart_limit: Option<u32>,
-    /// Its end, when it is not started again, is the end of everything.
-    pub ends_all: bool,
-    /// What may be given for any service.
-    pub common: Change,
-}
-
-/// Everything that the files say about services.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Services {
-    /// The operator's own; each stands behind those it comes after.
-    pub extra: Vec<Extra>,
-    /// What is changed of the built-in ones, by name.
-    pub changes: BTreeMap<String, Change>,
-}
 
 impl Services {
     /// Reads the tables of the settings file and the files of `SERVICES_DIR`.
     ///
     /// # Errors
     /// Every mistake of all files, not only the first.
-    pub fn read(raw: &Raw) -> Result<Self, Vec<Mistake>> {
-        let mut tables = Tables::default();
+    pub fn read(raw: &Raw, vocabulary: &Vocabulary) -> Result<Self, Vec<Mistake>> {
+        let mut tables = Tables::new(vocabulary);
         if let Some((path, value)) = raw.services() {
             tables.add(path, value.clone());
         }
@@ -101,14 +37,23 @@ impl Services {
 }
 
 /// The tables as they stand in the files, one above the other.
-#[derive(Debug, Default)]
-struct Tables {
+#[derive(Debug)]
+struct Tables<'a> {
+    vocabulary: &'a Vocabulary,
     /// By name: each key with the file that gave it last.
     by_name: BTreeMap<String, BTreeMap<String, (PathBuf, toml::Value)>>,
     mistakes: Vec<Mistake>,
 }
 
-impl Tables {
+impl<'a> Tables<'a> {
+    fn new(vocabulary: &'a Vocabulary) -> Self {
+        Self {
+            vocabulary,
+            by_name: BTreeMap::new(),
+            mistakes: Vec::new(),
+        }
+    }
+
     fn directory(&mut self, directory: &Path, given: bool) {
         let entries = match std::fs::read_dir(directory) {
             Ok(entries) => entries,
@@ -181,17 +126,12 @@ impl Tables {
     fn parse(mut self) -> Result<Services, Vec<Mistake>> {
         let mut services = Services::default();
         for (name, keys) in std::mem::take(&mut self.by_name) {
-            let built_in = BUILT_IN.contains(&name.as_str());
-            let mut fields = Fields::new(&name, keys, &mut self.mistakes);
-            if built_in {
-                let change = fields.change();
-                fields.finish(fields::COMMON, "cannot be changed of a built-in service");
+            let fields = Fields::new(&name, keys, self.vocabulary, &mut self.mistakes);
+            if BUILT_IN.contains(&name.as_str()) {
+                let change = fields.built_in();
                 services.changes.insert(name, change);
             } else {
-                let enabled = fields.enabled();
-                let extra = fields.extra();
-                fields.finish(fields::ALL, "is not a key of a service");
-                services.extra.extend(enabled.then_some(extra));
+                services.extra.extend(fields.extra());
             }
         }
         services.extra = self.in_order(services.extra);
@@ -261,14 +201,6 @@ fn circle(waiting: &[Extra]) -> Option<String> {
             return Some(way.split_off(start).join(" → "));
         }
         way.push(next);
-    }
-}
-
-impl Extra {
-    /// Everybody it waits for.
-    pub fn predecessors(&self) -> impl Iterator<Item = &str> {
-        let after = self.after.iter().flatten();
-        after.chain(&self.bound_to).map(String::as_str)
     }
 }
 

@@ -94,6 +94,13 @@ pub const SETTINGS: &[Setting] = &[
         "Start the application again when it ends, instead of ending with it.",
     ),
     row(
+        "APP_NICENESS",
+        NO,
+        None,
+        "-20 (first) to 19 (last)",
+        "Priority of the application, as nice(1) has it; below 0 needs a right that containers rarely have. `nice` in `[service.app]` wins.",
+    ),
+    row(
         "SIGNAL_REWRITE",
         NO,
         None,

@@ -18,6 +18,8 @@ pub struct Config {
     pub app_headless: bool,
     /// Signals taken for others; 0 drops the first.
     pub signal_rewrite: Vec<(i32, i32)>,
+    /// The application's priority, -20 to 19.
+    pub app_nice: Option<i32>,
     /// Restart the application instead of ending with it.
     pub keep_app_running: bool,
     /// The X display, when one was named.
@@ -219,6 +221,9 @@ impl Config {
                 .filter(|w| !w.is_empty()),
             desktop_mode: r.switch("DESKTOP_MODE"),
             app_headless: r.switch("APP_HEADLESS"),
+            app_nice: r.value("APP_NICENESS", |v| {
+                v.parse().ok().filter(|n| (-20..=19).contains(n))
+            }),
             signal_rewrite: r.or("SIGNAL_REWRITE", Vec::new(), rewrites),
             keep_app_running: r.switch("KEEP_APP_RUNNING"),
             display: r.value("DISPLAY", DisplayName::parse),

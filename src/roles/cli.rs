@@ -87,7 +87,7 @@ fn directory(args: &ArgMatches) -> Option<PathBuf> {
 fn configured(role: &str, args: &ArgMatches) -> ExitCode {
     let raw = gather(args);
     let services = match role {
-        "run" | "config" => Services::read(&raw),
+        "run" | "config" => Services::read(&raw, &super::run::vocabulary()),
         _ => Ok(Services::default()),
     };
     let parsed = Config::parse(raw).and_then(|(mut config, raw)| {

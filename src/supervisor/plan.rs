@@ -286,13 +286,37 @@ impl Plan {
     }
 
     /// The first service that keeps the whole from being complete. One that has done its work does not, nor one that
-    /// somebody stopped.
+    /// somebody stopped or that nobody has started, nor one without which the others can do and that comes after those.
     pub fn waits_for(&self) -> Option<&Service> {
-        self.services.iter().find(|service| match service.state() {
-            State::Ready | State::Stopped => false,
-            State::Ended(exit) => service.spec().ends_all(exit),
-            _ => true,
-        })
+        // Each stands behind those it comes after.
+        let mut idle = vec![false; self.services.len()];
+        for (index, service) in self.services.iter().enumerate() {
+            let idles = |id: Id| idle.get(id.0).copied().unwrap_or(false);
+            let waits_for_idle = || {
+                let spec = service.spec();
+                spec.on_end == OnEnd::Ignore
+                    && spec.after.iter().any(|after| match *after {
+                        After::Ready(other) => idles(other),
+                        After::Once(other) => {
+                            idles(other) && !self.service(other).is_some_and(Service::ever_ready)
+                        }
+                    })
+            };
+            let done = match service.state() {
+                State::Ready => continue,
+                State::Stopped => true,
+                State::Ended(exit) => !service.spec().ends_all(exit),
+                State::Waiting => waits_for_idle(),
+                _ => false,
+            };
+            if !done {
+                return Some(service);
+            }
+            if let Some(idle) = idle.get_mut(index) {
+                *idle = true;
+            }
+        }
+        None
     }
 
     fn may_start(&self, id: Id, now: Instant) -> bool {

@@ -123,8 +123,11 @@ impl Service {
     /// A service that nobody has started yet.
     pub fn new(spec: Spec, now: Instant) -> Self {
         Self {
+            state: match spec.autostart {
+                true => State::Waiting,
+                false => State::Stopped,
+            },
             spec,
-            state: State::Waiting,
             since: now,
             restarts: 0,
             attempts: 0,

@@ -1,4 +1,4 @@
-//! The keys of one `[service.NAME]` table, each taken once; what is left over at the end is a mistake.
+//! The keys of one `[service.NAME]` table, each taken once; those that it cannot have are mistakes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,43 +6,51 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::{Again, Change, Extra, Ready};
-use crate::config::reader;
+use super::values::{
+    bounds, command_line, path, seconds, signal, strings, umask, variables, within,
+};
+use super::{Again, Change, Extra, Limit, Process, Ready, Vocabulary, Words};
 use crate::config::source::{Mistake, nearest};
 
-/// Keys of every service.
-pub(super) const COMMON: &[&str] = &["environment", "stop_signal", "stop_timeout"];
-/// Keys of the operator's own.
-pub(super) const ALL: &[&str] = &[
-    "command",
+/// Of every service.
+const COMMON: &[&str] = &[
     "environment",
+    "stop_signal",
+    "stop_timeout",
+    "nice",
+    "limits",
+    "oom_score_adj",
+];
+/// Of programs that are not ours.
+const CLIENT: &[&str] = &["directory", "umask", "capabilities", "no_new_privileges"];
+/// Of what has to get ready and is tried again.
+const TRIED: &[&str] = &["start_timeout", "restart_limit"];
+/// Of the operator's own alone.
+const OWN: &[&str] = &[
+    "command",
     "after",
     "bound_to",
     "ready",
-    "start_timeout",
-    "stop_signal",
-    "stop_timeout",
+    "autostart",
     "restart",
-    "restart_limit",
     "on_end",
     "enabled",
 ];
 
-/// Signals that programs take for a request to end.
-const SIGNALS: [(&str, i32); 8] = [
-    ("HUP", 1),
-    ("INT", 2),
-    ("QUIT", 3),
-    ("KILL", 9),
-    ("USR1", 10),
-    ("USR2", 12),
-    ("TERM", 15),
-    ("WINCH", 28),
-];
+/// What a built-in service may be told; the application's start and end have settings of their own.
+fn known_of_built_in(name: &str) -> Vec<&'static str> {
+    let more: &[&[&str]] = match name {
+        "app" => &[COMMON, CLIENT],
+        "wm" => &[COMMON, CLIENT, TRIED],
+        _ => &[COMMON, TRIED],
+    };
+    more.concat()
+}
 
 pub(super) struct Fields<'a> {
     name: &'a str,
     keys: BTreeMap<String, (PathBuf, Value)>,
+    vocabulary: &'a Vocabulary,
     mistakes: &'a mut Vec<Mistake>,
 }
 
@@ -50,41 +58,30 @@ impl<'a> Fields<'a> {
     pub(super) fn new(
         name: &'a str,
         keys: BTreeMap<String, (PathBuf, Value)>,
+        vocabulary: &'a Vocabulary,
         mistakes: &'a mut Vec<Mistake>,
     ) -> Self {
         Self {
             name,
             keys,
+            vocabulary,
             mistakes,
         }
     }
 
-    /// Is it to be started at all?
-    pub(super) fn enabled(&mut self) -> bool {
-        self.take("enabled", "true or false", Value::as_bool)
-            .unwrap_or(true)
+    /// What is changed of a built-in service.
+    pub(super) fn built_in(mut self) -> Change {
+        let known = known_of_built_in(self.name);
+        self.only(&known, "cannot be changed of a built-in service");
+        self.change()
     }
 
-    pub(super) fn change(&mut self) -> Change {
-        Change {
-            environment: self
-                .take(
-                    "environment",
-                    "a table of variables, { NAME = \"value\" }",
-                    variables,
-                )
-                .unwrap_or_default(),
-            stop_signal: self.take(
-                "stop_signal",
-                "HUP, INT, QUIT, KILL, USR1, USR2, TERM or WINCH",
-                signal,
-            ),
-            stop_timeout: self.take("stop_timeout", "seconds, 0 to 3600", seconds),
-        }
-    }
-
-    /// One whose command is missing or wrong has none, which is then a mistake.
-    pub(super) fn extra(&mut self) -> Extra {
+    /// A service of the operator's, unless it is not enabled. One whose command is missing or wrong has none, which is
+    /// then a mistake.
+    pub(super) fn extra(mut self) -> Option<Extra> {
+        let known = [OWN, COMMON, CLIENT, TRIED].concat();
+        self.only(&known, "is not a key of a service");
+        let enabled = self.switch("enabled").unwrap_or(true);
         if !self.keys.contains_key("command") {
             let text = "has no command; give one, as a line or as an array of words";
             self.mistake(None, text);
@@ -94,60 +91,148 @@ impl<'a> Fields<'a> {
             "a command line, or an array of words",
             command_line,
         );
-        let list = "an array of names of services";
-        let restart = "never, on-failure or always";
-        Extra {
-            name: self.name.to_owned(),
-            command: command.unwrap_or_default(),
-            after: self.take("after", list, strings),
-            bound_to: self.take("bound_to", "the name of a service", |value| {
-                value.as_str().map(str::to_owned)
-            }),
-            ready: self
-                .take("ready", "started or notify", |value| {
-                    match value.as_str()? {
-                        "started" => Some(Ready::Started),
-                        "notify" => Some(Ready::Notify),
-                        _ => None,
-                    }
-                })
-                .unwrap_or(Ready::Started),
+        let mut extra = Extra::new(self.name, command.unwrap_or_default());
+        extra.after = self.take("after", "an array of names of services", strings);
+        extra.bound_to = self.take("bound_to", "the name of a service", |value| {
+            value.as_str().map(str::to_owned)
+        });
+        let ready = self.take("ready", "started or notify", |value| {
+            match value.as_str()? {
+                "started" => Some(Ready::Started),
+                "notify" => Some(Ready::Notify),
+                _ => None,
+            }
+        });
+        extra.ready = ready.unwrap_or(extra.ready);
+        extra.autostart = self.switch("autostart").unwrap_or(extra.autostart);
+        let restart = self.take(
+            "restart",
+            "never, on-failure or always",
+            |value| match value.as_str()? {
+                "never" => Some(Again::Never),
+                "on-failure" => Some(Again::OnFailure),
+                "always" => Some(Again::Always),
+                _ => None,
+            },
+        );
+        extra.restart = restart.unwrap_or(extra.restart);
+        let ends_all = self.take("on_end", "ignore or end", |value| match value.as_str()? {
+            "ignore" => Some(false),
+            "end" => Some(true),
+            _ => None,
+        });
+        extra.ends_all = ends_all.unwrap_or(extra.ends_all);
+        extra.common = self.change();
+        enabled.then_some(extra)
+    }
+
+    fn change(&mut self) -> Change {
+        let environment = self.take(
+            "environment",
+            "a table of variables, { NAME = \"value\" }",
+            variables,
+        );
+        Change {
+            environment: environment.unwrap_or_default(),
+            stop_signal: self.take(
+                "stop_signal",
+                "HUP, INT, QUIT, KILL, USR1, USR2, TERM or WINCH",
+                signal,
+            ),
+            stop_timeout: self.take("stop_timeout", "seconds, 0 to 3600", seconds),
             start_timeout: self.take("start_timeout", "seconds, 1 to 3600", |value| {
                 seconds(value).filter(|time| *time >= Duration::from_secs(1))
             }),
-            restart: self
-                .take("restart", restart, |value| match value.as_str()? {
-                    "never" => Some(Again::Never),
-                    "on-failure" => Some(Again::OnFailure),
-                    "always" => Some(Again::Always),
-                    _ => None,
-                })
-                .unwrap_or(Again::Always),
             restart_limit: self.take("restart_limit", "a number, 1 to 1000", |value| {
-                let limit = u32::try_from(value.as_integer()?).ok()?;
-                (1..=1000).contains(&limit).then_some(limit)
+                within(value, 1, 1000)?.try_into().ok()
             }),
-            ends_all: self
-                .take("on_end", "ignore or end", |value| match value.as_str()? {
-                    "ignore" => Some(false),
-                    "end" => Some(true),
-                    _ => None,
-                })
-                .unwrap_or(false),
-            common: self.change(),
+            process: self.process(),
         }
     }
 
-    /// What nobody has taken is a mistake.
-    pub(super) fn finish(mut self, known: &[&str], what: &str) {
-        for (key, (path, _)) in std::mem::take(&mut self.keys) {
+    fn process(&mut self) -> Process {
+        Process {
+            directory: self.take("directory", "a path that begins with /", path),
+            umask: self.take("umask", "octal digits in quotes, \"027\"", umask),
+            nice: self.take("nice", "a number, -20 to 19", |value| {
+                within(value, -20, 19)
+            }),
+            limits: self.limits(),
+            oom_score_adj: self.take("oom_score_adj", "a number, -1000 to 1000", |value| {
+                within(value, -1000, 1000)
+            }),
+            capabilities: self.capabilities(),
+            no_new_privileges: self.switch("no_new_privileges"),
+        }
+    }
+
+    fn limits(&mut self) -> Vec<Limit> {
+        let place = self.place("limits");
+        let form = "a table as { nofile = 1024, core = \"unlimited\", nproc = [100, 200] }, numbers or \"unlimited\", one or soft and hard";
+        let limits = self.take("limits", form, |value| {
+            let limits = value.as_table()?.iter().map(|(resource, value)| {
+                let (soft, hard) = bounds(value)?;
+                let resource = resource.clone();
+                Some(Limit {
+                    resource,
+                    soft,
+                    hard,
+                })
+            });
+            limits.collect::<Option<Vec<Limit>>>()
+        });
+        let limits = limits.unwrap_or_default();
+        let named = limits.iter().map(|limit| limit.resource.as_str());
+        self.look_up(place, "limits", named, &self.vocabulary.resources);
+        limits
+    }
+
+    fn capabilities(&mut self) -> Option<Vec<String>> {
+        let place = self.place("capabilities");
+        let form = "an array of names, [] for none";
+        let names = self.take("capabilities", form, strings)?;
+        let named = names.iter().map(String::as_str);
+        self.look_up(place, "capabilities", named, &self.vocabulary.capabilities);
+        Some(names)
+    }
+
+    fn look_up<'n>(
+        &mut self,
+        place: Option<PathBuf>,
+        key: &str,
+        names: impl Iterator<Item = &'n str>,
+        words: &Words,
+    ) {
+        for name in names.filter(|name| !(words.known)(name)) {
+            let near = nearest(name, words.all.iter().copied());
+            let all = words.all.join(", ");
+            let text = format!("{key}: {name:?} is none{near} (there are {all})");
+            self.mistake(place.as_ref(), &text);
+        }
+    }
+
+    /// Any other key is a mistake.
+    fn only(&mut self, known: &[&str], what: &str) {
+        let (fine, strange) = std::mem::take(&mut self.keys)
+            .into_iter()
+            .partition(|(key, _)| known.contains(&key.as_str()));
+        self.keys = fine;
+        let strange: BTreeMap<String, (PathBuf, Value)> = strange;
+        for (key, (path, _)) in strange {
             let near = nearest(&key, known.iter().copied());
             let all = known.join(", ");
-            self.mistake(
-                Some(&path),
-                &format!("{key} {what}{near} (there are {all})"),
-            );
+            let text = format!("{key} {what}{near} (there are {all})");
+            self.mistake(Some(&path), &text);
         }
+    }
+
+    /// The file that a key was given in last.
+    fn place(&self, key: &str) -> Option<PathBuf> {
+        self.keys.get(key).map(|(path, _)| path.clone())
+    }
+
+    fn switch(&mut self, key: &str) -> Option<bool> {
+        self.take(key, "true or false", Value::as_bool)
     }
 
     fn take<T>(
@@ -179,47 +264,4 @@ impl<'a> Fields<'a> {
         let text = format!("{place}[service.{}]: {text}", self.name);
         self.mistakes.push(Mistake(text));
     }
-}
-
-fn strings(value: &Value) -> Option<Vec<String>> {
-    let list = value.as_array()?.iter();
-    list.map(|one| one.as_str().map(str::to_owned)).collect()
-}
-
-fn command_line(value: &Value) -> Option<Vec<String>> {
-    let words = match value {
-        Value::String(line) => reader::words(line)?,
-        other => strings(other)?,
-    };
-    let fine = words.first().is_some_and(|program| !program.is_empty());
-    (fine && !words.iter().any(|word| word.contains('\0'))).then_some(words)
-}
-
-fn variables(value: &Value) -> Option<Vec<(String, String)>> {
-    let table = value.as_table()?.iter();
-    table
-        .map(|(name, value)| {
-            let value = value.as_str()?;
-            let fine = !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0');
-            fine.then(|| (name.clone(), value.to_owned()))
-        })
-        .collect()
-}
-
-fn signal(value: &Value) -> Option<i32> {
-    let name = value.as_str()?.to_ascii_uppercase();
-    let name = name.strip_prefix("SIG").unwrap_or(&name);
-    let found = SIGNALS.iter().find(|(known, _)| *known == name);
-    found.map(|(_, number)| *number)
-}
-
-fn seconds(value: &Value) -> Option<Duration> {
-    let seconds = match value {
-        Value::Integer(whole) => f64::from(i32::try_from(*whole).ok()?),
-        Value::Float(seconds) => *seconds,
-        _ => return None,
-    };
-    (0.0..=3600.0)
-        .contains(&seconds)
-        .then(|| Duration::from_secs_f64(seconds))
 }

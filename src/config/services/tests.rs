@@ -1,9 +1,24 @@
 //! Tables as people write them, and every way of getting them wrong.
 
 use super::*;
+use std::time::Duration;
+
+fn vocabulary() -> Vocabulary {
+    Vocabulary {
+        resources: Words {
+            known: |name| matches!(name, "nofile" | "core"),
+            all: vec!["nofile", "core"],
+        },
+        capabilities: Words {
+            known: |name| name == "chown",
+            all: vec!["chown"],
+        },
+    }
+}
 
 fn parse(text: &str) -> Result<Services, Vec<String>> {
-    let mut tables = Tables::default();
+    let vocabulary = vocabulary();
+    let mut tables = Tables::new(&vocabulary);
     tables.file(Path::new("/s/a.toml"), text);
     tables
         .parse()
@@ -41,7 +56,8 @@ fn a_service_is_what_its_table_says() {
     assert_eq!(clock.common.stop_signal, Some(2));
     assert_eq!(clock.common.stop_timeout, Some(Duration::from_millis(500)));
     assert_eq!((clock.restart, clock.ends_all), (Again::OnFailure, true));
-    assert_eq!(clock.restart_limit, Some(4));
+    assert_eq!(clock.common.restart_limit, Some(4));
+    assert!(clock.autostart);
     assert_eq!(services.extra[0].command, ["hub", "a b"]);
     assert_eq!(services.extra[0].ready, Ready::Notify);
     assert_eq!(
@@ -89,6 +105,125 @@ fn every_mistake_is_told_at_once_with_its_place() {
 }
 
 #[test]
+fn a_process_is_what_its_table_says() {
+    let text = r#"
+        [service.clock]
+        command = "xclock"
+        autostart = false
+        directory = "/srv"
+        umask = "027"
+        nice = -5
+        limits = { nofile = [64, 128], core = "unlimited" }
+        oom_score_adj = 500
+        capabilities = ["chown"]
+        no_new_privileges = true
+        [service.app]
+        capabilities = []
+        [service.wm]
+        start_timeout = 9
+        restart_limit = 3
+        [service.xserver]
+        nice = 3
+    "#;
+    let services = parse(text).unwrap();
+    let clock = &services.extra[0];
+    assert!(!clock.autostart);
+    let limit = |resource: &str, soft, hard| Limit {
+        resource: resource.to_owned(),
+        soft,
+        hard,
+    };
+    let expected = Process {
+        directory: Some("/srv".into()),
+        umask: Some(0o27),
+        nice: Some(-5),
+        limits: vec![
+            limit("core", None, None),
+            limit("nofile", Some(64), Some(128)),
+        ],
+        oom_score_adj: Some(500),
+        capabilities: Some(vec!["chown".to_owned()]),
+        no_new_privileges: Some(true),
+    };
+    assert_eq!(clock.common.process, expected);
+    let change = |name: &str| &services.changes[name];
+    assert_eq!(change("app").process.capabilities, Some(Vec::new()));
+    assert_eq!(
+        change("wm").start_timeout,
+        Some(Duration::from_secs(9)),
+        "an overridden part"
+    );
+    assert_eq!(change("wm").restart_limit, Some(3));
+    assert_eq!(change("xserver").process.nice, Some(3));
+}
+
+#[test]
+fn every_key_says_what_it_takes() {
+    let cases = [
+        (
+            "directory = \"srv\"",
+            "directory = \"srv\": expected a path",
+        ),
+        ("umask = 22", "umask = 22: expected octal digits"),
+        ("umask = \"8\"", "umask = \"8\": expected octal digits"),
+        ("umask = \"1777\"", "umask = \"1777\": expected"),
+        ("umask = \"\"", "umask = \"\": expected"),
+        ("nice = 20", "nice = 20: expected a number, -20 to 19"),
+        ("oom_score_adj = 1001", "oom_score_adj = 1001: expected"),
+        ("limits = 5", "limits = 5: expected a table"),
+        (
+            "limits = { nofile = [9, 5] }",
+            "limits = (table): expected a table",
+        ),
+        (
+            "limits = { nofile = [\"unlimited\", 5] }",
+            "limits = (table): expected a table",
+        ),
+        ("limits = { nofile = -1 }", "limits = (table): expected"),
+        (
+            "limits = { nofil = 1 }",
+            "limits: \"nofil\" is none; did you mean nofile? (there are nofile, core)",
+        ),
+        (
+            "capabilities = \"chown\"",
+            "capabilities = \"chown\": expected an array",
+        ),
+        (
+            "capabilities = [\"all\"]",
+            "capabilities: \"all\" is none (there are chown)",
+        ),
+        (
+            "no_new_privileges = 1",
+            "no_new_privileges = 1: expected true or false",
+        ),
+        ("autostart = \"no\"", "autostart = \"no\": expected true"),
+        ("start_timeout = 0", "start_timeout = 0: expected seconds"),
+        ("restart_limit = 0", "restart_limit = 0: expected a number"),
+        ("ready = \"soon\"", "ready = \"soon\": expected started"),
+    ];
+    for (line, expected) in cases {
+        let mistakes = parse(&format!("[service.a]\ncommand = \"x\"\n{line}\n")).unwrap_err();
+        let expected = format!("/s/a.toml: [service.a]: {expected}");
+        assert_eq!(mistakes.len(), 1, "{line}: {mistakes:#?}");
+        assert!(mistakes[0].starts_with(&expected), "{line}: {mistakes:#?}");
+    }
+    for (part, line) in [
+        ("app", "start_timeout = 5"),
+        ("app", "autostart = false"),
+        ("wm", "after = [\"app\"]"),
+        ("xserver", "directory = \"/\""),
+        ("display", "capabilities = []"),
+        ("display", "on_end = \"ignore\""),
+    ] {
+        let mistakes = parse(&format!("[service.{part}]\n{line}\n")).unwrap_err();
+        assert!(
+            mistakes[0].contains("cannot be changed of a built-in service"),
+            "{mistakes:#?}"
+        );
+    }
+}
+
+#[test]
 fn circles_and_strangers_are_named() {
     let text = r#"
         [service.a]
@@ -112,7 +247,8 @@ fn circles_and_strangers_are_named() {
 
 #[test]
 fn a_later_file_wins_key_by_key() {
-    let mut tables = Tables::default();
+    let vocabulary = vocabulary();
+    let mut tables = Tables::new(&vocabulary);
     let base = "[service.a]\ncommand = \"x\"\nrestart = \"never\"\n";
     tables.file(Path::new("/s/1.toml"), base);
     tables.file(

@@ -3,9 +3,24 @@
 use std::ffi::OsString;
 
 use super::services::{Place, XSERVER, client};
-use crate::config::{Again, Change, Extra, Ready};
+use crate::config::{Again, Change, Extra, Process, Ready, Vocabulary, Words};
 use crate::supervisor::driver::{Launch, Readiness};
 use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
+use crate::sys::process::{Attributes, Capabilities, Limit, Resource};
+
+/// The words of the system that the files may use.
+pub(crate) fn vocabulary() -> Vocabulary {
+    Vocabulary {
+        resources: Words {
+            known: |name| Resource::named(name).is_some(),
+            all: Resource::names().collect(),
+        },
+        capabilities: Words {
+            known: |name| Capabilities::named(name).is_some(),
+            all: Capabilities::names().collect(),
+        },
+    }
+}
 
 /// Puts the changes into the services that are there, and the extra ones behind them.
 pub(super) fn add(place: &Place<'_>, services: &mut Vec<(Spec, Launch)>) {
@@ -73,13 +88,7 @@ fn service(
             OnEnd::Ignore
         },
         ready_at_once: extra.ready == Ready::Started,
-        patience: extra
-            .start_timeout
-            .map_or(Patience::Endless, Patience::Kill),
-        give_up: GiveUp {
-            never_ready: extra.restart_limit,
-            ready_before: extra.restart_limit,
-        },
+        autostart: extra.autostart,
         ..Spec::new(&extra.name, &format!("the service {}", extra.name))
     };
     let mut launch = Launch {
@@ -102,4 +111,42 @@ fn apply(change: &Change, spec: &mut Spec, launch: &mut Launch) {
         spec.stop_signal = signal;
     }
     spec.stop_timeout = change.stop_timeout.or(spec.stop_timeout);
+    if let Some(limit) = change.start_timeout {
+        spec.patience = match spec.patience {
+            Patience::GoOn(_) => Patience::GoOn(limit),
+            Patience::Endless | Patience::Kill(_) => Patience::Kill(limit),
+        };
+    }
+    if let Some(limit) = change.restart_limit {
+        spec.give_up = GiveUp {
+            never_ready: Some(limit),
+            ready_before: Some(limit),
+        };
+    }
+    take_over(&change.process, &mut launch.command.attributes);
+}
+
+fn take_over(process: &Process, attributes: &mut Attributes) {
+    if process.directory.is_some() {
+        attributes.directory.clone_from(&process.directory);
+    }
+    attributes.umask = process.umask.or(attributes.umask);
+    attributes.nice = process.nice.or(attributes.nice);
+    attributes.oom_score_adj = process.oom_score_adj.or(attributes.oom_score_adj);
+    if let Some(forbidden) = process.no_new_privileges {
+        attributes.no_new_privileges = forbidden;
+    }
+    if let Some(names) = &process.capabilities {
+        let kept = names.iter().filter_map(|name| Capabilities::named(name));
+        attributes.capabilities = Some(kept.fold(Capabilities::NONE, Capabilities::and));
+    }
+    attributes
+        .limits
+        .extend(process.limits.iter().filter_map(|limit| {
+            Some(Limit {
+                resource: Resource::named(&limit.resource)?,
+                soft: limit.soft.unwrap_or(Limit::INFINITE),
+                hard: limit.hard.unwrap_or(Limit::INFINITE),
+            })
+        }));
 }

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use self::environment::Environment;
+pub(super) use self::extra::vocabulary;
 use self::services::Place;
 use super::{access, doctor};
 use crate::config::{self, Config, LogFormat, Mistake, Raw, Secret, Services};

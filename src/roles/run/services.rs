@@ -242,10 +242,12 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
     } else {
         Readiness::Windows
     };
+    let mut command = client(place, program, args);
+    command.attributes.nice = config.app_nice;
     (
         spec,
         Launch {
-            command: client(place, program, args),
+            command,
             inherit: Vec::new(),
             link: None,
             readiness,

@@ -89,6 +89,8 @@ pub struct Spec {
     pub after: Vec<After>,
     /// It cannot live without this one: ends with it and comes back with it.
     pub bound_to: Option<Id>,
+    /// Without it, it is stopped from the start, until somebody orders otherwise.
+    pub autostart: bool,
     /// Started again when it ends.
     pub restart: Restart,
     /// What its end (when it is not restarted) or its failure means.
@@ -117,6 +119,7 @@ impl Spec {
             title: title.into(),
             after: Vec::new(),
             bound_to: None,
+            autostart: true,
             restart: Restart::Always,
             on_end: OnEnd::Ignore,
             application: false,

@@ -165,6 +165,11 @@ impl Capabilities {
         Some(Self(1 << number))
     }
 
+    /// All names, for messages.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::NAMES.into_iter()
+    }
+
     /// Both sets.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

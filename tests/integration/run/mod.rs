@@ -2,6 +2,7 @@
 
 mod codes;
 mod doctor;
+mod keys;
 mod limits;
 mod names;
 mod orders;

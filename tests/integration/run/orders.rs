@@ -9,7 +9,7 @@ use crate::support::desk::{Builder, DESKINIT, Desk, LONG, is_ready, pid};
 use crate::support::eventually;
 
 /// Exit code, standard output, standard error.
-fn ask(desk: &Desk, words: &[&str]) -> (Option<i32>, String, String) {
+pub(super) fn ask(desk: &Desk, words: &[&str]) -> (Option<i32>, String, String) {
     let out = Command::new(DESKINIT)
         .args(words)
         .arg("--run-dir")

@@ -9,10 +9,10 @@ use nix::sys::signal::Signal;
 use crate::support::desk::{Builder, DESKINIT, LONG, is_ready};
 
 /// A directory with these files, for SERVICES_DIR.
-struct Files(std::path::PathBuf);
+pub(super) struct Files(pub(super) std::path::PathBuf);
 
 impl Files {
-    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+    pub(super) fn new(name: &str, files: &[(&str, &str)]) -> Self {
         let name = format!("deskinit-services-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).unwrap();
@@ -22,7 +22,7 @@ impl Files {
         Self(path)
     }
 
-    fn builder(&self, command: &[&str]) -> Builder {
+    pub(super) fn builder(&self, command: &[&str]) -> Builder {
         Builder::new(command).env("SERVICES_DIR", self.0.to_str().unwrap())
     }
 }

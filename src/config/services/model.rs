@@ -1,0 +1,148 @@
+//! What the tables say, once they have been read.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The parts that are there without any file; a table of that name changes what [`Change`] has.
+pub const BUILT_IN: [&str; 4] = ["xserver", "display", "wm", "app"];
+
+/// How an extra service says that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// By running.
+    Started,
+    /// By `READY=1` on `NOTIFY_SOCKET`, as sd_notify(3) does.
+    Notify,
+}
+
+/// When a service is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Not at all.
+    Never,
+    /// Unless it ended with code 0.
+    OnFailure,
+    /// Whatever its end was.
+    Always,
+}
+
+/// What may be given for any service; what is not given stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Variables besides those that every child gets; they win over these.
+    pub environment: Vec<(String, String)>,
+    /// The signal that asks it to end.
+    pub stop_signal: Option<i32>,
+    /// From that signal to SIGKILL.
+    pub stop_timeout: Option<Duration>,
+    /// How long it may take to get ready before it is killed and tried again.
+    pub start_timeout: Option<Duration>,
+    /// After so many failed starts in a row it is given up.
+    pub restart_limit: Option<u32>,
+    /// What its process is besides its program.
+    pub process: Process,
+}
+
+/// What a process is besides its program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Where it starts.
+    pub directory: Option<PathBuf>,
+    /// Permissions that its files do not get.
+    pub umask: Option<u32>,
+    /// Priority, -20 (first) to 19 (last).
+    pub nice: Option<i32>,
+    /// How much it may take.
+    pub limits: Vec<Limit>,
+    /// How early it goes when memory is short, -1000 (never) to 1000.
+    pub oom_score_adj: Option<i32>,
+    /// What it keeps of root's rights, by names that the [`Vocabulary`] knows.
+    pub capabilities: Option<Vec<String>>,
+    /// Neither it nor what it starts gains rights by a set-user-ID program.
+    pub no_new_privileges: Option<bool>,
+}
+
+/// How much a process may take of something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Of what, by a name that the [`Vocabulary`] knows.
+    pub resource: String,
+    /// In force; `None`: no limit.
+    pub soft: Option<u64>,
+    /// The most that it may ask for itself; `None`: no limit.
+    pub hard: Option<u64>,
+}
+
+/// Words of the system below, which this room does not know by itself.
+#[derive(Clone, Debug)]
+pub struct Vocabulary {
+    /// Of what there are limits.
+    pub resources: Words,
+    /// Rights of root's.
+    pub capabilities: Words,
+}
+
+/// Words that mean something.
+#[derive(Clone, Debug)]
+pub struct Words {
+    /// Does this one?
+    pub known: fn(&str) -> bool,
+    /// All of them, for messages.
+    pub all: Vec<&'static str>,
+}
+
+/// A service of the operator's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extra {
+    /// Its name, in logs and tables.
+    pub name: String,
+    /// Program and arguments; at least one word.
+    pub command: Vec<String>,
+    /// Those that must have been ready before; `None`: the display.
+    pub after: Option<Vec<String>>,
+    /// It ends with this one and comes back with it.
+    pub bound_to: Option<String>,
+    /// How it says that it is ready.
+    pub ready: Ready,
+    /// Without it, it waits until somebody orders its start.
+    pub autostart: bool,
+    /// When it is started again.
+    pub restart: Again,
+    /// Its end, when it is not started again, is the end of everything.
+    pub ends_all: bool,
+    /// What may be given for any service.
+    pub common: Change,
+}
+
+impl Extra {
+    /// What a table with nothing but a command says.
+    pub fn new(name: &str, command: Vec<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            command,
+            after: None,
+            bound_to: None,
+            ready: Ready::Started,
+            autostart: true,
+            restart: Again::Always,
+            ends_all: false,
+            common: Change::default(),
+        }
+    }
+
+    /// Everybody it waits for.
+    pub fn predecessors(&self) -> impl Iterator<Item = &str> {
+        let after = self.after.iter().flatten();
+        after.chain(&self.bound_to).map(String::as_str)
+    }
+}
+
+/// Everything that the files say about services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Services {
+    /// The operator's own; each stands behind those it comes after.
+    pub extra: Vec<Extra>,
+    /// What is changed of the built-in ones, by name.
+    pub changes: BTreeMap<String, Change>,
+}

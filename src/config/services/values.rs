@@ -1,0 +1,105 @@
+//! The forms that values have: each function is `None` for what has another one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Value;
+
+use crate::config::reader;
+
+/// Signals that programs take for a request to end.
+const SIGNALS: [(&str, i32); 8] = [
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("USR2", 12),
+    ("TERM", 15),
+    ("WINCH", 28),
+];
+
+pub(super) fn strings(value: &Value) -> Option<Vec<String>> {
+    let list = value.as_array()?.iter();
+    list.map(|one| one.as_str().map(str::to_owned)).collect()
+}
+
+pub(super) fn command_line(value: &Value) -> Option<Vec<String>> {
+    let words = match value {
+        Value::String(line) => reader::words(line)?,
+        other => strings(other)?,
+    };
+    let fine = words.first().is_some_and(|program| !program.is_empty());
+    (fine && !words.iter().any(|word| word.contains('\0'))).then_some(words)
+}
+
+pub(super) fn variables(value: &Value) -> Option<Vec<(String, String)>> {
+    let table = value.as_table()?.iter();
+    table
+        .map(|(name, value)| {
+            let value = value.as_str()?;
+            let fine = !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0');
+            fine.then(|| (name.clone(), value.to_owned()))
+        })
+        .collect()
+}
+
+pub(super) fn signal(value: &Value) -> Option<i32> {
+    let name = value.as_str()?.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let found = SIGNALS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, number)| *number)
+}
+
+pub(super) fn seconds(value: &Value) -> Option<Duration> {
+    let seconds = match value {
+        Value::Integer(whole) => f64::from(i32::try_from(*whole).ok()?),
+        Value::Float(seconds) => *seconds,
+        _ => return None,
+    };
+    (0.0..=3600.0)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
+}
+
+pub(super) fn path(value: &Value) -> Option<PathBuf> {
+    let text = value.as_str()?;
+    (text.starts_with('/') && !text.contains('\0')).then(|| PathBuf::from(text))
+}
+
+/// In quotes: a bare 022 is no TOML, and a bare 22 would be another number.
+pub(super) fn umask(value: &Value) -> Option<u32> {
+    let digits = value.as_str()?;
+    let octal = !digits.is_empty() && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    let mask = octal.then(|| u32::from_str_radix(digits, 8).ok())??;
+    (mask <= 0o777).then_some(mask)
+}
+
+pub(super) fn within(value: &Value, from: i32, to: i32) -> Option<i32> {
+    let number = i32::try_from(value.as_integer()?).ok()?;
+    (from..=to).contains(&number).then_some(number)
+}
+
+/// Soft and hard; `None` in either place is no limit.
+pub(super) type Bounds = (Option<u64>, Option<u64>);
+
+/// `1024`, `"unlimited"`, `[1024, "unlimited"]`.
+pub(super) fn bounds(value: &Value) -> Option<Bounds> {
+    let (soft, hard) = match value {
+        Value::Array(pair) => match pair.as_slice() {
+            [soft, hard] => (bound(soft)?, bound(hard)?),
+            _ => return None,
+        },
+        one => (bound(one)?, bound(one)?),
+    };
+    let most = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
+    (most(soft) <= most(hard)).then_some((soft, hard))
+}
+
+fn bound(value: &Value) -> Option<Option<u64>> {
+    match value {
+        Value::Integer(number) => u64::try_from(*number).ok().map(Some),
+        Value::String(word) if word == "unlimited" => Some(None),
+        _ => None,
+    }
+}
