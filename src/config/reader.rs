@@ -167,6 +167,11 @@ pub(super) fn side(value: &str) -> Option<u16> {
         .filter(|n: &u16| (16..=16384).contains(n))
 }
 
+/// The number of a user or a group; the largest means "none" to the kernel.
+pub(super) fn id(value: &str) -> Option<u32> {
+    value.parse().ok().filter(|id| *id != u32::MAX)
+}
+
 /// `off` is `None`; 0 lets the kernel choose.
 pub(super) fn port(value: &str) -> Option<Option<u16>> {
     if value.eq_ignore_ascii_case("off") {

@@ -108,6 +108,27 @@ pub const SETTINGS: &[Setting] = &[
         "Takes one signal for another, before anything else is made of it. SIGTERM (15) and SIGINT (2) stop everything, any other goes to the application.",
     ),
     row(
+        "USER",
+        NO,
+        None,
+        "the name of an account, or a user id",
+        "`run` started as root becomes this user for good, before it starts anything, with this user's groups and without root's rights. Started as anybody else it stays who it is.",
+    ),
+    row(
+        "USER_ID",
+        &["PUID"],
+        None,
+        "a user id, 0 to 4294967294",
+        "The same, by number; no account need exist. It wins over the number of USER's account.",
+    ),
+    row(
+        "GROUP_ID",
+        &["PGID"],
+        None,
+        "a group id, 0 to 4294967294",
+        "The group of that user; by default that of the account, or without an account the number of the user.",
+    ),
+    row(
         "DISPLAY",
         NO,
         None,
@@ -319,7 +340,7 @@ pub const SETTINGS: &[Setting] = &[
         &["ABCDESKTOP_RUN_DIR"],
         None,
         "a directory",
-        "Sockets and the cookie, mode 0700. Default: /tmp/.deskinit-UID-DISPLAY.",
+        "Sockets and the cookie; closed to everybody else. Default: /tmp/.deskinit-UID-DISPLAY.",
     ),
     row(
         "SERVICES_DIR",

@@ -20,6 +20,12 @@ pub struct Config {
     pub signal_rewrite: Vec<(i32, i32)>,
     /// The application's priority, -20 to 19.
     pub app_nice: Option<i32>,
+    /// Name or number of the user to become.
+    pub user: Option<String>,
+    /// The number of that user.
+    pub user_id: Option<u32>,
+    /// The number of its group.
+    pub group_id: Option<u32>,
     /// Restart the application instead of ending with it.
     pub keep_app_running: bool,
     /// The X display, when one was named.
@@ -225,6 +231,11 @@ impl Config {
                 v.parse().ok().filter(|n| (-20..=19).contains(n))
             }),
             signal_rewrite: r.or("SIGNAL_REWRITE", Vec::new(), rewrites),
+            user: r.or("USER", None, |v| {
+                Some((!v.is_empty()).then(|| v.to_owned()))
+            }),
+            user_id: r.value("USER_ID", reader::id),
+            group_id: r.value("GROUP_ID", reader::id),
             keep_app_running: r.switch("KEEP_APP_RUNNING"),
             display: r.value("DISPLAY", DisplayName::parse),
             size,
@@ -301,6 +312,14 @@ impl Config {
         (self.application.is_none() && !self.desktop_mode).then(|| {
             Mistake("APPLICATION: nothing to run; name a command (deskinit run -- COMMAND…), set APPLICATION, or ask for a desktop without one (--desktop or DESKTOP_MODE=1)".to_owned())
         })
+    }
+
+    /// `run` started as root is to become somebody else.
+    pub fn names_another_user(&self) -> bool {
+        match (self.user_id, self.user.as_deref()) {
+            (Some(id), _) => id != 0,
+            (None, user) => user.is_some_and(|user| user != "root" && user != "0"),
+        }
     }
 
     /// True when the password is longer than RFB's own authentication uses.

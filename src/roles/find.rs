@@ -3,10 +3,10 @@
 use std::env;
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use crate::config::DisplayName;
-use crate::supervisor::rundir;
 
 /// Why no run directory is known.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,34 +42,47 @@ pub(super) fn run_dir(named: Option<PathBuf>) -> Result<PathBuf, NotFound> {
     let display = env::var("DISPLAY")
         .ok()
         .and_then(|name| DisplayName::parse(&name));
-    if let Some(path) = display
-        .map(|display| rundir::default_path(display.number))
-        .filter(|path| path.is_dir())
+    let mut all = all();
+    // That of the display that is meant, by whichever user: root asks about a run that became somebody else.
+    if let Some(display) = display
+        && all.iter().any(|(_, number, _)| *number == display.number)
     {
-        return Ok(path);
+        all.retain(|(_, number, _)| *number == display.number);
     }
-    let mut all: Vec<String> = fs::read_dir("/tmp")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| is_ours(name))
-        .map(|name| format!("/tmp/{name}"))
-        .collect();
-    all.sort();
+    let me = nix::unistd::geteuid().as_raw();
+    if all.iter().any(|(uid, _, _)| *uid == me) {
+        all.retain(|(uid, _, _)| *uid == me);
+    }
     match all.as_slice() {
         [] => Err(NotFound::None),
-        [one] => Ok(PathBuf::from(one)),
-        _ => Err(NotFound::Several(all)),
+        [(_, _, one)] => Ok(PathBuf::from(one)),
+        _ => Err(NotFound::Several(
+            all.into_iter().map(|(_, _, name)| name).collect(),
+        )),
     }
 }
 
+/// The run directories of `/tmp` that belong to whom their names say: user, display, path.
+fn all() -> Vec<(u32, u16, String)> {
+    let mut all: Vec<_> = fs::read_dir("/tmp")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let (uid, number) = parts(&name)?;
+            let owner = entry.metadata().ok()?.uid();
+            (owner == uid).then(|| (uid, number, format!("/tmp/{name}")))
+        })
+        .collect();
+    all.sort();
+    all
+}
+
 /// `.deskinit-UID-NUMBER`.
-fn is_ours(name: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    name.strip_prefix(".deskinit-")
-        .and_then(|rest| rest.split_once('-'))
-        .is_some_and(|(user, number)| digits(user) && digits(number))
+fn parts(name: &str) -> Option<(u32, u16)> {
+    let (user, number) = name.strip_prefix(".deskinit-")?.split_once('-')?;
+    Some((user.parse().ok()?, number.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -78,7 +91,7 @@ mod tests {
 
     #[test]
     fn only_run_directories_are_taken_for_such() {
-        assert!(is_ours(".deskinit-0-7"));
+        assert_eq!(parts(".deskinit-0-7"), Some((0, 7)));
         for name in [
             ".deskinit-0-",
             ".deskinit-x-1",
@@ -86,7 +99,7 @@ mod tests {
             "deskinit-0-7",
             ".deskinit-0-7-8",
         ] {
-            assert!(!is_ours(name), "{name}");
+            assert_eq!(parts(name), None, "{name}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The run directory: sockets and the cookie, for our user alone.
 //!
 //! It lies in `/tmp` unless told otherwise, where others may plant things under its name: so it is made by us, or it is
-//! a real directory that is ours with nobody else's permissions; anything else is refused.
+//! a real directory that is ours and that nobody else may write to; anything else is refused.
 
 use std::fs;
 use std::io;
@@ -10,9 +10,19 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::link::{CONTROL_SOCKET, FRAME_BUFFER, NOTIFY_SOCKET, SERVE_SOCKET, XAUTHORITY};
+use crate::sys::process::{self, Identity};
 
 /// A socket's path may have 107 bytes; the longest name in the directory takes some of them.
 const LONGEST_PATH: usize = 107 - 1 - CONTROL_SOCKET.len();
+
+/// All that we put there.
+const NAMES: [&str; 5] = [
+    CONTROL_SOCKET,
+    NOTIFY_SOCKET,
+    SERVE_SOCKET,
+    XAUTHORITY,
+    FRAME_BUFFER,
+];
 
 /// The directory while it is ours.
 #[derive(Debug)]
@@ -22,11 +32,26 @@ pub struct RunDir {
 }
 
 /// Where it lies unless told otherwise.
-pub fn default_path(display: u16) -> PathBuf {
-    PathBuf::from(format!(
-        "/tmp/.deskinit-{}-{display}",
-        nix::unistd::geteuid()
-    ))
+pub fn default_path(uid: u32, display: u16) -> PathBuf {
+    PathBuf::from(format!("/tmp/.deskinit-{uid}-{display}"))
+}
+
+/// As root, for somebody whom we are about to become: makes the directory where only root may, and hands over one of
+/// root's that holds nothing but what an earlier run has left.
+///
+/// # Errors
+/// The file system refuses. Whether the directory can be used, [`RunDir::open`] says.
+pub fn hand_over(path: &Path, to: &Identity) -> io::Result<()> {
+    let directory = process::directory_for(path, to)?;
+    let file = fs::File::from(directory);
+    let is = file.metadata()?;
+    let mut entries = fs::read_dir(path)?;
+    let empty = entries
+        .all(|entry| entry.is_ok_and(|entry| NAMES.iter().any(|name| entry.file_name() == *name)));
+    if is.uid() == 0 && is.mode() & 0o022 == 0 && empty {
+        std::os::unix::fs::fchown(&file, Some(to.uid), Some(to.gid))?;
+    }
+    Ok(())
 }
 
 impl RunDir {
@@ -57,11 +82,15 @@ impl RunDir {
                 is.uid()
             )));
         }
-        if is.permissions().mode() & 0o077 != 0 {
-            let mode = is.permissions().mode() & 0o7777;
+        let mode = is.permissions().mode() & 0o7777;
+        if mode & 0o022 != 0 {
             return Err(io::Error::other(format!(
-                "others may enter it (mode {mode:o}); it must be 700"
+                "others may write to it (mode {mode:o}); it must be 700"
             )));
+        }
+        if mode & 0o077 != 0 {
+            // Nobody else can have put anything there, or can put a link in its place after we looked.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
         }
         let dir = Self {
             path: path.to_owned(),
@@ -102,13 +131,7 @@ impl RunDir {
     }
 
     fn clear(&self) {
-        for name in [
-            CONTROL_SOCKET,
-            NOTIFY_SOCKET,
-            SERVE_SOCKET,
-            XAUTHORITY,
-            FRAME_BUFFER,
-        ] {
+        for name in NAMES {
             let _ = fs::remove_file(self.path.join(name));
         }
     }
@@ -162,14 +185,24 @@ mod tests {
     }
 
     #[test]
+    fn one_that_others_may_only_read_is_closed_to_them() {
+        let path = path("open");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        drop(RunDir::open(&path).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        fs::remove_dir(&path).unwrap();
+    }
+
+    #[test]
     fn refuses_what_others_could_have_planted() {
         let path = path("planted");
         std::os::unix::fs::symlink("/tmp", &path).unwrap();
         assert!(RunDir::open(&path).is_err());
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(RunDir::open(&path).unwrap_err().to_string().contains("755"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o775)).unwrap();
+        assert!(RunDir::open(&path).unwrap_err().to_string().contains("775"));
         fs::remove_dir(&path).unwrap();
         assert!(RunDir::open(&std::env::temp_dir().join("x".repeat(120))).is_err());
     }

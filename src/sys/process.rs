@@ -8,10 +8,12 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{self, Stdio};
 
+pub use self::assume::{Keep, assume, directory_for, may_assume};
 pub use self::attributes::{Attributes, Capabilities, Identity, Limit, Resource};
 use self::attributes::{Prepared, STEPS};
 use crate::sys::pidfd::Handle;
 
+mod assume;
 mod attributes;
 
 /// What to start.

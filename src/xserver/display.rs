@@ -11,7 +11,9 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{
+    DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -96,18 +98,22 @@ struct Places {
     root: PathBuf,
     /// Sockets in the abstract name space have no root: tests with a root of their own do not look there.
     abstract_too: bool,
+    /// User and group of new locks, when it is not ourselves.
+    owner: Option<(u32, u32)>,
 }
 
 impl Display {
-    /// Takes this number, or the first free one.
+    /// Takes this number, or the first free one. The lock belongs to `owner`, user and group, whom root will have become
+    /// when it is removed.
     ///
     /// # Errors
     /// See [`DisplayError`].
-    pub fn claim(wanted: Option<u16>) -> Result<Self, DisplayError> {
+    pub fn claim(wanted: Option<u16>, owner: Option<(u32, u32)>) -> Result<Self, DisplayError> {
         Self::claim_in(
             Places {
                 root: PathBuf::from("/tmp"),
                 abstract_too: true,
+                owner,
             },
             wanted,
         )
@@ -238,7 +244,13 @@ impl Places {
                 .create_new(true)
                 .mode(0o444)
                 .open(&draft)
-                .and_then(|mut file| writeln!(file, "{me:>10}"))
+                .and_then(|mut file| {
+                    if let Some((uid, gid)) = self.owner {
+                        // Root without the right to do so leaves one that root removes at the next start.
+                        let _ = fchown(&file, Some(uid), Some(gid));
+                    }
+                    writeln!(file, "{me:>10}")
+                })
                 .and_then(|()| fs::hard_link(&draft, &path));
             let _ = fs::remove_file(&draft);
             match made {
@@ -437,6 +449,7 @@ mod tests {
                 Places {
                     root: self.0.clone(),
                     abstract_too: false,
+                    owner: None,
                 },
                 wanted,
             )

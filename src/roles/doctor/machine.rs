@@ -20,12 +20,13 @@ const LEAST_FILES: u64 = 256;
 /// A desktop of its own has about ten processes and thirty threads; browsers have hundreds.
 const LEAST_PIDS: u64 = 64;
 
-pub(super) fn check(report: &mut Report) {
+/// `drops`: `run` becomes another user before anything else.
+pub(super) fn check(report: &mut Report, drops: bool) {
     report.check("/dev/shm", shared_memory);
     report.check("/tmp", scratch);
     report.check("limits", limits);
     report.check("memory", memory);
-    report.check("user", user);
+    report.check("user", |report| user(report, drops));
 }
 
 fn shared_memory(report: &mut Report) {
@@ -118,12 +119,12 @@ fn memory(report: &mut Report) {
     }
 }
 
-fn user(report: &mut Report) {
-    if nix::unistd::geteuid().is_root() {
+fn user(report: &mut Report, drops: bool) {
+    if nix::unistd::geteuid().is_root() && !drops {
         report.note(
             "user",
             "root: what runs as root here has every right in the container",
-            "start the container as another user: USER in the Dockerfile, docker run --user, runAsNonRoot in Kubernetes",
+            "name another one in USER or USER_ID, or start the container as one: USER in the Dockerfile, docker run --user, runAsNonRoot in Kubernetes",
         );
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn run(json: bool, parsed: Result<(Config, Raw), Vec<Mistake>>) -> Ex
                     "nothing starts before this is right; `deskinit help run` lists the settings",
                 );
             }
-            machine::check(&mut report);
+            machine::check(&mut report, false);
         }
     }
     let text = if json {
@@ -131,7 +131,7 @@ pub(super) fn warnings(config: &Config, raw: &Raw) -> Vec<String> {
 
 fn before(report: &mut Report, config: &Config, raw: &Raw) {
     settings::check(report, config, raw);
-    machine::check(report);
+    machine::check(report, config.names_another_user());
     files::check(report, config);
 }
 

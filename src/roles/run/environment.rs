@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 
 use crate::config;
 use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
@@ -18,22 +19,31 @@ const OURS: [&str; 7] = [
     "WAYLAND_SOCKET",
 ];
 
-/// Our environment as it was at the start.
+/// Our environment as it was at the start, but for what it says about the user.
 pub(super) struct Environment {
     all: Vec<(OsString, OsString)>,
+    /// Who that is, in the usual variables.
+    user: Vec<(OsString, OsString)>,
 }
 
 impl Environment {
-    /// Takes it from the process.
-    pub(super) fn take() -> Self {
+    /// Takes it from the process, for this user.
+    pub(super) fn take(uid: u32, user: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        // Sockets of a session: somebody else's would be refused, or not be there.
+        let is_theirs = |path: &OsString| std::fs::metadata(path).is_ok_and(|is| is.uid() == uid);
         Self {
-            all: std::env::vars_os().collect(),
+            all: std::env::vars_os()
+                .filter(|(name, value)| name != "XDG_RUNTIME_DIR" || is_theirs(value))
+                .collect(),
+            user: user.into_iter().collect(),
         }
     }
 
     /// Without secrets and without [`OURS`].
     pub(super) fn plain(&self) -> Vec<(OsString, OsString)> {
-        self.without(config::secret_names())
+        let mut env = self.without(config::secret_names());
+        env.extend(self.user.iter().cloned());
+        env
     }
 
     /// What the display server gets: no setting but those in force.
@@ -46,6 +56,8 @@ impl Environment {
             .iter()
             .filter(|(name, _)| !OURS.contains(&name.as_str()));
         env.extend(given.map(|(name, value)| (OsString::from(name), OsString::from(value))));
+        env.retain(|(name, _)| !self.user.iter().any(|(known, _)| known == name));
+        env.extend(self.user.iter().cloned());
         env
     }
 
@@ -54,6 +66,7 @@ impl Environment {
             .into_iter()
             .map(OsString::from)
             .chain(OURS.map(OsString::from))
+            .chain(self.user.iter().map(|(name, _)| name.clone()))
             .collect();
         self.all
             .iter()
@@ -71,6 +84,7 @@ mod tests {
     fn no_child_inherits_a_secret_or_its_path() {
         let all = [
             ("PATH", "/bin"),
+            ("HOME", "/root"),
             ("VNC_PASSWORD", "canary"),
             ("VNC_PW", "canary"),
             ("VNC_PASSWORD_FILE", "/canary"),
@@ -82,6 +96,7 @@ mod tests {
             all: all
                 .map(|(name, value)| (name.into(), value.into()))
                 .to_vec(),
+            user: vec![("HOME".into(), "/home/ann".into())],
         };
         let names = |env: Vec<(OsString, OsString)>| -> Vec<String> {
             assert!(
@@ -94,7 +109,7 @@ mod tests {
         };
         assert_eq!(
             names(environment.plain()),
-            ["PATH", "X11_SIZE_WIDTH", "XDG_RUNTIME_DIR"]
+            ["PATH", "X11_SIZE_WIDTH", "XDG_RUNTIME_DIR", "HOME"]
         );
         let settings = [
             ("DISPLAY_WIDTH".to_owned(), "800".to_owned()),
@@ -102,7 +117,7 @@ mod tests {
         ];
         assert_eq!(
             names(environment.for_display_server(&settings)),
-            ["PATH", "XDG_RUNTIME_DIR", "DISPLAY_WIDTH"]
+            ["PATH", "XDG_RUNTIME_DIR", "DISPLAY_WIDTH", "HOME"]
         );
     }
 }

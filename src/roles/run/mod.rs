@@ -9,6 +9,7 @@
 
 mod environment;
 mod extra;
+mod identity;
 mod services;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use self::environment::Environment;
 pub(super) use self::extra::vocabulary;
+use self::identity::{Started, Who};
 use self::services::Place;
 use super::{access, doctor};
 use crate::config::{self, Config, LogFormat, Mistake, Raw, Secret, Services};
@@ -30,7 +32,9 @@ use crate::supervisor::logs::{Form, Logs};
 use crate::supervisor::notify::NotifySocket;
 use crate::supervisor::plan::{Limits, Outcome, Policy};
 use crate::supervisor::rundir::{self, RunDir};
+use crate::sys::accounts::Accounts;
 use crate::sys::output::Output;
+use crate::sys::process::Keep;
 use crate::sys::signals::Signals;
 use crate::sys::{environ, process};
 use crate::xserver::cookie::Cookie;
@@ -45,6 +49,8 @@ enum SetupError {
     Mistake(Mistake),
     Display(DisplayError),
     RunDir(PathBuf, io::Error),
+    Home(io::Error),
+    User(u32, String),
     System(&'static str, io::Error),
 }
 
@@ -53,8 +59,8 @@ impl SetupError {
         match self {
             Self::Mistake(_) => 64,
             Self::Display(_) => 69,
-            Self::RunDir(..) => 73,
-            Self::System(..) => 71,
+            Self::RunDir(..) | Self::Home(_) => 73,
+            Self::User(..) | Self::System(..) => 71,
         }
     }
 }
@@ -65,6 +71,11 @@ impl fmt::Display for SetupError {
             Self::Mistake(mistake) => f.write_str(&mistake.0),
             Self::Display(error) => write!(f, "{error}"),
             Self::RunDir(path, error) => write!(f, "RUN_DIR={}: {error}", path.display()),
+            Self::Home(error) => write!(f, "no directory for HOME: {error}"),
+            Self::User(uid, error) => write!(
+                f,
+                "started as root, which could not become user {uid}: {error}; leave the container the capabilities SETUID and SETGID, or start it as that user (docker run --user {uid}, runAsUser in Kubernetes)"
+            ),
             Self::System(what, error) => write!(f, "{what}: {error}"),
         }
     }
@@ -103,21 +114,37 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         );
         return Err(SetupError::Mistake(Mistake(text)));
     }
-    let environment = Environment::take();
+    let mut who =
+        Who::new(config, &Accounts::read(), &Started::look()).map_err(SetupError::Mistake)?;
+    if who.other.is_some() && !process::may_assume() {
+        return Err(SetupError::User(who.uid, "not permitted".to_owned()));
+    }
     let names = config::secret_names();
     environ::scrub(|name| names.iter().any(|secret| secret == name));
     environ::hide_memory();
     process::keep_descriptors();
     process::become_subreaper().map_err(|error| SetupError::System("subreaper", error))?;
 
-    // Dropped in the reverse order at the end: sockets and files, the directory, the display number.
-    let display = Display::claim(config.display.as_ref().map(|name| name.number))
-        .map_err(SetupError::Display)?;
+    // The pipe of whoever started us may be root's alone: opened while we still may.
+    let stdout = Output::stdout().ok();
+    // Dropped in the reverse order at the end: sockets and files, the directory, the display number. What dead servers of
+    // root's have left, only root can remove.
+    let number = config.display.as_ref().map(|name| name.number);
+    let owner = who.other.as_ref().map(|other| (other.uid, other.gid));
+    let display = Display::claim(number, owner).map_err(SetupError::Display)?;
     let path = config
         .run_dir
         .clone()
-        .unwrap_or_else(|| rundir::default_path(display.number()));
+        .unwrap_or_else(|| rundir::default_path(who.uid, display.number()));
     let in_dir = |error| SetupError::RunDir(path.clone(), error);
+    if let (Some(other), Some(_)) = (&who.other, &config.run_dir) {
+        rundir::hand_over(&path, other).map_err(in_dir)?;
+    }
+    who.prepare();
+    who.become_it(Keep::Nothing)
+        .map_err(|error| SetupError::User(who.uid, error.to_string()))?;
+    who.settle().map_err(SetupError::Home)?;
+    let environment = Environment::take(who.uid, who.variables());
     let dir = RunDir::open(&path).map_err(in_dir)?;
     let cookie = Cookie::random().map_err(|error| SetupError::System("randomness", error))?;
     cookie
@@ -148,8 +175,11 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         signals,
         notify: NotifySocket::bind(&dir.notify()).map_err(in_dir)?,
         control: Control::bind(&dir.control()).map_err(in_dir)?,
-        logs: Logs::new(form, Output::stdout().ok()),
+        logs: Logs::new(form, stdout),
     };
+    for line in who.say().iter().chain(&who.warnings) {
+        channels.logs.say(line);
+    }
     if let Some(warning) = access::cut_warning(config) {
         channels.logs.say(warning);
     }

@@ -176,6 +176,11 @@ impl Capabilities {
         Self(self.0 | other.0)
     }
 
+    /// Is all of the other in it?
+    pub fn includes(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     fn has(self, number: u32) -> bool {
         self.0 >> number & 1 == 1
     }
@@ -269,15 +274,7 @@ impl Prepared {
                 self.narrow_bounding_set(keep)?;
             }
             if let Some(who) = &self.identity {
-                step(
-                    5,
-                    libc::setgroups(who.groups.len(), who.groups.as_ptr()).into(),
-                )?;
-                step(6, libc::setresgid(who.gid, who.gid, who.gid).into())?;
-                if self.capabilities.is_some_and(|keep| keep.0 != 0) {
-                    step(7, libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0).into())?;
-                }
-                step(7, libc::setresuid(who.uid, who.uid, who.uid).into())?;
+                become_user(who, self.capabilities.is_some_and(|keep| keep.0 != 0))?;
             }
             if let Some(keep) = self.capabilities {
                 give(keep)?;
@@ -288,6 +285,27 @@ impl Prepared {
             if let Some(directory) = &self.directory {
                 step(9, libc::chdir(directory.as_ptr()).into())?;
             }
+            if self.no_new_privileges {
+                step(
+                    10,
+                    libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into(),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// For ourselves, not for a child: takes on the identity, keeps all that may be handed on to children, and has
+    /// `effective` of it in force.
+    pub(super) fn apply_and_keep(&self, effective: Capabilities) -> io::Result<()> {
+        // SAFETY: plain system calls on integers and on memory that outlives them.
+        unsafe {
+            if let Some(who) = &self.identity {
+                become_user(who, true)?;
+            }
+            let permitted = permitted()?;
+            let effective = Capabilities(effective.0 & permitted.0);
+            set(effective, permitted, Capabilities::NONE)?;
             if self.no_new_privileges {
                 step(
                     10,
@@ -348,23 +366,88 @@ impl Prepared {
     }
 }
 
+/// Takes on groups, group and user; with `keep`, root's rights stay permitted.
+///
+/// # Safety
+/// As [`Prepared::apply`].
+unsafe fn become_user(who: &Identity, keep: bool) -> io::Result<()> {
+    // SAFETY: plain system calls on integers and on a list that outlives the call.
+    unsafe {
+        step(
+            5,
+            libc::setgroups(who.groups.len(), who.groups.as_ptr()).into(),
+        )?;
+        step(6, libc::setresgid(who.gid, who.gid, who.gid).into())?;
+        if keep {
+            step(7, libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0).into())?;
+        }
+        step(7, libc::setresuid(who.uid, who.uid, who.uid).into())
+    }
+}
+
+/// `_LINUX_CAPABILITY_VERSION_3`: two words for each set.
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+
+/// What we may have in force; nothing where that cannot be known.
+pub(super) fn held() -> Capabilities {
+    // SAFETY: one system call that fills an array of its own.
+    unsafe { permitted() }.unwrap_or_default()
+}
+
+/// # Safety
+/// As [`Prepared::apply`].
+unsafe fn permitted() -> io::Result<Capabilities> {
+    let header: [u32; 2] = [CAPABILITY_VERSION, 0];
+    let mut sets = [0_u32; 6];
+    // SAFETY: both arrays have the layout of the kernel's structures and outlive the call.
+    unsafe {
+        step(
+            8,
+            libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()),
+        )?;
+    }
+    // Effective, permitted, inheritable; twice.
+    let [_, low, _, _, high, _] = sets;
+    Ok(Capabilities(u64::from(high) << 32 | u64::from(low)))
+}
+
+/// # Safety
+/// As [`Prepared::apply`].
+unsafe fn set(
+    effective: Capabilities,
+    permitted: Capabilities,
+    inheritable: Capabilities,
+) -> io::Result<()> {
+    let header: [u32; 2] = [CAPABILITY_VERSION, 0];
+    let (low, high) = (
+        |set: Capabilities| set.0 as u32,
+        |set: Capabilities| (set.0 >> 32) as u32,
+    );
+    let sets: [u32; 6] = [
+        low(effective),
+        low(permitted),
+        low(inheritable),
+        high(effective),
+        high(permitted),
+        high(inheritable),
+    ];
+    // SAFETY: as in `permitted`.
+    unsafe {
+        step(
+            8,
+            libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()),
+        )
+    }
+}
+
 /// Leaves exactly these: in force, permitted, handed on through exec.
 ///
 /// # Safety
 /// As [`Prepared::apply`].
 unsafe fn give(keep: Capabilities) -> io::Result<()> {
-    /// `_LINUX_CAPABILITY_VERSION_3`: two words for each set.
-    const VERSION: u32 = 0x2008_0522;
-    let header: [u32; 2] = [VERSION, 0];
-    let (low, high) = (keep.0 as u32, (keep.0 >> 32) as u32);
-    // Effective, permitted, inheritable; twice.
-    let sets: [u32; 6] = [low, low, low, high, high, high];
-    // SAFETY: both arrays have the layout of the kernel's structures and outlive the call.
+    // SAFETY: plain system calls on integers.
     unsafe {
-        step(
-            8,
-            libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()),
-        )?;
+        set(keep, keep, keep)?;
         libc::prctl(
             libc::PR_CAP_AMBIENT,
             libc::PR_CAP_AMBIENT_CLEAR_ALL,

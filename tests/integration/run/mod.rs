@@ -10,3 +10,4 @@ mod recovery;
 mod secrets;
 mod services;
 mod tidy;
+mod users;

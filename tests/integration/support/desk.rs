@@ -65,17 +65,33 @@ impl Builder {
     }
 
     /// As PID 1 of a namespace with a `/proc` of its own; `None` where we may not make one.
-    pub(crate) fn into_pid_1(mut self) -> Option<Self> {
-        const UNSHARE: [&str; 5] = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
-        let allowed = Command::new("unshare").args(UNSHARE).arg("true").status();
-        if !allowed.is_ok_and(|status| status.success()) {
+    pub(crate) fn into_pid_1(self) -> Option<Self> {
+        const UNSHARE: [&str; 6] = [
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ];
+        self.within(&UNSHARE, "exec \"$@\"")
+    }
+
+    /// By `wrapper`, in a shell that runs `script` with the command as its arguments; `None` where the wrapper does not
+    /// work.
+    pub(crate) fn within(mut self, wrapper: &[&str], script: &str) -> Option<Self> {
+        let words = wrapper.iter().copied().chain(["sh", "-c"]);
+        let shell = |script: &str| {
+            let mut words = words.clone();
+            let mut command = Command::new(words.next().unwrap_or("sh"));
+            command.args(words).args([script, "sh"]);
+            command
+        };
+        if !shell("true").status().is_ok_and(|status| status.success()) {
             return None;
         }
-        let mut command = Command::new("unshare");
-        command
-            .args(UNSHARE)
-            .arg(DESKINIT)
-            .args(self.command.get_args());
+        let mut command = shell(script);
+        command.arg(DESKINIT).args(self.command.get_args());
         for (name, value) in self.command.get_envs() {
             match value {
                 Some(value) => command.env(name, value),

@@ -68,7 +68,7 @@ impl Claim {
         let mut claimed = claimed();
         let (number, display) = (0..1000)
             .filter(|number| !claimed.contains(number))
-            .find_map(|number| Some((number, Display::claim(Some(number)).ok()?)))
+            .find_map(|number| Some((number, Display::claim(Some(number), None).ok()?)))
             .expect("a free display number");
         claimed.insert(number);
         Self {
