@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 
 use super::services::{Place, XSERVER, client};
-use crate::config::{Again, Change, Extra, Process, Ready, Vocabulary, Words};
+use crate::config::{Again, Change, Config, Extra, Process, Ready, Services, Vocabulary, Words};
 use crate::supervisor::driver::{Launch, Readiness};
 use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
-use crate::sys::process::{Attributes, Capabilities, Limit, Resource};
+use crate::sys::process::{Attributes, Capabilities, Keep, Limit, Resource};
 
 /// The words of the system that the files may use.
 pub(crate) fn vocabulary() -> Vocabulary {
@@ -19,6 +19,27 @@ pub(crate) fn vocabulary() -> Vocabulary {
             known: |name| Capabilities::named(name).is_some(),
             all: Capabilities::names().collect(),
         },
+    }
+}
+
+/// What of root's rights is needed to start the services, when root has become somebody else.
+pub(super) fn rights(config: &Config, services: &Services) -> Keep {
+    let changed = services.changes.values();
+    let extra = services.extra.iter().map(|extra| &extra.common);
+    let mut all = changed.chain(extra).map(|change| &change.process);
+    let special = all.any(|process| {
+        process
+            .capabilities
+            .as_ref()
+            .is_some_and(|names| !names.is_empty())
+            || process.nice.is_some_and(|nice| nice < 0)
+            || process.oom_score_adj.is_some()
+            || !process.limits.is_empty()
+    });
+    if special || config.app_nice.is_some_and(|nice| nice < 0) {
+        Keep::ForChildren
+    } else {
+        Keep::Nothing
     }
 }
 

@@ -34,7 +34,6 @@ use crate::supervisor::plan::{Limits, Outcome, Policy};
 use crate::supervisor::rundir::{self, RunDir};
 use crate::sys::accounts::Accounts;
 use crate::sys::output::Output;
-use crate::sys::process::Keep;
 use crate::sys::signals::Signals;
 use crate::sys::{environ, process};
 use crate::xserver::cookie::Cookie;
@@ -141,7 +140,7 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         rundir::hand_over(&path, other).map_err(in_dir)?;
     }
     who.prepare();
-    who.become_it(Keep::Nothing)
+    who.become_it(extra::rights(config, services))
         .map_err(|error| SetupError::User(who.uid, error.to_string()))?;
     who.settle().map_err(SetupError::Home)?;
     let environment = Environment::take(who.uid, who.variables());

@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use crate::support::TempDir;
 use crate::support::desk::{Builder, Desk, LONG, pid};
 
 /// An account that every Debian has, whose home its user may not write to.
@@ -85,6 +86,37 @@ fn a_number_without_an_account_is_enough() {
     assert_eq!(said(&desk, "USER"), NOBODY.to_string());
     let home = said(&desk, "HOME");
     assert_eq!(fs::metadata(home).unwrap().uid(), NOBODY);
+}
+
+#[test]
+fn what_a_service_needs_of_roots_rights_it_has_alone() {
+    if !root() {
+        return;
+    }
+    let files = TempDir::new();
+    let text = "[service.low]\ncommand = \"sleep 1000\"\ncapabilities = [\"net_bind_service\"]\nlimits = { nofile = 1000001 }\n";
+    fs::write(files.path().join("low.toml"), text).unwrap();
+    let desk = Builder::new(&["xterm"])
+        .env("USER_ID", &NOBODY.to_string())
+        .env("APP_NICENESS", "-3")
+        .env("SERVICES_DIR", files.path().to_str().unwrap())
+        .start();
+    let status = desk.up();
+    powerless(pid(&status, "display"), NOBODY);
+    let app = pid(&status, "app");
+    powerless(app, NOBODY);
+    let stat = fs::read_to_string(format!("/proc/{app}/stat")).unwrap();
+    let nice = stat.rsplit(')').next().unwrap().split_whitespace().nth(16);
+    assert_eq!(nice, Some("-3"), "{stat}");
+    let low = pid(&status, "low");
+    assert_eq!(field(low, "Uid")[0], NOBODY.to_string());
+    for set in ["CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert_eq!(field(low, set), ["0000000000000400"], "{set}");
+    }
+    let limits = fs::read_to_string(format!("/proc/{low}/limits")).unwrap();
+    assert!(limits.contains("1000001"), "{limits}");
+    assert_eq!(field(desk.pid(), "CapInh"), ["0000000000000000"]);
+    assert_eq!(field(desk.pid(), "NoNewPrivs"), ["1"]);
 }
 
 #[test]
