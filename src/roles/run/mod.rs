@@ -34,6 +34,7 @@ use crate::supervisor::plan::{Limits, Outcome, Policy};
 use crate::supervisor::rundir::{self, RunDir};
 use crate::sys::accounts::Accounts;
 use crate::sys::output::Output;
+use crate::sys::process::{Capabilities, Keep};
 use crate::sys::signals::Signals;
 use crate::sys::{environ, process};
 use crate::xserver::cookie::Cookie;
@@ -140,7 +141,8 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         rundir::hand_over(&path, other).map_err(in_dir)?;
     }
     who.prepare();
-    who.become_it(extra::rights(config, services))
+    let keep = extra::rights(config, services);
+    who.become_it(keep)
         .map_err(|error| SetupError::User(who.uid, error.to_string()))?;
     who.settle().map_err(SetupError::Home)?;
     let environment = Environment::take(who.uid, who.variables());
@@ -164,8 +166,15 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         environment: &environment,
         services,
     };
-    let services =
+    let mut services =
         services::all(&place).map_err(|error| SetupError::System("memory file", error))?;
+    if who.other.is_some() && keep == Keep::ForChildren {
+        // What we keep is for those that name it.
+        for (_, launch) in &mut services {
+            let attributes = &mut launch.command.attributes;
+            attributes.capabilities.get_or_insert(Capabilities::NONE);
+        }
+    }
     let form = match config.log_format {
         LogFormat::Text => Form::Text,
         LogFormat::Json => Form::Json,
