@@ -141,7 +141,7 @@ fn table(status: &Status) -> String {
             pid,
             service.restarts,
             duration(service.since_ms),
-            service.last_exit.as_deref().unwrap_or("-")
+            service.end().unwrap_or("-")
         );
     }
     text
@@ -192,7 +192,7 @@ mod tests {
     fn the_table_says_what_a_person_asks() {
         let status = Status {
             phase: Phase::Starting,
-            message: "the window manager has ended (code 1), starting it again".to_owned(),
+            message: "the window manager has ended, code 1, starting it again".to_owned(),
             exit_code: None,
             display: ":7".to_owned(),
             pid: 1,
@@ -210,6 +210,7 @@ mod tests {
                 restarts: 3,
                 since_ms: 400,
                 last_exit: Some("code 1".to_owned()),
+                verdict: None,
             }],
         };
         let text = table(&status);

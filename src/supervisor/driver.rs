@@ -23,6 +23,7 @@ use super::remnants::Remnants;
 use super::report::{self, Facts};
 use super::service::{Id, Push, Service, Spec};
 use super::strays::Strays;
+use super::witness::Witness;
 use crate::sys::process::Command;
 use crate::sys::signals::{SIGCONT, SIGKILL, SIGTERM, Signals};
 
@@ -83,6 +84,7 @@ pub struct Driver {
     children: Children,
     remnants: Remnants,
     strays: Strays,
+    witness: Witness,
     /// The pipe on which the X server will say that it is ready.
     displayfd: Option<(Id, OwnedFd)>,
     facts: Facts,
@@ -114,6 +116,7 @@ impl Driver {
             children: Children::default(),
             remnants: Remnants::default(),
             strays: Strays::default(),
+            witness: Witness::from_now_on(),
             displayfd: None,
             facts: Facts {
                 display,

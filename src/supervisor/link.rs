@@ -187,6 +187,16 @@ pub struct ServiceStatus {
     pub since_ms: u64,
     /// How its last process ended: `code 1`, `signal 9 (SIGKILL)`.
     pub last_exit: Option<String>,
+    /// What is known of that end besides, if it was a crash: `killed for memory (limit 512 MiB)`.
+    #[serde(default)]
+    pub verdict: Option<String>,
+}
+
+impl ServiceStatus {
+    /// How its last process ended, as well as that is known.
+    pub fn end(&self) -> Option<&str> {
+        self.verdict.as_deref().or(self.last_exit.as_deref())
+    }
 }
 
 /// Everything.

@@ -8,7 +8,8 @@
 //!                         ▼ │
 //!                       plan ── service     pure: what is started, stopped, judged, and when
 //!                         │
-//!        reaper (who is whose child) · remnants (of its group) · strays (nobody's) · logs (what they print) · report → link (who asks)
+//!        reaper (who is whose child) · remnants (of its group) · strays (nobody's) · logs (what they print) · witness (why)
+//!                     report → link (who asks)
 //! ```
 //!
 //! journal keeps what happened lately for those who ask. passthrough is another, smaller init: in front of one command.
@@ -29,3 +30,4 @@ pub mod report;
 pub mod rundir;
 pub mod service;
 pub mod strays;
+pub mod witness;

@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 
 use self::presence::Presence;
 use self::stop::{Stop, Strays};
-use super::service::{After, Exit, Id, OnEnd, Push, SIGKILL, Service, Spec, State, signal_name};
+use super::service::{
+    After, Blame, Exit, Id, OnEnd, Push, SIGKILL, Service, Spec, State, Verdict, signal_name,
+};
 
 pub use cause::{Cause, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_UNAVAILABLE, Outcome};
 pub use orders::Order;
@@ -179,6 +181,13 @@ impl Plan {
         }
     }
 
+    /// This is behind the end of a service that was told last.
+    pub fn blame(&mut self, id: Id, blame: Blame) {
+        if let Some(service) = self.services.get_mut(id.0) {
+            service.blame(blame);
+        }
+    }
+
     /// So many members of the process group of a service have outlived its process.
     pub fn left_behind(&mut self, id: Id, count: usize) {
         if let Some(service) = self.services.get_mut(id.0) {
@@ -266,13 +275,11 @@ impl Plan {
     pub fn reason(&self) -> Option<String> {
         Some(match self.stopping()? {
             Cause::Ended { id, exit } => {
-                let title = self
-                    .service(*id)
-                    .map_or("", |service| &service.spec().title);
-                match exit {
-                    Exit::Code(code) => format!("{title} has ended, code {code}"),
-                    Exit::Signal(_) => format!("{title} was ended by {exit}"),
-                }
+                let service = self.service(*id);
+                let title = service.map_or("", |service| &service.spec().title);
+                let blame = service.and_then(Service::verdict).and_then(|v| v.blame);
+                let verdict = Verdict { exit: *exit, blame };
+                format!("{title} {}", verdict.advice())
             }
             Cause::Signal(signal) => match signal_name(*signal) {
                 Some(name) => format!("stopped by {name}"),
@@ -351,18 +358,11 @@ impl Plan {
             let spec = service.spec();
             match service.state() {
                 State::Ended(exit) if spec.on_end == OnEnd::End => Some(Cause::Ended { id, exit }),
-                State::Failed if spec.on_end == OnEnd::End => {
-                    let last = match service.last_exit() {
-                        Some(exit) => format!("; the last time it ended with {exit}"),
-                        None => String::new(),
-                    };
-                    let reason = format!("{} did not become ready, given up{last}", spec.title);
-                    Some(Cause::Failure {
-                        id,
-                        code: EXIT_UNAVAILABLE,
-                        reason,
-                    })
-                }
+                State::Failed if spec.on_end == OnEnd::End => Some(Cause::Failure {
+                    id,
+                    code: EXIT_UNAVAILABLE,
+                    reason: given_up(service),
+                }),
                 _ => None,
             }
         });
@@ -372,6 +372,24 @@ impl Plan {
             self.begin_stop(cause, now);
         }
     }
+}
+
+/// Why a service is not tried any more, in words.
+pub fn given_up(service: &Service) -> String {
+    let title = &service.spec().title;
+    let Some(last) = service.verdict() else {
+        return format!("{title} could not be started");
+    };
+    let what = match service.ever_ready() {
+        true => "is in a crash loop",
+        false => "did not become ready",
+    };
+    let (starts, time) = service.failures();
+    let time = time.as_secs_f64();
+    let last = last.advice();
+    format!(
+        "{title} {what}, given up after {starts} starts in {time:.0} s; the last time it {last}"
+    )
 }
 
 #[cfg(test)]

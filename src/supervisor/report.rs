@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::link::{Phase, ServiceState, ServiceStatus, Status};
-use super::plan::Plan;
-use super::service::{Id, Service, State};
+use super::plan::{Plan, given_up};
+use super::service::{Id, Service, State, Verdict};
 
 /// What is known besides the plan.
 #[derive(Clone, Debug)]
@@ -58,6 +58,7 @@ pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: 
                 restarts: service.restarts(),
                 since_ms: milliseconds(service.since(), now),
                 last_exit: service.last_exit().map(|exit| exit.to_string()),
+                verdict: crash(service).map(|verdict| verdict.to_string()),
             })
             .collect(),
     }
@@ -74,11 +75,16 @@ fn message(plan: &Plan, facts: &Facts) -> String {
     }
 }
 
+/// Its last end, when there is more to say than how it came about.
+fn crash(service: &Service) -> Option<Verdict> {
+    service.verdict().filter(|verdict| verdict.is_crash())
+}
+
 fn waiting(service: &Service) -> String {
     let title = &service.spec().title;
-    match (service.state(), service.last_exit()) {
-        (State::Failed, _) => format!("{title} could not be started"),
-        (_, Some(exit)) => format!("{title} has ended ({exit}), starting it again"),
+    match (service.state(), service.verdict()) {
+        (State::Failed, _) => given_up(service),
+        (_, Some(verdict)) => format!("{title} {}, starting it again", verdict.clause()),
         (_, None) if service.spec().application && service.state() == State::Starting => {
             "starting: waiting for the application's window".to_owned()
         }

@@ -20,12 +20,14 @@
 mod exit;
 mod remnants;
 mod spec;
+mod verdict;
 
 use std::time::{Duration, Instant};
 
 pub use exit::{Exit, SIGKILL, SIGTERM, signal_name, signal_number};
 use remnants::Remnants;
 pub use spec::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
+pub use verdict::{Blame, Verdict, size};
 
 /// The first restart comes at once, the second after this; it doubles from then on.
 pub const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -110,12 +112,14 @@ pub struct Service {
     /// Restarts since it was last healthy: the exponent of the back-off.
     attempts: u32,
     failed_starts: u32,
+    /// When the first of these was made.
+    trying_since: Instant,
     ever_ready: bool,
     /// When it began not to be ready, in spite of starts; for [`Patience::GoOn`].
     series: Option<Instant>,
     /// A start that took too long is being killed.
     overdue: bool,
-    last_exit: Option<Exit>,
+    last: Option<Verdict>,
     remnants: Remnants,
 }
 
@@ -132,10 +136,11 @@ impl Service {
             restarts: 0,
             attempts: 0,
             failed_starts: 0,
+            trying_since: now,
             ever_ready: false,
             series: None,
             overdue: false,
-            last_exit: None,
+            last: None,
             remnants: Remnants::default(),
         }
     }
@@ -158,11 +163,6 @@ impl Service {
     /// How often it was started again.
     pub fn restarts(&self) -> u32 {
         self.restarts
-    }
-
-    /// How it ended the last time, if ever.
-    pub fn last_exit(&self) -> Option<Exit> {
-        self.last_exit
     }
 
     /// Has it been ready at any time?
@@ -199,15 +199,27 @@ impl Service {
         self.overdue
     }
 
+    /// Has it been sent SIGKILL?
+    pub fn is_killed(&self) -> bool {
+        matches!(
+            self.state,
+            State::Stopping {
+                sent: Sent::Kill,
+                ..
+            }
+        )
+    }
+
     /// Its process has been started.
     pub fn started(&mut self, now: Instant) {
         if self.state != State::Waiting {
             return;
         }
-        if self.last_exit.is_some() || self.ever_ready {
+        if self.last.is_some() || self.ever_ready {
             self.restarts += 1;
         }
         self.series.get_or_insert(now);
+        self.tries(now);
         self.overdue = false;
         self.remnants = Remnants::default();
         self.enter(State::Starting, now);
@@ -222,6 +234,7 @@ impl Service {
             return;
         }
         self.series.get_or_insert(now);
+        self.tries(now);
         if hopeless {
             self.enter(State::Failed, now);
         } else {
@@ -256,7 +269,7 @@ impl Service {
         if was_ready {
             self.failed_starts = 0;
         }
-        self.last_exit = Some(exit);
+        self.last = Some(Verdict { exit, blame: None });
         match self.state {
             State::Starting | State::Ready if !footing => self.wait_again(now),
             State::Starting | State::Ready if self.spec.bound_to.is_some() => {
@@ -275,28 +288,6 @@ impl Service {
             State::Stopping { again: false, .. } => self.enter(State::Stopped, now),
             // Not ours to have ended: nothing of it was running.
             _ => {}
-        }
-    }
-
-    /// So many members of its process group have outlived its process.
-    pub fn left_behind(&mut self, count: usize) {
-        self.remnants.set(count);
-    }
-
-    /// Can it be started, as far as what its last process left behind is concerned?
-    pub fn has_room(&self, now: Instant) -> bool {
-        self.remnants.are_gone(now)
-    }
-
-    /// The signal that is due now for what its last process left behind, once. Nothing is due for a service that is not
-    /// to be started again.
-    pub fn push_remnants(&mut self, now: Instant) -> Option<Push> {
-        match self.state {
-            State::Waiting | State::Backoff { .. } => {
-                let grace = self.spec.stop_timeout.unwrap_or(RESTART_GRACE);
-                self.remnants.push(grace, now)
-            }
-            _ => None,
         }
     }
 
@@ -467,6 +458,12 @@ impl Service {
             self.retry(now);
         } else {
             self.fail_or_retry(now);
+        }
+    }
+
+    fn tries(&mut self, now: Instant) {
+        if self.failed_starts == 0 {
+            self.trying_since = now;
         }
     }
 

@@ -17,3 +17,4 @@ pub mod reap;
 pub mod shm;
 pub mod signals;
 pub mod sockets;
+pub mod space;

@@ -1,10 +1,10 @@
 //! What the container gives: memory, shared memory, descriptors, processes, a user.
 
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::statvfs::statvfs;
 
-use super::{Report, size};
-use crate::sys::cgroup;
+use super::Report;
+use crate::supervisor::service::size;
+use crate::sys::{cgroup, space};
 
 const MIB: u64 = 1024 * 1024;
 /// X server, window manager, display server and the smallest of applications together.
@@ -31,7 +31,7 @@ pub(super) fn check(report: &mut Report, drops: bool) {
 
 fn shared_memory(report: &mut Report) {
     let more = "give it more: docker run --shm-size=1g; in Kubernetes an emptyDir with medium: Memory at /dev/shm";
-    let Some((total, free)) = space("/dev/shm") else {
+    let Some((total, free)) = space::of("/dev/shm") else {
         report.finding(
             "/dev/shm",
             "is not there: browsers and many toolkits do not start without it",
@@ -64,20 +64,13 @@ fn shared_memory(report: &mut Report) {
 }
 
 fn scratch(report: &mut Report) {
-    if let Some((total, free)) = space("/tmp").filter(|(_, free)| *free < LEAST_FREE) {
+    if let Some((total, free)) = space::of("/tmp").filter(|(_, free)| *free < LEAST_FREE) {
         report.finding(
             "/tmp",
             format!("is full ({} of {} left)", size(free), size(total)),
             "make room there, or mount a larger one",
         );
     }
-}
-
-/// Total and free bytes of a file system; `None` when it cannot be known.
-fn space(path: &str) -> Option<(u64, u64)> {
-    let is = statvfs(path).ok()?;
-    let block = is.fragment_size();
-    Some((is.blocks() * block, is.blocks_available() * block))
 }
 
 fn limits(report: &mut Report) {
@@ -126,17 +119,5 @@ fn user(report: &mut Report, drops: bool) {
             "root: what runs as root here has every right in the container",
             "name another one in USER or USER_ID, or start the container as one: USER in the Dockerfile, docker run --user, runAsNonRoot in Kubernetes",
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn file_systems_have_a_size() {
-        let (total, free) = space("/tmp").unwrap();
-        assert!(total > 0 && free <= total);
-        assert_eq!(space("/nonexistent"), None);
     }
 }

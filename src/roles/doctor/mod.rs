@@ -160,15 +160,6 @@ fn table(report: &Report) -> String {
     text
 }
 
-/// Bytes as people read them.
-fn size(bytes: u64) -> String {
-    const MIB: u64 = 1024 * 1024;
-    match bytes {
-        0..MIB => format!("{} KiB", bytes / 1024),
-        _ => format!("{} MiB", bytes / MIB),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,11 +178,5 @@ mod tests {
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["remarks"][0]["level"], "note");
         assert_eq!(json["fine"][0], "a");
-    }
-
-    #[test]
-    fn sizes_are_read_by_people() {
-        assert_eq!(size(4096), "4 KiB");
-        assert_eq!(size(64 * 1024 * 1024), "64 MiB");
     }
 }

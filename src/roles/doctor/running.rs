@@ -49,7 +49,7 @@ pub(super) fn check(report: &mut Report, config: &Config) {
 
 fn services(report: &mut Report, status: &Status) {
     for service in &status.services {
-        let exit = match &service.last_exit {
+        let exit = match service.end() {
             Some(exit) => format!("; the last time it ended with {exit}"),
             None => String::new(),
         };

@@ -308,7 +308,7 @@ fn print(dir: &Path, service: &str, follow: bool) -> io::Result<()> {
 
 /// supervisord's word for a state, and what it says beside it.
 fn describe(service: &ServiceStatus) -> (&'static str, String) {
-    let ended = || match &service.last_exit {
+    let ended = || match service.end() {
         Some(exit) => format!("ended with {exit}"),
         None => "Not started".to_owned(),
     };
@@ -360,6 +360,7 @@ mod tests {
             restarts: 0,
             since_ms: 3_725_000,
             last_exit: Some("code 1".to_owned()),
+            verdict: None,
         }
     }
 

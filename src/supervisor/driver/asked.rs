@@ -98,8 +98,8 @@ impl Driver {
             let mut message = state.word().to_owned();
             if let Some(pid) = self.children.pid(id) {
                 message += &format!(", process {pid}");
-            } else if let Some(exit) = service.last_exit() {
-                message += &format!(", ended with {exit}");
+            } else if let Some(verdict) = service.verdict() {
+                message += &format!(", ended with {verdict}");
             }
             self.events.push(&service.spec().name, Some(state), message);
         }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Driver, Readiness};
 use crate::supervisor::reaper::Reaped;
-use crate::supervisor::service::{Exit, Id};
+use crate::supervisor::service::{Exit, Id, Service, Verdict};
 use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 impl Driver {
@@ -57,7 +57,11 @@ impl Driver {
     pub(super) fn ended(&mut self, id: Id, exit: Exit, now: Instant) {
         // Its last words come before ours about it.
         self.channels.logs.drain_all();
+        let ours = self.plan.service(id).is_some_and(Service::is_killed);
         self.plan.exited(id, exit, now);
+        if let Some(blame) = self.witness.blame(exit).filter(|_| !ours) {
+            self.plan.blame(id, blame);
+        }
         match self.readiness(id) {
             Some(Readiness::Notify) => {
                 self.plan.set_viewers(0, now);
@@ -75,9 +79,9 @@ impl Driver {
             .is_some_and(|service| service.spec().ends_all(exit));
         if self.plan.stopping().is_none() && !final_word {
             let title = self.title(id);
-            self.channels
-                .logs
-                .say(&format!("{title} has ended, {exit}"));
+            let verdict = self.plan.service(id).and_then(Service::verdict);
+            let what = verdict.map_or_else(String::new, Verdict::advice);
+            self.channels.logs.say(&format!("{title} {what}"));
         }
         self.news = true;
     }

@@ -13,6 +13,7 @@ use crate::sys::process::{SpawnError, SpawnErrorKind};
 impl Driver {
     pub(super) fn start(&mut self, id: Id, now: Instant) {
         self.remnants.forget(id);
+        self.witness.begin();
         match self.spawn(id) {
             Ok(_) => self.plan.started(id, now),
             Err(error) => {

@@ -26,6 +26,16 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// The signal that ended it, or one of its processes if it was a shell and ended as that did.
+    pub fn fatal_signal(self) -> Option<i32> {
+        match self {
+            Self::Signal(signal) => Some(signal),
+            Self::Code(code) => code.checked_sub(128).filter(|n| *n > 0).map(i32::from),
+        }
+    }
+}
+
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

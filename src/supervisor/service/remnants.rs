@@ -9,10 +9,34 @@
 
 use std::time::{Duration, Instant};
 
-use super::Push;
+use super::{Push, RESTART_GRACE, Service, State};
 
 /// How long one that does not even go by SIGKILL (it hangs in the kernel) keeps its service from being started.
 const STUCK: Duration = Duration::from_millis(500);
+
+impl Service {
+    /// So many members of its process group have outlived its process.
+    pub fn left_behind(&mut self, count: usize) {
+        self.remnants.set(count);
+    }
+
+    /// Can it be started, as far as what its last process left behind is concerned?
+    pub fn has_room(&self, now: Instant) -> bool {
+        self.remnants.are_gone(now)
+    }
+
+    /// The signal that is due now for what its last process left behind, once. Nothing is due for a service that is not
+    /// to be started again.
+    pub fn push_remnants(&mut self, now: Instant) -> Option<Push> {
+        match self.state {
+            State::Waiting | State::Backoff { .. } => {
+                let grace = self.spec.stop_timeout.unwrap_or(RESTART_GRACE);
+                self.remnants.push(grace, now)
+            }
+            _ => None,
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Remnants {

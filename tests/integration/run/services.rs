@@ -94,7 +94,7 @@ fn the_end_of_a_service_can_be_the_end() {
     assert_eq!(status.code(), Some(69));
     let last = lines.last().unwrap();
     assert!(
-        last.contains("the service batch did not become ready, given up"),
+        last.contains("the service batch is in a crash loop, given up after 2 starts"),
         "{last}"
     );
 

@@ -1,0 +1,239 @@
+//! What became of a process, in words for the operator: how it ended, why if that was seen, and what to do about it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Service;
+use super::exit::{Exit, SIGKILL, signal_name};
+
+/// SIGBUS: memory that was promised is not to be had.
+const SIGBUS: i32 = 7;
+/// Signals by which the kernel, or the program itself, ends what has gone wrong: SIGILL, SIGTRAP, SIGABRT, SIGBUS,
+/// SIGFPE, SIGSEGV, SIGSYS.
+const CRASHES: [i32; 7] = [4, 5, 6, SIGBUS, 8, 11, 31];
+
+/// What is behind an end that the process itself is not to blame for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The kernel has killed it for want of memory.
+    Memory {
+        /// Bytes that the container may use, if there is a limit.
+        limit: Option<u64>,
+    },
+    /// It used memory in /dev/shm that was not to be had.
+    SharedMemory {
+        /// Bytes of /dev/shm.
+        size: u64,
+        /// It is full now; else it is only small enough to have been.
+        full: bool,
+    },
+}
+
+/// An end and what is behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// How it ended.
+    pub exit: Exit,
+    /// Why, if that was seen.
+    pub blame: Option<Blame>,
+}
+
+impl Verdict {
+    /// Words that follow the name of a service: `crashed with SIGSEGV`.
+    pub fn clause(self) -> String {
+        match (self.exit, self.blame) {
+            (Exit::Signal(SIGKILL), Some(Blame::Memory { .. })) => format!("was {self}"),
+            (Exit::Signal(signal), _) if CRASHES.contains(&signal) => self.to_string(),
+            (Exit::Signal(_), _) => format!("was ended by {self}"),
+            (Exit::Code(_), _) => format!("has ended, {self}"),
+        }
+    }
+
+    /// The clause, and what to do where that is known.
+    pub fn advice(self) -> String {
+        match self.blame {
+            None => self.clause(),
+            Some(blame) => format!("{}: {}", self.clause(), blame.remedy()),
+        }
+    }
+
+    /// Is there more to say than the bare number?
+    pub fn is_crash(self) -> bool {
+        let crashed = matches!(self.exit, Exit::Signal(signal) if CRASHES.contains(&signal));
+        crashed || self.blame.is_some()
+    }
+
+    /// May it have been killed for memory?
+    pub fn was_killed(exit: Exit) -> bool {
+        exit.fatal_signal() == Some(SIGKILL)
+    }
+
+    /// May it have found no memory where it was promised some?
+    pub fn found_no_memory(exit: Exit) -> bool {
+        exit.fatal_signal() == Some(SIGBUS)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.exit, self.blame) {
+            // Said by the blame itself.
+            (Exit::Signal(SIGKILL), Some(blame @ Blame::Memory { .. })) => write!(f, "{blame}"),
+            (exit, blame) => {
+                match exit {
+                    Exit::Signal(signal) if CRASHES.contains(&signal) => {
+                        write!(
+                            f,
+                            "crashed with {}",
+                            signal_name(signal).unwrap_or_default()
+                        )?;
+                    }
+                    exit => write!(f, "{exit}")?,
+                }
+                blame.map_or(Ok(()), |blame| write!(f, ", {blame}"))
+            }
+        }
+    }
+}
+
+impl Blame {
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Memory { limit: Some(_) } => "raise the container's memory limit",
+            Self::Memory { limit: None } => {
+                "give the machine more memory, or the container less to do"
+            }
+            Self::SharedMemory { .. } => {
+                "give it more: docker run --shm-size=1g; in Kubernetes an emptyDir with medium: Memory at /dev/shm"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Blame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Memory { limit: Some(limit) } => {
+                write!(f, "killed for memory (limit {})", size(limit))
+            }
+            Self::Memory { limit: None } => f.write_str("killed for memory"),
+            Self::SharedMemory {
+                size: of,
+                full: true,
+            } => {
+                write!(f, "/dev/shm is full ({})", size(of))
+            }
+            Self::SharedMemory {
+                size: of,
+                full: false,
+            } => {
+                write!(f, "/dev/shm has only {}", size(of))
+            }
+        }
+    }
+}
+
+impl Service {
+    /// How it ended the last time, if ever.
+    pub fn last_exit(&self) -> Option<Exit> {
+        self.last.map(|verdict| verdict.exit)
+    }
+
+    /// What became of it the last time, if ever it ended.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.last
+    }
+
+    /// So many starts in a row have failed, and so long since the first of them.
+    pub fn failures(&self) -> (u32, Duration) {
+        let time = self.since.saturating_duration_since(self.trying_since);
+        (self.failed_starts, time)
+    }
+
+    /// This is behind the end that was told last.
+    pub fn blame(&mut self, blame: Blame) {
+        if let Some(verdict) = &mut self.last {
+            verdict.blame = Some(blame);
+        }
+    }
+}
+
+/// A size that people read.
+pub fn size(bytes: u64) -> String {
+    const MIB: u64 = 1024 * 1024;
+    match bytes {
+        0..MIB => format!("{} KiB", bytes / 1024),
+        _ => format!("{} MiB", bytes / MIB),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_told_with_their_cause() {
+        let memory = Some(Blame::Memory {
+            limit: Some(512 << 20),
+        });
+        let small = |full| {
+            Some(Blame::SharedMemory {
+                size: 1 << 20,
+                full,
+            })
+        };
+        let cases = [
+            (Exit::Code(3), None, "has ended, code 3", "code 3"),
+            (
+                Exit::Signal(11),
+                None,
+                "crashed with SIGSEGV",
+                "crashed with SIGSEGV",
+            ),
+            (
+                Exit::Signal(9),
+                None,
+                "was ended by signal 9 (SIGKILL)",
+                "signal 9 (SIGKILL)",
+            ),
+            (
+                Exit::Signal(9),
+                memory,
+                "was killed for memory (limit 512 MiB)",
+                "killed for memory (limit 512 MiB)",
+            ),
+            (
+                Exit::Code(137),
+                memory,
+                "has ended, code 137, killed for memory (limit 512 MiB)",
+                "code 137, killed for memory (limit 512 MiB)",
+            ),
+            (
+                Exit::Signal(7),
+                small(true),
+                "crashed with SIGBUS, /dev/shm is full (1 MiB)",
+                "crashed with SIGBUS, /dev/shm is full (1 MiB)",
+            ),
+            (
+                Exit::Code(135),
+                small(false),
+                "has ended, code 135, /dev/shm has only 1 MiB",
+                "code 135, /dev/shm has only 1 MiB",
+            ),
+        ];
+        for (exit, blame, clause, short) in cases {
+            let verdict = Verdict { exit, blame };
+            assert_eq!(
+                (verdict.clause().as_str(), verdict.to_string().as_str()),
+                (clause, short)
+            );
+            assert_eq!(verdict.advice() == clause, blame.is_none(), "{clause}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_by_people() {
+        assert_eq!(size(4096), "4 KiB");
+        assert_eq!(size(64 * 1024 * 1024), "64 MiB");
+    }
+}
