@@ -249,6 +249,18 @@ pub const SETTINGS: &[Setting] = &[
         "Disconnect a viewer that has not typed or pointed for that long; what one does who may only watch does not count.",
     ),
     row(
+        "FREEZE_TIMEOUT",
+        NO,
+        Some("0"),
+        "seconds; 0 for never",
+        "Hold the application still (SIGSTOP, for it and all that it started) when no authenticated viewer was there for that long; it goes on when one comes. It takes no CPU meanwhile, and answers nobody.",
+    ),
+    switch(
+        "START_ON_CONNECT",
+        "0",
+        "Start the application only when the first authenticated viewer comes. Until then everything else is ready, and says so.",
+    ),
+    row(
         "GRACE_PERIOD",
         NO,
         Some("8"),

@@ -64,6 +64,10 @@ pub struct Config {
     pub max_connection_time: Option<Duration>,
     /// End after this long without input of a viewer.
     pub max_idle_time: Option<Duration>,
+    /// Hold the application still after this long without a viewer.
+    pub freeze_timeout: Option<Duration>,
+    /// Start the application when the first viewer comes.
+    pub start_on_connect: bool,
     /// A viewer that neither types nor points for so long is disconnected.
     pub idle_timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL.
@@ -266,6 +270,8 @@ impl Config {
             max_disconnection_time: r.or("MAX_DISCONNECTION_TIME", None, seconds),
             max_connection_time: r.or("MAX_CONNECTION_TIME", None, seconds),
             max_idle_time: r.or("MAX_IDLE_TIME", None, seconds),
+            freeze_timeout: r.or("FREEZE_TIMEOUT", None, seconds),
+            start_on_connect: r.switch("START_ON_CONNECT"),
             idle_timeout: r.or("IDLE_TIMEOUT", None, seconds),
             grace_period: r
                 .or("GRACE_PERIOD", None, |v| {

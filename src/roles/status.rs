@@ -113,13 +113,18 @@ fn table(status: &Status) -> String {
         Phase::Stopping => "stopping",
     };
     let mut text = format!(
-        "{phase} for {} on display {} (pid {}), viewers: {}, idle for {}, windows: {}\n",
+        "{phase} for {} on display {} (pid {}), viewers: {}, idle for {}, windows: {}{}\n",
         duration(status.uptime_ms),
         status.display,
         status.pid,
         status.viewers,
         duration(status.idle_ms),
-        status.windows
+        status.windows,
+        if status.frozen {
+            ", the application is held still"
+        } else {
+            ""
+        }
     );
     if !status.message.is_empty() {
         let _ = writeln!(text, "{}", status.message);
@@ -199,6 +204,7 @@ mod tests {
             uptime_ms: 61_000,
             viewers: 2,
             idle_ms: 5000,
+            frozen: false,
             windows: 1,
             web: None,
             vnc: None,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::control::Control;
+use super::freezer::Freezer;
 use super::journal::Journal;
 use super::link::ServiceState;
 use super::logs::Logs;
@@ -85,6 +86,7 @@ pub struct Driver {
     remnants: Remnants,
     strays: Strays,
     witness: Witness,
+    freezer: Freezer,
     /// The pipe on which the X server will say that it is ready.
     displayfd: Option<(Id, OwnedFd)>,
     facts: Facts,
@@ -117,6 +119,7 @@ impl Driver {
             remnants: Remnants::default(),
             strays: Strays::default(),
             witness: Witness::from_now_on(),
+            freezer: Freezer::default(),
             displayfd: None,
             facts: Facts {
                 display,
@@ -217,6 +220,20 @@ impl Driver {
                 }
                 self.remnants.signal(id, signal);
                 self.count_remnants();
+            }
+            Action::Freeze(true) => {
+                let (plan, children) = (&self.plan, &self.children);
+                let count = self.freezer.freeze(self.facts.pid, |pid| {
+                    let service = plan.service(children.service(pid)?)?;
+                    Some(service.spec().application)
+                });
+                self.channels.logs.say(&format!(
+                    "nobody watches: the application is held still ({count} processes)"
+                ));
+            }
+            Action::Freeze(false) => {
+                self.freezer.thaw();
+                self.channels.logs.say("the application goes on");
             }
             Action::PushStrays(push) => {
                 let signal = if push == Push::Kill { SIGKILL } else { SIGTERM };

@@ -219,6 +219,9 @@ pub struct Status {
     /// Milliseconds since a viewer typed, pointed or came, give or take a second.
     #[serde(default)]
     pub idle_ms: u64,
+    /// The application is held still, because nobody watches.
+    #[serde(default)]
+    pub frozen: bool,
     /// Windows that a person can see.
     pub windows: u32,
     /// Where browsers connect, once that is known.

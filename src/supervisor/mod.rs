@@ -8,8 +8,8 @@
 //!                         ▼ │
 //!                       plan ── service     pure: what is started, stopped, judged, and when
 //!                         │
-//!        reaper (who is whose child) · remnants (of its group) · strays (nobody's) · logs (what they print) · witness (why)
-//!                     report → link (who asks)
+//!        reaper (who is whose child) · remnants (of its group) · strays (nobody's) · freezer
+//!                     logs (what they print) · witness (why) · report → link (who asks)
 //! ```
 //!
 //! journal keeps what happened lately for those who ask. passthrough is another, smaller init: in front of one command.
@@ -18,6 +18,7 @@
 
 pub mod control;
 pub mod driver;
+pub mod freezer;
 pub mod journal;
 pub mod link;
 pub mod logs;

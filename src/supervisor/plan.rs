@@ -13,6 +13,7 @@
 //! begins as soon as the one before is done.
 
 mod cause;
+mod freeze;
 mod orders;
 mod presence;
 mod stop;
@@ -26,6 +27,7 @@ use super::service::{
 };
 
 pub use cause::{Cause, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_UNAVAILABLE, Outcome};
+pub use freeze::Alone;
 pub use orders::Order;
 pub use presence::Limits;
 
@@ -40,6 +42,8 @@ pub enum Action {
     PushRemnants(Id, Push),
     /// Signal every descendant that is no service's main process, and say [`Plan::strays`] when that changes.
     PushStrays(Push),
+    /// Hold the application and all that belongs to it still, or let it go on.
+    Freeze(bool),
 }
 
 /// Settings of the plan as a whole.
@@ -49,6 +53,8 @@ pub struct Policy {
     pub grace: Duration,
     /// How long without viewers, with them, and without input.
     pub limits: Limits,
+    /// What the application does without viewers.
+    pub alone: Alone,
 }
 
 /// Why a service could not be started.
@@ -69,6 +75,10 @@ pub struct Plan {
     /// Descendants that are no service's main process, as last counted.
     strays: usize,
     stop: Option<Stop>,
+    /// The application is held still.
+    frozen: bool,
+    /// A viewer has been here.
+    woken: bool,
 }
 
 impl Plan {
@@ -84,6 +94,8 @@ impl Plan {
             presence: Presence::new(now),
             strays: 0,
             stop: None,
+            frozen: false,
+            woken: false,
         }
     }
 
@@ -198,6 +210,9 @@ impl Plan {
     /// So many authenticated viewers are there now.
     pub fn set_viewers(&mut self, viewers: u32, now: Instant) {
         self.presence.set_viewers(viewers, now);
+        if viewers > 0 {
+            self.wake(now);
+        }
     }
 
     /// A viewer has typed or pointed.
@@ -217,6 +232,10 @@ impl Plan {
         }
         if self.stop.is_none() {
             self.look_for_an_end(now);
+        }
+        // Before it is told to end: held still, it could not hear.
+        if let Some(freeze) = self.freeze(now) {
+            return Some(Action::Freeze(freeze));
         }
         if self.stop.is_some() {
             return self.next_of_stop(now);
@@ -251,7 +270,8 @@ impl Plan {
             Some(stop) if now < stop.deadline => Some(stop.deadline).filter(|_| !self.all_gone()),
             Some(stop) => Some(stop.end()).filter(|_| !self.all_gone()),
         };
-        services.chain(own).min()
+        let freeze = self.freezes_at().filter(|_| !self.frozen);
+        services.chain(own).chain(freeze).min()
     }
 
     /// How it ended, when nothing is left to do.

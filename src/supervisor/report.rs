@@ -45,6 +45,7 @@ pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: 
         uptime_ms: milliseconds(facts.started, now),
         viewers: plan.viewers(),
         idle_ms: u64::try_from(plan.idle(now).as_millis()).unwrap_or(u64::MAX),
+        frozen: plan.frozen(),
         windows: facts.windows,
         web: facts.web.clone(),
         vnc: facts.vnc.clone(),

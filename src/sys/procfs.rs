@@ -12,6 +12,8 @@ pub struct Process {
     pub parent: i32,
     /// Its process group's.
     pub group: i32,
+    /// Somebody has stopped it.
+    pub stopped: bool,
 }
 
 /// All living processes that descend from `ancestor`, without itself and without zombies, in ascending order of ids.
@@ -75,7 +77,12 @@ fn stat(pid: i32) -> Option<(Process, bool)> {
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     Some((
-        Process { pid, parent, group },
+        Process {
+            pid,
+            parent,
+            group,
+            stopped: state == "T",
+        },
         !matches!(state, "Z" | "X" | "x"),
     ))
 }

@@ -375,6 +375,7 @@ mod tests {
             uptime_ms: 0,
             viewers: 0,
             idle_ms: 0,
+            frozen: false,
             windows: 0,
             web: None,
             vnc: None,

@@ -30,7 +30,7 @@ use crate::supervisor::control::Control;
 use crate::supervisor::driver::{Channels, Driver, Greeting};
 use crate::supervisor::logs::{Form, Logs};
 use crate::supervisor::notify::NotifySocket;
-use crate::supervisor::plan::{Limits, Outcome, Policy};
+use crate::supervisor::plan::{Alone, Limits, Outcome, Policy};
 use crate::supervisor::rundir::{self, RunDir};
 use crate::sys::accounts::Accounts;
 use crate::sys::output::Output;
@@ -200,6 +200,10 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
             disconnection: config.max_disconnection_time,
             connection: config.max_connection_time,
             idle: config.max_idle_time,
+        },
+        alone: Alone {
+            freeze: config.freeze_timeout,
+            start_on_connect: config.start_on_connect,
         },
     };
     let greeting = greeting(config, token.as_ref());

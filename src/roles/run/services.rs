@@ -230,6 +230,7 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
         },
         on_end: OnEnd::End,
         application: true,
+        autostart: !config.start_on_connect,
         ready_at_once: config.app_headless,
         give_up: GiveUp {
             never_ready: (!config.keep_app_running).then_some(5),

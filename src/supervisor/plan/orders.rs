@@ -40,7 +40,7 @@ impl Plan {
     }
 
     /// Predecessors stand before it in the plan, so this comes to an end.
-    fn start_with_needs(&mut self, id: Id, now: Instant) -> bool {
+    pub(super) fn start_with_needs(&mut self, id: Id, now: Instant) -> bool {
         let Some(service) = self.services.get_mut(id.0) else {
             return false;
         };

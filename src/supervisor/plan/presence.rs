@@ -46,6 +46,11 @@ impl Presence {
         self.viewers
     }
 
+    /// Since when nobody has been there, if so.
+    pub(super) fn alone_since(&self) -> Option<Instant> {
+        (self.viewers == 0).then_some(self.since)
+    }
+
     pub(super) fn idle(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.input)
     }

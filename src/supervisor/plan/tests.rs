@@ -1,6 +1,7 @@
 //! The plan against a small world of simulated processes: scenes that matter, then random events with invariants
 //! checked after each.
 
+mod alone;
 mod orders;
 mod remnants;
 
@@ -69,6 +70,7 @@ struct World {
     /// Services that have left something behind, and the strongest signal that has got.
     remnants: BTreeMap<Id, Option<Push>>,
     strays: usize,
+    frozen: bool,
     strays_told: bool,
     /// What the next start of a service runs into.
     obstacles: BTreeMap<Id, NotStarted>,
@@ -78,6 +80,10 @@ struct World {
 
 impl World {
     fn new(keep_app: bool, max_disconnection: Option<Duration>) -> Self {
+        Self::alone(keep_app, max_disconnection, Alone::default())
+    }
+
+    fn alone(keep_app: bool, max_disconnection: Option<Duration>, alone: Alone) -> Self {
         let now = Instant::now();
         let policy = Policy {
             grace: GRACE,
@@ -85,9 +91,15 @@ impl World {
                 disconnection: max_disconnection,
                 ..Limits::default()
             },
+            alone,
         };
+        let mut specs = specs(keep_app);
+        for spec in specs.iter_mut().filter(|spec| spec.application) {
+            spec.autostart = !alone.start_on_connect;
+        }
         let mut world = Self {
-            plan: Plan::new(specs(keep_app), policy, now),
+            plan: Plan::new(specs, policy, now),
+            frozen: false,
             now,
             running: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -183,7 +195,14 @@ impl World {
                     self.plan.started(id, self.now);
                 }
             }
+            Action::Freeze(freeze) => {
+                assert_ne!(freeze, self.frozen, "no news");
+                let alone = self.plan.viewers() == 0 && self.plan.stopping().is_none();
+                assert!(!freeze || (alone && self.ready.contains(&APP)));
+                self.frozen = freeze;
+            }
             Action::Push(id, push) => {
+                assert!(!self.frozen || id != APP, "it could not hear");
                 let before = self
                     .running
                     .get_mut(&id)
@@ -442,24 +461,6 @@ fn asking_again_shortens() {
 }
 
 #[test]
-fn nobody_is_there_for_too_long() {
-    let limit = Duration::from_secs(60);
-    let mut world = World::new(false, Some(limit));
-    world.plan.set_viewers(1, world.now);
-    world.advance(limit * 2);
-    assert!(world.plan.stopping().is_none());
-    world.plan.set_viewers(0, world.now);
-    world.advance(limit - Duration::from_millis(1));
-    assert!(world.plan.stopping().is_none());
-    world.advance(Duration::from_millis(1));
-    let outcome = world.run_down();
-    assert_eq!(
-        (outcome.code, outcome.reason.as_str()),
-        (0, "no viewer for 60 s")
-    );
-}
-
-#[test]
 fn an_x_server_that_never_gets_ready_is_the_end() {
     let mut world = World::new(false, None);
     for _ in 0..3 {
@@ -540,9 +541,11 @@ proptest! {
     fn random_events_break_nothing(
         keep in any::<bool>(),
         limit in prop_oneof![Just(None), Just(Some(Duration::from_secs(20)))],
+        freeze in prop_oneof![Just(None), Just(Some(Duration::from_secs(3)))],
+        start_on_connect in any::<bool>(),
         events in prop::collection::vec(event(), 1..80),
     ) {
-        let mut world = World::new(keep, limit);
+        let mut world = World::alone(keep, limit, Alone { freeze, start_on_connect });
         let mut cause: Option<Cause> = None;
         for event in events {
             match event {

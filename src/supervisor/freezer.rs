@@ -1,0 +1,150 @@
+//! Holds the application still, and all that it started: SIGSTOP for each of its processes, SIGCONT for the same later.
+//!
+//! What somebody else had stopped before is left so. Processes that come into being meanwhile are looked for until a look
+//! finds none: one that is stopped cannot start another.
+
+use std::collections::BTreeMap;
+
+use crate::sys::pidfd::Handle;
+use crate::sys::procfs::{self, Process};
+use crate::sys::signals::{SIGCONT, SIGSTOP};
+
+/// Looks for new processes; a bomb that is faster than we are goes on.
+const LOOKS: usize = 16;
+/// More processes are held by their number alone, as descriptors are few.
+const HANDLES: usize = 256;
+
+/// What is held still.
+#[derive(Debug, Default)]
+pub struct Freezer {
+    held: Vec<Held>,
+}
+
+#[derive(Debug)]
+enum Held {
+    Handle(Handle),
+    /// Where the number has another owner by then, that one is not stopped in the same group, but by chance.
+    Number(Process),
+}
+
+impl Held {
+    fn pid(&self) -> i32 {
+        match self {
+            Self::Handle(handle) => handle.pid(),
+            Self::Number(process) => process.pid,
+        }
+    }
+}
+
+impl Freezer {
+    /// Stops every descendant of `ancestor` that belongs to the application: to a main process for which `service` gives
+    /// true, or to none at all. Returns how many are held still.
+    pub fn freeze(&mut self, ancestor: i32, service: impl Fn(i32) -> Option<bool>) -> usize {
+        for _ in 0..LOOKS {
+            let all = procfs::descendants(ancestor);
+            let mut news = false;
+            for process in of_application(&all, &service) {
+                // A signal takes its time to be seen.
+                let held = self.held.iter().any(|held| held.pid() == process.pid);
+                if !process.stopped && !held && self.stop(process) {
+                    news = true;
+                }
+            }
+            if !news {
+                break;
+            }
+        }
+        self.held.len()
+    }
+
+    /// Lets all that was stopped go on.
+    pub fn thaw(&mut self) {
+        for held in self.held.drain(..) {
+            // Whoever is gone needs nothing.
+            match held {
+                Held::Handle(handle) => drop(handle.signal(SIGCONT)),
+                Held::Number(process) => {
+                    let again = procfs::look(process.pid);
+                    if again.is_some_and(|again| again.stopped && again.group == process.group)
+                        && let Ok(handle) = Handle::of_any(process.pid)
+                    {
+                        let _ = handle.signal(SIGCONT);
+                    }
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, process: &Process) -> bool {
+        let Ok(handle) = Handle::of_any(process.pid) else {
+            return false;
+        };
+        // Opened between two looks that agree: it is the process that was found.
+        if procfs::look(process.pid).is_none_or(|again| again.parent != process.parent) {
+            return false;
+        }
+        if handle.signal(SIGSTOP).is_err() {
+            return false;
+        }
+        self.held.push(if self.held.len() < HANDLES {
+            Held::Handle(handle)
+        } else {
+            Held::Number(*process)
+        });
+        true
+    }
+}
+
+/// Those that belong to the application: by their nearest ancestor that is a service's main process, else by their group;
+/// those of nobody are what an application left behind.
+fn of_application<'a>(
+    all: &'a [Process],
+    service: &'a impl Fn(i32) -> Option<bool>,
+) -> impl Iterator<Item = &'a Process> {
+    let parents: BTreeMap<i32, i32> = all.iter().map(|one| (one.pid, one.parent)).collect();
+    all.iter().filter(move |process| {
+        let mut pid = process.pid;
+        loop {
+            if let Some(application) = service(pid) {
+                return application;
+            }
+            match parents.get(&pid) {
+                Some(parent) => pid = *parent,
+                None => return service(process.group).unwrap_or(true),
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_other_services_goes_on() {
+        let process = |pid, parent, group| Process {
+            pid,
+            parent,
+            group,
+            stopped: false,
+        };
+        // 10 is the application, 20 the window manager; 1 is us.
+        let all = [
+            process(10, 1, 10),
+            process(11, 10, 11),
+            process(12, 11, 11),
+            process(20, 1, 20),
+            process(21, 20, 21),
+            process(30, 1, 11),
+            process(31, 1, 20),
+            process(32, 31, 32),
+        ];
+        let service = |pid| match pid {
+            10 => Some(true),
+            20 => Some(false),
+            _ => None,
+        };
+        let found: Vec<i32> = of_application(&all, &service).map(|one| one.pid).collect();
+        assert_eq!(found, [10, 11, 12, 30, 32]);
+    }
+}
