@@ -1,7 +1,8 @@
-//! What of a grabbed rectangle differs from the frame before.
+//! Takes a grabbed rectangle into the next frame, and finds what of it differs from the frame before.
 //!
-//! Whole rows are compared first, at the speed of memcmp; only a row that differs is looked at tile by tile. Tiles that
-//! changed and stand side by side become one rectangle, cut to what really changed.
+//! Both in one pass: each row is compared while it is in the cache. Whole rows first, at the speed of memcmp; only a row
+//! that differs is looked at tile by tile. Tiles that changed and stand side by side become one rectangle, cut to what
+//! really changed.
 
 use crate::pixel::{Frame, Rect};
 
@@ -33,28 +34,28 @@ impl Extent {
     }
 }
 
-/// Scratch memory of [`Differ::diff`], kept from frame to frame.
+/// Scratch memory of [`Differ::take`], kept from frame to frame.
 #[derive(Default)]
 pub(super) struct Differ {
-    row: Vec<u32>,
     tiles: Vec<Option<Extent>>,
     runs: Vec<Extent>,
 }
 
 impl Differ {
-    /// Compares `rect` of `frame` with new pixels and appends disjoint rectangles that hold everything that differs.
+    /// Fills `rect` of `new` and appends disjoint rectangles that hold everything in it that differs from `old`, a frame
+    /// of the same size.
     ///
-    /// `read(y, out)` fills `out` with the new pixels of the rectangle's part of the screen row `y`. `rect` lies within
-    /// the frame.
-    pub(super) fn diff(
+    /// `read(y, out)` fills `out` with the pixels of the rectangle's part of the screen row `y`. `rect` lies within the
+    /// frame.
+    pub(super) fn take(
         &mut self,
-        frame: &Frame,
+        old: &Frame,
+        new: &mut Frame,
         rect: Rect,
         mut read: impl FnMut(u16, &mut [u32]),
         out: &mut Vec<Rect>,
     ) {
         let columns = usize::from(rect.x)..usize::from(rect.right());
-        self.row.resize(columns.len(), 0);
         let mut top = rect.y;
         while top < rect.bottom() {
             // Bands lie on the grid of the screen, so that the same change gives the same rectangles.
@@ -64,10 +65,11 @@ impl Differ {
                 .min(rect.bottom());
             self.tiles.clear();
             for y in top..bottom {
-                read(y, &mut self.row);
-                let old = &frame.row(y)[columns.clone()];
-                if self.row != old {
-                    self.note(rect.x, y, old);
+                let row = &mut new.row_mut(y)[columns.clone()];
+                read(y, row);
+                let before = &old.row(y)[columns.clone()];
+                if row != before {
+                    self.note(rect.x, y, before, row);
                 }
             }
             self.collect(out);
@@ -76,18 +78,25 @@ impl Differ {
     }
 
     /// Notes where one row differs.
-    fn note(&mut self, x: u16, y: u16, old: &[u32]) {
+    fn note(&mut self, x: u16, y: u16, old: &[u32], new: &[u32]) {
         let side = usize::from(TILE);
         self.tiles.resize(old.len().div_ceil(side), None);
-        let pairs = self.row.chunks(side).zip(old.chunks(side));
+        let pairs = new.chunks(side).zip(old.chunks(side));
         for ((index, (new, old)), tile) in pairs.enumerate().zip(&mut self.tiles) {
             if new == old {
+                continue;
+            }
+            let start = x + (index * side) as u16;
+            let end = start + new.len() as u16;
+            if let Some(extent) = tile
+                && (extent.left, extent.right) == (start, end)
+            {
+                extent.bottom = y + 1;
                 continue;
             }
             let differs = |(a, b): (&u32, &u32)| a != b;
             let first = new.iter().zip(old).position(differs).unwrap_or(0);
             let last = new.iter().zip(old).rposition(differs).unwrap_or(0);
-            let start = x + (index * side) as u16;
             let here = Extent {
                 left: start + first as u16,
                 right: start + last as u16 + 1,
@@ -132,7 +141,11 @@ mod tests {
         let mut out = Vec::new();
         let columns = usize::from(rect.x)..usize::from(rect.right());
         let read = |y, row: &mut [u32]| row.copy_from_slice(&new.row(y)[columns.clone()]);
-        Differ::default().diff(old, rect, read, &mut out);
+        let mut taken = old.clone();
+        Differ::default().take(old, &mut taken, rect, read, &mut out);
+        let mut expected = old.clone();
+        expected.copy_from(new, rect);
+        assert!(taken == expected, "the rectangle is not what was read");
         out
     }
 

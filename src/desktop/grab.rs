@@ -1,9 +1,9 @@
 //! From damage to a new picture.
 //!
 //! ```text
-//!   DamageSubtract → FetchRegion ─► rectangles ─► GetImage ×n, one round trip ─► diff against the latest frame
-//!        │ (or everything, when stale)                                             │ nothing: done
-//!        └ from here on the server notes new damage                                └ draft, copy
+//!   DamageSubtract → FetchRegion ─► rectangles ─► GetImage ×n, one round trip ─► into the draft, compared with the
+//!        │ (or everything, when stale)                                            latest frame on the way
+//!        └ from here on the server notes new damage                                └ nothing new: the draft goes back
 //! ```
 //!
 //! Damage is subtracted before the pixels are read, so what is drawn meanwhile is read now or reported again, never
@@ -133,11 +133,14 @@ impl Grabber {
             pointer: super::cursor::point(pointer.root_x, pointer.root_y),
         };
         let mut transfer = self.transfer(link, bounds)?;
-        let mut damage = Region::new();
-        let mut changed: Vec<(usize, Rect)> = Vec::new();
-        let mut draft: Option<Draft> = None;
+        let Some(mut draft) = screen.draft(&rects.iter().copied().collect()) else {
+            // Cannot be: the caller saw that there is a free buffer. Read it all again then.
+            self.transfer = Some(transfer);
+            self.stale = true;
+            return Ok(done);
+        };
+        self.changed.clear();
         let mut at = start;
-        let mut missed = false;
         let mut rest = rects.as_slice();
         let outcome = loop {
             if rest.is_empty() {
@@ -150,25 +153,11 @@ impl Grabber {
             rest = &rest[batch.len()..];
             let fetched = Instant::now();
             done.grab += fetched - at;
-            changed.clear();
             for (index, rect) in batch.iter().enumerate() {
                 done.pixels += u64::from(rect.area());
-                let from = self.changed.len();
                 let read = |y, row: &mut [u32]| transfer.read(index, rect.x, y, row);
-                self.differ.diff(&latest, *rect, read, &mut self.changed);
-                changed.extend(self.changed[from..].iter().map(|r| (index, *r)));
-            }
-            if !changed.is_empty() {
-                let region = self.changed.drain(..).collect();
-                if let Some(draft) = obtain(&mut draft, screen, &region) {
-                    for (index, r) in &changed {
-                        copy(&mut transfer, *index, *r, draft.frame());
-                    }
-                } else {
-                    // Cannot be: the caller saw that there is a free buffer. Read it all again then.
-                    missed = true;
-                }
-                damage.union(&region);
+                let (differ, changed) = (&mut self.differ, &mut self.changed);
+                differ.take(&latest, draft.frame(), *rect, read, changed);
             }
             at = Instant::now();
             done.diff += at - fetched;
@@ -179,8 +168,12 @@ impl Grabber {
             self.stale = true;
             return Err(e);
         }
-        self.stale = missed;
-        done.picture = draft.map(|draft| (draft, damage));
+        self.stale = false;
+        if self.changed.is_empty() {
+            screen.give_back(draft);
+        } else {
+            done.picture = Some((draft, self.changed.drain(..).collect()));
+        }
         Ok(done)
     }
 
@@ -227,18 +220,6 @@ impl Grabber {
         }
         Transfer::new(link, self.layout.clone(), self.local, bounds.w, bounds.h)
     }
-}
-
-/// The draft, begun if it is not yet. All of `region` is about to be written.
-fn obtain<'a>(
-    draft: &'a mut Option<Draft>,
-    screen: &Screen,
-    region: &Region,
-) -> Option<&'a mut Draft> {
-    if draft.is_none() {
-        *draft = screen.draft(region);
-    }
-    draft.as_mut()
 }
 
 /// Copies a part of the `index`-th rectangle that was fetched into a frame.

@@ -3,7 +3,8 @@
 //! ```text
 //!            draft()                 publish()                 nobody reads it
 //!   spare ───────────► Draft ───────────────────► latest ───┐
-//!     ▲     (brought up to date, written)                   │ the next publish()
+//!     ▲  ▲  (brought up to date, written)                   │ the next publish()
+//!     │  └──────────┘ give_back(): nothing was new          │
 //!     └─────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -170,6 +171,17 @@ impl Screen {
         })
     }
 
+    /// Takes a draft back that turned out equal to the frame it was made from; what else it may be is not looked at.
+    pub fn give_back(&self, draft: Draft) {
+        let mut chain = self.lock();
+        if draft.frame.bounds() == chain.latest.bounds() && 1 + chain.spares.len() < BUFFERS {
+            chain.spares.push(Spare {
+                frame: Arc::new(draft.frame),
+                generation: draft.base,
+            });
+        }
+    }
+
     /// True when [`Screen::draft`] has a buffer. For the writer it stays true until it publishes.
     pub fn has_room(&self) -> bool {
         let chain = self.lock();
@@ -264,6 +276,7 @@ mod tests {
         Hold(usize),
         Release(usize),
         Abandon,
+        GiveBack(Vec<Rect>),
     }
 
     /// A viewer: knows the screen only from `changes_since`.
@@ -333,6 +346,7 @@ mod tests {
             2 => (0usize..3).prop_map(Step::Hold),
             2 => (0usize..3).prop_map(Step::Release),
             1 => Just(Step::Abandon),
+            2 => proptest::collection::vec(rect(), 0..4).prop_map(Step::GiveBack),
         ]
     }
 
@@ -392,6 +406,17 @@ mod tests {
                     }
                     Step::Release(i) => readers[i].held = None,
                     Step::Abandon => drop(screen.draft(&Region::new())),
+                    Step::GiveBack(rects) => {
+                        let mut except: Region = rects.into_iter().collect();
+                        except.clip(model.bounds());
+                        if let Some(mut draft) = screen.draft(&except) {
+                            for r in except.rects() {
+                                draft.frame().copy_from(&model, *r);
+                            }
+                            screen.give_back(draft);
+                            prop_assert!(screen.has_room());
+                        }
+                    }
                 }
                 prop_assert!(*screen.latest().1 == model);
                 for (held, copy) in readers.iter().filter_map(|r| r.held.as_ref()) {
