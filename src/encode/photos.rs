@@ -23,17 +23,20 @@ pub(super) fn prepare(
 ) -> (Vec<Piece>, Region) {
     let mut rest = region.clone();
     let plan = select::plan(frame, region, Some(playing));
-    let photos: Vec<Rect> = plan
+    let photos: Vec<(Rect, JpegQuality)> = plan
         .into_iter()
-        .filter(|(_, kind)| *kind == Kind::Jpeg)
-        .map(|(rect, _)| rect)
+        .filter_map(|(rect, kind)| match kind {
+            Kind::Jpeg => Some((rect, quality)),
+            Kind::Film => Some((rect, quality.moving())),
+            _ => None,
+        })
         .collect();
-    let all: Region = photos.iter().copied().collect();
+    let all: Region = photos.iter().map(|(rect, _)| *rect).collect();
     rest.subtract(&all);
     if photos.len().max(rest.rects().len()) > MAX_RECTS / 4 {
         return (Vec::new(), region.clone());
     }
-    let pieces = map(&photos, all.area(), |&rect, scratch, out| {
+    let pieces = map(&photos, all.area(), |&(rect, quality), scratch, out| {
         out.extend(piece(frame, rect, quality, &mut scratch.jpeg, buffers));
     });
     if pieces.len() < photos.len() {

@@ -35,7 +35,15 @@ impl Subsampling {
 pub struct JpegQuality {
     percent: u8,
     subsampling: Subsampling,
+    /// Somebody asked for this subsampling: it stays also in what moves.
+    chosen: bool,
 }
+
+/// What moves keeps all of its colour from this percentage on: who wants so much wants it in videos, too.
+const FINE: u8 = 80;
+
+/// What moves is better by so many percent, of the bytes that thinned out colour saves.
+const MOVING: u8 = 4;
 
 /// What the levels 0–9 mean. The percentages and subsamplings are those that users of TigerVNC know the levels by, so
 /// that a level looks the same whichever server is at the other end.
@@ -66,6 +74,7 @@ impl JpegQuality {
         Self {
             percent,
             subsampling,
+            chosen: false,
         }
     }
 
@@ -92,10 +101,24 @@ impl JpegQuality {
         self.subsampling
     }
 
-    /// The same percentage with another subsampling.
+    /// The same percentage with a subsampling that somebody asked for.
     #[must_use]
     pub const fn with_subsampling(self, subsampling: Subsampling) -> Self {
-        Self::new(self.percent, subsampling)
+        Self {
+            subsampling,
+            chosen: true,
+            ..self
+        }
+    }
+
+    /// For a picture that another one follows at once: a sample of colour for four pixels, as nearly all videos come with,
+    /// and a better percentage in return. About as many bytes, and a third less work, for this server and the client.
+    #[must_use]
+    pub fn moving(self) -> Self {
+        if self.chosen || self.percent >= FINE || self.subsampling >= Subsampling::Quarter {
+            return self;
+        }
+        Self::new(self.percent + MOVING, Subsampling::Quarter)
     }
 
     /// The highest level that is no better, 0–9; 0 also of what is worse than all.
@@ -117,6 +140,7 @@ impl JpegQuality {
             lowered = Self {
                 percent: below.percent,
                 subsampling: below.subsampling.max(self.subsampling),
+                ..self
             };
         }
         lowered
@@ -166,6 +190,21 @@ mod tests {
         assert_eq!(odd.lowered(1), JpegQuality::new(79, Subsampling::Grey));
         let worst = JpegQuality::new(3, Subsampling::None);
         assert_eq!(worst.lowered(4), worst);
+    }
+
+    #[test]
+    fn what_moves_has_less_colour_unless_somebody_asked_for_it() {
+        let level = JpegQuality::of_level(6);
+        assert_eq!(level.moving(), JpegQuality::new(83, Subsampling::Quarter));
+        for kept in [
+            level.with_subsampling(Subsampling::None),
+            level.with_subsampling(Subsampling::None).lowered(1),
+            level.with_subsampling(Subsampling::Grey),
+            JpegQuality::of_level(7),
+            JpegQuality::of_level(2),
+        ] {
+            assert_eq!(kept.moving(), kept);
+        }
     }
 
     proptest! {

@@ -13,10 +13,11 @@
 //! Each step takes the largest rectangle of such cells, then the next largest. Cells that are too few for a rectangle
 //! of their own class are left to the last step.
 
+mod cells;
+
 use rayon::prelude::*;
 
-use super::analyse::{Class, classify, many_colours};
-use super::palette::Palette;
+use super::analyse::Class;
 use crate::pixel::{Frame, Rect, Region};
 
 /// How a rectangle is to be sent.
@@ -30,6 +31,8 @@ pub(super) enum Kind {
     Colours,
     /// As a photo.
     Jpeg,
+    /// As a photo that another one is about to follow.
+    Film,
 }
 
 /// Largest block: Tight rectangles are at most 2048 wide, and decoders are used to modest heights.
@@ -51,9 +54,6 @@ const MIN_JPEG: u32 = 1024;
 /// Widest JPEG: a screenful then is enough pieces for several cores.
 const JPEG_W: u16 = 1024;
 
-/// A photo reaches into a cell that has so many cells of photo around it.
-const REACHED: usize = 3;
-
 /// Most pixels of a rectangle with a palette: more of them have too many colours together.
 const MAX_COLOURS: u32 = 65_536;
 
@@ -61,14 +61,27 @@ const MAX_COLOURS: u32 = 65_536;
 pub(super) fn plan(frame: &Frame, region: &Region, photos: Option<&Region>) -> Vec<(Rect, Kind)> {
     let blocks: Vec<Rect> = region.rects().iter().flat_map(|&r| blocks(r)).collect();
     let cut = |block: &Rect| {
+        let playing = photos.map(|playing| within(playing, block));
         let mut out = Vec::new();
-        Grid::new(frame, *block, photos).cut(&mut out);
+        Grid::new(frame, *block, playing.as_deref()).cut(&mut out);
+        for (rect, kind) in &mut out {
+            let plays = |rects: &Vec<Rect>| rects.iter().any(|r| r.contains(rect));
+            if *kind == Kind::Jpeg && playing.as_ref().is_some_and(plays) {
+                *kind = Kind::Film;
+            }
+        }
         out
     };
     if region.area() < u64::from(MAX_COLOURS) {
         return blocks.iter().flat_map(cut).collect();
     }
     blocks.par_iter().flat_map_iter(cut).collect()
+}
+
+/// What of a region lies in a block.
+fn within(region: &Region, block: &Rect) -> Vec<Rect> {
+    let parts = region.rects().iter().map(|r| r.intersect(block));
+    parts.filter(|r| !r.is_empty()).collect()
 }
 
 /// The same area without a look at the pixels, in the fewest rectangles.
@@ -106,7 +119,7 @@ struct Grid {
 struct Span(usize, usize, usize, usize);
 
 impl Grid {
-    fn new(frame: &Frame, area: Rect, photos: Option<&Region>) -> Self {
+    fn new(frame: &Frame, area: Rect, photos: Option<&[Rect]>) -> Self {
         let cell = if area.area() < MIN_GRID {
             (area.w, area.h)
         } else {
@@ -119,126 +132,12 @@ impl Grid {
             rows: usize::from(area.h.div_ceil(cell.1)),
             cells: Vec::new(),
         };
-        grid.classify(frame, photos.is_some());
+        grid.classify(frame, photos);
         if let Some(playing) = photos {
             grid.settle();
             grid.play(frame, playing);
         }
         grid
-    }
-
-    /// Looks at every cell; with photos at every second one first, as on a chessboard: what has photo on all sides is
-    /// photo without a look.
-    fn classify(&mut self, frame: &Frame, photos: bool) {
-        let mut palette = Palette::new();
-        self.cells = vec![None; self.cols * self.rows];
-        let is_photo = |cell: &Option<Class>| *cell == Some(Class::Photo);
-        for odd in [false, true] {
-            for at in 0..self.cells.len() {
-                let (col, row) = (at % self.cols, at / self.cols);
-                if ((col + row) % 2 == 1) != odd {
-                    continue;
-                }
-                let mut beside = [
-                    (row > 0).then(|| at - self.cols),
-                    (row + 1 < self.rows).then(|| at + self.cols),
-                    (col > 0).then(|| at - 1),
-                    (col + 1 < self.cols).then(|| at + 1),
-                ]
-                .into_iter()
-                .flatten();
-                self.cells[at] = Some(
-                    if odd && photos && beside.all(|n| is_photo(&self.cells[n])) {
-                        Class::Photo
-                    } else {
-                        classify(frame, self.rect(Span(col, row, 1, 1)), photos, &mut palette)
-                    },
-                );
-            }
-        }
-    }
-
-    /// Decides the unsure cells by the sure ones around, lets photos spread into shades, and closes holes in photos.
-    fn settle(&mut self) {
-        let before = self.cells.clone();
-        for at in (0..before.len()).filter(|&at| before[at] == Some(Class::Unsure)) {
-            let (mut photo, mut other, mut around) = (0, 0, 0);
-            for near in self.around(at) {
-                match before[near] {
-                    Some(Class::Photo) => photo += 1,
-                    Some(Class::Unsure | Class::Shade | Class::Tint) => {}
-                    _ => other += 1,
-                }
-                around += 1;
-            }
-            let is_photo = photo > other || around == 0;
-            self.cells[at] = Some(if is_photo { Class::Photo } else { Class::Sharp });
-        }
-
-        self.spread(Class::Photo, |class| {
-            matches!(class, Class::Shade | Class::Tint)
-        });
-        self.spread(Class::Tint, |class| class == Class::Shade);
-
-        let is_photo = |cell: &Option<Class>| *cell == Some(Class::Photo);
-        let before = self.cells.clone();
-        for at in 0..before.len() {
-            let around = self.around(at).count();
-            let photos = self.around(at).filter(|&n| is_photo(&before[n])).count();
-            if around > 2 && photos * 8 >= around * 7 {
-                self.cells[at] = Some(Class::Photo);
-            }
-        }
-    }
-
-    /// A cell that a photo reaches into goes with it where a video plays: the edge of a subtitle or of a window over it.
-    /// Next time it is another picture; without loss it would be the most expensive part of each, and once it stands
-    /// still it is sent again without loss.
-    fn play(&mut self, frame: &Frame, playing: &Region) {
-        let rects = playing.rects().iter().map(|r| r.intersect(&self.area));
-        let rects: Vec<Rect> = rects.filter(|r| !r.is_empty()).collect();
-        if rects.is_empty() {
-            return;
-        }
-        let mut palette = Palette::new();
-        let before = self.cells.clone();
-        for at in 0..before.len() {
-            let rect = self.rect(Span(at % self.cols, at / self.cols, 1, 1));
-            let photos = self.around(at).filter(|&n| before[n] == Some(Class::Photo));
-            if before[at] == Some(Class::Sharp)
-                && photos.count() >= REACHED
-                && rects.iter().any(|r| r.contains(&rect))
-                && many_colours(frame, rect, &mut palette)
-            {
-                self.cells[at] = Some(Class::Photo);
-            }
-        }
-    }
-
-    /// Makes cells beside cells of a class the same class, and those beside them, while they can be.
-    fn spread(&mut self, class: Class, can: impl Fn(Class) -> bool) {
-        let mut edge: Vec<usize> = (0..self.cells.len())
-            .filter(|&at| self.cells[at] == Some(class))
-            .collect();
-        while let Some(at) = edge.pop() {
-            for near in self.around(at) {
-                if self.cells[near].is_some_and(&can) {
-                    self.cells[near] = Some(class);
-                    edge.push(near);
-                }
-            }
-        }
-    }
-
-    /// The up to eight cells around one.
-    fn around(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
-        let (cols, rows) = (self.cols, self.rows);
-        let (col, row) = (at % cols, at / cols);
-        (row.saturating_sub(1)..(row + 2).min(rows))
-            .flat_map(move |r| {
-                (col.saturating_sub(1)..(col + 2).min(cols)).map(move |c| r * cols + c)
-            })
-            .filter(move |&near| near != at)
     }
 
     /// Appends the rectangles of the block.
@@ -511,7 +410,9 @@ mod tests {
         let whole = Region::from(picture.bounds());
         let lossy = |playing: &Region| -> Region {
             let plan = plan(&picture, &whole, Some(playing)).into_iter();
-            plan.filter(|p| p.1 == Kind::Jpeg).map(|p| p.0).collect()
+            plan.filter(|p| matches!(p.1, Kind::Jpeg | Kind::Film))
+                .map(|p| p.0)
+                .collect()
         };
         let (still, plays) = (lossy(&Region::new()), lossy(&whole));
         assert!(
@@ -544,5 +445,17 @@ mod tests {
             plan_all(&picture, false),
             [(picture.bounds(), Kind::Colours)]
         );
+    }
+
+    #[test]
+    fn a_photo_is_film_where_it_plays() {
+        let picture = frame(640, 256, |x, y| hash(x, y) & 0x00ff_ffff);
+        let whole = Region::from(picture.bounds());
+        let kinds = |playing: &Region| -> Vec<Kind> {
+            let plan = plan(&picture, &whole, Some(playing)).into_iter();
+            plan.map(|p| p.1).collect()
+        };
+        assert_eq!(kinds(&whole), [Kind::Film]);
+        assert_eq!(kinds(&Region::from(Rect::sized(320, 256))), [Kind::Jpeg]);
     }
 }

@@ -57,11 +57,17 @@ impl Context<'_> {
         match (kind, self.quality) {
             (Kind::Fill(colour), _) => out.push(self.fill(rect, colour)),
             (Kind::Mono(a, b), _) if self.png.is_none() => out.push(self.mono(rect, a, b)),
-            (Kind::Jpeg, Some(quality)) => match self.jpeg(rect, quality, &mut scratch.jpeg) {
-                Some(piece) => out.push(piece),
-                None => self.colours(rect, scratch, out),
-            },
-            (Kind::Jpeg | Kind::Colours | Kind::Mono(..), _) => self.colours(rect, scratch, out),
+            (Kind::Jpeg | Kind::Film, Some(quality)) => {
+                let quality = match kind {
+                    Kind::Film => quality.moving(),
+                    _ => quality,
+                };
+                match self.jpeg(rect, quality, &mut scratch.jpeg) {
+                    Some(piece) => out.push(piece),
+                    None => self.colours(rect, scratch, out),
+                }
+            }
+            (_, _) => self.colours(rect, scratch, out),
         }
     }
 

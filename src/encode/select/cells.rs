@@ -1,0 +1,171 @@
+//! What each cell of a block holds: looked at where it must be, and settled by the cells around it.
+
+use super::super::analyse::{Class, classify, many_colours};
+use super::super::palette::Palette;
+use super::{Grid, Span};
+use crate::pixel::{Frame, Rect};
+
+/// Where a video plays, one cell in so many is looked at each way before those between; a power of two.
+const SPARSE: usize = 4;
+
+/// A photo reaches into a cell that has so many cells of photo around it.
+const REACHED: usize = 3;
+
+impl Grid {
+    /// Looks at every cell; with photos in an order from coarse to fine: what has photo on all sides is photo without a
+    /// look. On all four sides of it, as on a chessboard; where a video plays also further away, as the next picture
+    /// comes soon, and what stands still is sent again without loss.
+    pub(super) fn classify(&mut self, frame: &Frame, photos: Option<&[Rect]>) {
+        let mut palette = Palette::new();
+        self.cells = vec![None; self.cols * self.rows];
+        let mut look = |grid: &mut Self, at: usize, infer: bool, sides: &[Option<usize>]| {
+            let is_photo = |n: &usize| grid.cells[*n] == Some(Class::Photo);
+            grid.cells[at] = Some(if infer && sides.iter().flatten().all(is_photo) {
+                Class::Photo
+            } else {
+                let rect = grid.rect(Span(at % grid.cols, at / grid.cols, 1, 1));
+                classify(frame, rect, photos.is_some(), &mut palette)
+            });
+        };
+        for row in (0..self.rows).step_by(SPARSE) {
+            for col in (0..self.cols).step_by(SPARSE) {
+                look(self, row * self.cols + col, false, &[]);
+            }
+        }
+        let mut half = SPARSE / 2;
+        while half > 0 {
+            // In the middle of four, then between those and the four.
+            for middle in [true, false] {
+                for row in (0..self.rows).step_by(half) {
+                    let odd = row / half % 2 == 1;
+                    let first = match (middle, odd) {
+                        (true, false) => continue,
+                        (true, true) | (false, false) => half,
+                        (false, true) => 0,
+                    };
+                    for col in (first..self.cols).step_by(2 * half) {
+                        let at = row * self.cols + col;
+                        let plays = |rects: &[Rect]| {
+                            let rect = self.rect(Span(col, row, 1, 1));
+                            rects.iter().any(|r| r.contains(&rect))
+                        };
+                        let infer =
+                            (half == 1 && !middle && photos.is_some()) || photos.is_some_and(plays);
+                        let sides = self.sides(col, row, half, middle);
+                        look(self, at, infer, &sides);
+                    }
+                }
+            }
+            half /= 2;
+        }
+    }
+
+    /// The four cells so far from one: diagonally, or beside, above and below.
+    fn sides(&self, col: usize, row: usize, far: usize, diagonal: bool) -> [Option<usize>; 4] {
+        let left = col.checked_sub(far);
+        let right = Some(col + far).filter(|c| *c < self.cols);
+        let above = row.checked_sub(far);
+        let below = Some(row + far).filter(|r| *r < self.rows);
+        let at = |col: Option<usize>, row: Option<usize>| Some(row? * self.cols + col?);
+        if diagonal {
+            [
+                at(left, above),
+                at(right, above),
+                at(left, below),
+                at(right, below),
+            ]
+        } else {
+            let (col, row) = (Some(col), Some(row));
+            [
+                at(left, row),
+                at(right, row),
+                at(col, above),
+                at(col, below),
+            ]
+        }
+    }
+
+    /// Decides the unsure cells by the sure ones around, lets photos spread into shades, and closes holes in photos.
+    pub(super) fn settle(&mut self) {
+        let before = self.cells.clone();
+        for at in (0..before.len()).filter(|&at| before[at] == Some(Class::Unsure)) {
+            let (mut photo, mut other, mut around) = (0, 0, 0);
+            for near in self.around(at) {
+                match before[near] {
+                    Some(Class::Photo) => photo += 1,
+                    Some(Class::Unsure | Class::Shade | Class::Tint) => {}
+                    _ => other += 1,
+                }
+                around += 1;
+            }
+            let is_photo = photo > other || around == 0;
+            self.cells[at] = Some(if is_photo { Class::Photo } else { Class::Sharp });
+        }
+
+        self.spread(Class::Photo, |class| {
+            matches!(class, Class::Shade | Class::Tint)
+        });
+        self.spread(Class::Tint, |class| class == Class::Shade);
+
+        let is_photo = |cell: &Option<Class>| *cell == Some(Class::Photo);
+        let before = self.cells.clone();
+        for at in (0..before.len()).filter(|&at| !is_photo(&before[at])) {
+            let around = self.around(at).count();
+            let photos = self.around(at).filter(|&n| is_photo(&before[n])).count();
+            if around > 2 && photos * 8 >= around * 7 {
+                self.cells[at] = Some(Class::Photo);
+            }
+        }
+    }
+
+    /// A cell that a photo reaches into goes with it where a video plays: the edge of a subtitle or of a window over it.
+    /// Next time it is another picture; without loss it would be the most expensive part of each, and once it stands
+    /// still it is sent again without loss.
+    pub(super) fn play(&mut self, frame: &Frame, playing: &[Rect]) {
+        if playing.is_empty() {
+            return;
+        }
+        let mut palette = Palette::new();
+        let before = self.cells.clone();
+        for at in 0..before.len() {
+            let rect = self.rect(Span(at % self.cols, at / self.cols, 1, 1));
+            let photos = self.around(at).filter(|&n| before[n] == Some(Class::Photo));
+            if before[at] == Some(Class::Sharp)
+                && photos.count() >= REACHED
+                && playing.iter().any(|r| r.contains(&rect))
+                && many_colours(frame, rect, &mut palette)
+            {
+                self.cells[at] = Some(Class::Photo);
+            }
+        }
+    }
+
+    /// Makes cells beside cells of a class the same class, and those beside them, while they can be.
+    fn spread(&mut self, class: Class, can: impl Fn(Class) -> bool) {
+        if !self.cells.iter().flatten().any(|&class| can(class)) {
+            return;
+        }
+        let mut edge: Vec<usize> = (0..self.cells.len())
+            .filter(|&at| self.cells[at] == Some(class))
+            .collect();
+        while let Some(at) = edge.pop() {
+            for near in self.around(at) {
+                if self.cells[near].is_some_and(&can) {
+                    self.cells[near] = Some(class);
+                    edge.push(near);
+                }
+            }
+        }
+    }
+
+    /// The up to eight cells around one.
+    fn around(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
+        let (cols, rows) = (self.cols, self.rows);
+        let (col, row) = (at % cols, at / cols);
+        (row.saturating_sub(1)..(row + 2).min(rows))
+            .flat_map(move |r| {
+                (col.saturating_sub(1)..(col + 2).min(cols)).map(move |c| r * cols + c)
+            })
+            .filter(move |&near| near != at)
+    }
+}
