@@ -18,6 +18,7 @@ mod source;
 mod table;
 mod typed;
 
+pub use reader::host_port;
 pub use render::{effective, markdown_table};
 pub use secret::{EmptySecret, Secret};
 pub use services::{

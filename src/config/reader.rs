@@ -180,6 +180,18 @@ pub(super) fn port(value: &str) -> Option<Option<u16>> {
     value.parse().ok().map(Some)
 }
 
+/// `8080`, `:8080`, `host:8080`, `[::1]:8080`; without a host it is this one.
+pub fn host_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    let host = if bare.is_empty() { "localhost" } else { bare };
+    (!host.contains(['/', '\0'])).then(|| (host.to_owned(), port))
+}
+
 /// Words of a command line. Blanks separate; single quotes keep everything, double quotes everything but a backslash
 /// before `"` or `\`; a backslash keeps the next character. No variables, no globs: it is not a shell.
 pub(super) fn words(line: &str) -> Option<Vec<String>> {

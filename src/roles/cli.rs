@@ -50,6 +50,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let word = |name| args.get_one::<String>(name).map_or("", String::as_str);
             super::orders::signal(word("signal"), word("service"), directory(args))
         }
+        "await" => {
+            let word = |name| args.get_one::<String>(name).map_or("", String::as_str);
+            super::wait::run(word("kind"), word("what"))
+        }
         "logs" => record(Record::Log, args),
         "events" => record(Record::Events, args),
         "doctor" => super::doctor::run(args.get_flag("json"), Config::parse(gather(args))),
@@ -261,6 +265,10 @@ fn command() -> Command {
         .subcommand(order("stop", "Stop a service until it is started again"))
         .subcommand(order("restart", "Stop a service and start it again"))
         .subcommand(signal)
+        .subcommand(Command::new("await").hide(true).about("Wait until something is there").args([
+            Arg::new("kind").required(true).value_parser(["file", "unix", "tcp"]),
+            Arg::new("what").required(true),
+        ]))
         .subcommand(record("logs", "What the services printed lately"))
         .subcommand(record("events", "What became of the services lately"))
         .subcommand(settings(Command::new("doctor").about(

@@ -13,5 +13,6 @@ mod record;
 pub mod run;
 mod serve;
 pub mod status;
+mod wait;
 
 pub use cli::main;

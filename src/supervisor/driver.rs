@@ -3,15 +3,18 @@
 
 mod asked;
 mod notices;
+mod probes;
 mod signals;
 mod start;
 mod wait;
 
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::probes::Probes;
 use super::control::Control;
 use super::freezer::Freezer;
 use super::journal::Journal;
@@ -28,8 +31,10 @@ use super::witness::Witness;
 use crate::sys::process::Command;
 use crate::sys::signals::{SIGCONT, SIGKILL, SIGTERM, Signals};
 
-/// How a service says that it is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub use self::probes::Probe;
+
+/// How it is known that a service is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// It writes a line to the descriptor named by `-displayfd`, which is added to its arguments.
     Displayfd,
@@ -41,6 +46,10 @@ pub enum Readiness {
     WindowManager,
     /// The reporter sees a window.
     Windows,
+    /// It prints a line in which this stands.
+    Line(Arc<str>),
+    /// A command finds out.
+    Probe(Arc<Probe>),
     /// Nobody says; the plan takes it as ready once it runs.
     Silent,
 }
@@ -56,6 +65,26 @@ pub struct Launch {
     pub link: Option<(PathBuf, PathBuf)>,
     /// How its readiness is known.
     pub readiness: Readiness,
+}
+
+/// Another program that a service needs for a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Errand {
+    /// A path, or a name.
+    pub program: OsString,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+}
+
+impl Launch {
+    /// It goes about as its service does: with its environment, as its user, within its limits.
+    fn errand(&self, errand: &Errand) -> Command {
+        Command {
+            program: errand.program.clone(),
+            args: errand.args.clone(),
+            ..self.command.clone()
+        }
+    }
 }
 
 /// The sockets and streams of the loop.
@@ -84,6 +113,7 @@ pub struct Driver {
     channels: Channels,
     children: Children,
     remnants: Remnants,
+    probes: Probes,
     strays: Strays,
     witness: Witness,
     freezer: Freezer,
@@ -117,6 +147,7 @@ impl Driver {
             channels,
             children: Children::default(),
             remnants: Remnants::default(),
+            probes: Probes::default(),
             strays: Strays::default(),
             witness: Witness::from_now_on(),
             freezer: Freezer::default(),
@@ -156,6 +187,7 @@ impl Driver {
                 self.publish(now);
                 self.act(action, now);
             }
+            self.probe(now);
             if let Some(outcome) = self.plan.outcome(now) {
                 return self.finish(outcome);
             }
@@ -184,6 +216,7 @@ impl Driver {
             self.channels
                 .logs
                 .drain(|index| ready.logs.get(index).copied().unwrap_or(false));
+            self.take_lines(now);
         }
     }
 
@@ -308,8 +341,8 @@ impl Driver {
         outcome
     }
 
-    fn readiness(&self, id: Id) -> Option<Readiness> {
-        self.launches.get(id.0).map(|launch| launch.readiness)
+    fn readiness(&self, id: Id) -> Option<&Readiness> {
+        self.launches.get(id.0).map(|launch| &launch.readiness)
     }
 
     fn title(&self, id: Id) -> Arc<str> {

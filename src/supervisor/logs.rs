@@ -51,6 +51,8 @@ struct Source {
     name: Arc<str>,
     fd: OwnedFd,
     partial: Vec<u8>,
+    /// What somebody waits for in a line of it.
+    awaited: Option<Arc<str>>,
 }
 
 /// All output.
@@ -65,6 +67,8 @@ pub struct Logs {
     lost: u64,
     sources: Vec<Source>,
     tails: BTreeMap<Id, VecDeque<String>>,
+    /// Services of which an awaited line has come.
+    seen: Vec<Id>,
     journal: Journal,
 }
 
@@ -82,6 +86,7 @@ impl Logs {
             lost: 0,
             sources: Vec::new(),
             tails: BTreeMap::new(),
+            seen: Vec::new(),
             journal: Journal::new(JOURNAL),
         }
     }
@@ -100,6 +105,7 @@ impl Logs {
             name,
             fd: ours,
             partial: Vec::new(),
+            awaited: None,
         });
         self.tails.remove(&id);
         Ok(theirs)
@@ -126,8 +132,23 @@ impl Logs {
         // What it has said already is not lost.
         if self.take(&mut source) && !source.partial.is_empty() {
             let rest = std::mem::take(&mut source.partial);
-            self.line(&source, &rest);
+            self.line(&mut source, &rest);
         }
+    }
+
+    /// Looks for a line of a service's latest process in which `text` stands.
+    pub fn expect(&mut self, id: Id, text: &Arc<str>) {
+        let mut own = self.sources.iter_mut().filter(|source| source.id == id);
+        if let Some(latest) = own.next_back() {
+            latest.awaited = Some(Arc::clone(text));
+        }
+        // What is left of earlier ones says nothing about this one.
+        own.for_each(|earlier| earlier.awaited = None);
+    }
+
+    /// The services of which an expected line has come since this was asked last.
+    pub fn take_seen(&mut self) -> Vec<Id> {
+        std::mem::take(&mut self.seen)
     }
 
     /// Says something ourselves.
@@ -268,8 +289,14 @@ impl Logs {
         }
     }
 
-    fn line(&mut self, source: &Source, line: &[u8]) {
+    fn line(&mut self, source: &mut Source, line: &[u8]) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if let Some(text) = &source.awaited
+            && line.windows(text.len()).any(|part| part == text.as_bytes())
+        {
+            source.awaited = None;
+            self.seen.push(source.id);
+        }
         let tail = self.tails.entry(source.id).or_default();
         if tail.len() >= TAIL {
             tail.pop_front();
@@ -357,6 +384,23 @@ mod tests {
             read_all(logs, reader),
             "[app] one\n[app] two\n[app] \n[run] hello\n[app] last\n"
         );
+    }
+
+    #[test]
+    fn an_expected_line_is_seen_once_and_only_of_the_latest_process() {
+        let (mut logs, _reader) = logs(Form::Text);
+        let mut old = File::from(logs.pipe(Id(1), "hub".into()).unwrap());
+        logs.expect(Id(1), &"listening".into());
+        let mut new = File::from(logs.pipe(Id(1), "hub".into()).unwrap());
+        logs.expect(Id(1), &"listening".into());
+        old.write_all(b"listening\n").unwrap();
+        new.write_all(b"not yet\nnow list").unwrap();
+        logs.drain_all();
+        assert_eq!(logs.take_seen(), []);
+        new.write_all(b"ening on 80\nlistening\n").unwrap();
+        logs.drain_all();
+        assert_eq!(logs.take_seen(), [Id(1)]);
+        assert_eq!(logs.take_seen(), []);
     }
 
     #[test]

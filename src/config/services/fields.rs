@@ -7,9 +7,9 @@ use std::time::Duration;
 use toml::Value;
 
 use super::values::{
-    bounds, command_line, path, seconds, signal, strings, umask, variables, within,
+    READY, bounds, command_line, path, ready, seconds, signal, strings, umask, variables, within,
 };
-use super::{Again, Change, Extra, Limit, Process, Ready, Vocabulary, Words};
+use super::{Again, Change, Extra, Limit, Process, Vocabulary, Words};
 use crate::config::source::{Mistake, nearest};
 
 /// Of every service.
@@ -96,13 +96,7 @@ impl<'a> Fields<'a> {
         extra.bound_to = self.take("bound_to", "the name of a service", |value| {
             value.as_str().map(str::to_owned)
         });
-        let ready = self.take("ready", "started or notify", |value| {
-            match value.as_str()? {
-                "started" => Some(Ready::Started),
-                "notify" => Some(Ready::Notify),
-                _ => None,
-            }
-        });
+        let ready = self.take("ready", READY, ready);
         extra.ready = ready.unwrap_or(extra.ready);
         extra.autostart = self.switch("autostart").unwrap_or(extra.autostart);
         let restart = self.take(

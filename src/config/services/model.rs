@@ -7,13 +7,23 @@ use std::time::Duration;
 /// The parts that are there without any file; a table of that name changes what [`Change`] has.
 pub const BUILT_IN: [&str; 4] = ["xserver", "display", "wm", "app"];
 
-/// How an extra service says that it is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How it is known that an extra service is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ready {
-    /// By running.
+    /// It runs.
     Started,
-    /// By `READY=1` on `NOTIFY_SOCKET`, as sd_notify(3) does.
+    /// It says `READY=1` on `NOTIFY_SOCKET`, as sd_notify(3) does.
     Notify,
+    /// It prints a line in which this stands.
+    Log(String),
+    /// This is there.
+    File(PathBuf),
+    /// Somebody listens on this Unix socket.
+    Unix(PathBuf),
+    /// Somebody listens there.
+    Tcp(String, u16),
+    /// This command, run so often until it does, ends with code 0.
+    Command(Vec<String>, Duration),
 }
 
 /// When a service is started again.

@@ -158,6 +158,57 @@ fn a_process_is_what_its_table_says() {
 }
 
 #[test]
+fn readiness_has_many_forms() {
+    let seconds = Duration::from_secs_f64;
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect();
+    let tcp = |host: &str, port| Ready::Tcp(host.to_owned(), port);
+    let cases = [
+        ("\"started\"", Ready::Started),
+        ("\"notify\"", Ready::Notify),
+        ("{ log = \"is up\" }", Ready::Log("is up".to_owned())),
+        ("{ file = \"/run/x\" }", Ready::File("/run/x".into())),
+        ("{ unix = \"/run/y\" }", Ready::Unix("/run/y".into())),
+        ("{ tcp = 80 }", tcp("localhost", 80)),
+        ("{ tcp = \"10.0.0.7:80\" }", tcp("10.0.0.7", 80)),
+        ("{ tcp = \"[::1]:80\" }", tcp("::1", 80)),
+        (
+            "{ command = \"test -e /x\" }",
+            Ready::Command(words("test -e /x"), seconds(1.0)),
+        ),
+        (
+            "{ command = [\"true\"], every = 0.2 }",
+            Ready::Command(words("true"), seconds(0.2)),
+        ),
+    ];
+    for (value, expected) in cases {
+        let services = parse(&format!("[service.a]\ncommand = \"x\"\nready = {value}\n"));
+        assert_eq!(services.unwrap().extra[0].ready, expected, "{value}");
+    }
+    for wrong in [
+        "{}",
+        "{ log = \"\" }",
+        "{ file = \"x\" }",
+        "{ tcp = 0 }",
+        "{ tcp = 70000 }",
+        "{ tcp = \"http://x:80/\" }",
+        "{ command = [] }",
+        "{ command = \"x\", every = 0 }",
+        "{ command = \"x\", often = 1 }",
+        "{ file = \"/x\", every = 1 }",
+        "{ file = \"/x\", unix = \"/y\" }",
+        "{ port = 80 }",
+        "true",
+    ] {
+        let text = format!("[service.a]\ncommand = \"x\"\nready = {wrong}\n");
+        let mistakes = parse(&text).unwrap_err();
+        assert!(
+            mistakes[0].contains(": expected started, notify, { log"),
+            "{wrong}: {mistakes:#?}"
+        );
+    }
+}
+
+#[test]
 fn every_key_says_what_it_takes() {
     let cases = [
         (

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use toml::Value;
 
+use super::Ready;
 use crate::config::reader;
+
+/// A process is not started more often than this to ask whether another one is ready.
+const OFTEN: Duration = Duration::from_millis(100);
 
 /// Signals that programs take for a request to end.
 const SIGNALS: [(&str, i32); 8] = [
@@ -65,6 +69,45 @@ pub(super) fn seconds(value: &Value) -> Option<Duration> {
 pub(super) fn path(value: &Value) -> Option<PathBuf> {
     let text = value.as_str()?;
     (text.starts_with('/') && !text.contains('\0')).then(|| PathBuf::from(text))
+}
+
+/// Ways of getting ready, in words.
+pub(super) const READY: &str = "started, notify, { log = \"TEXT\" }, { file = \"/PATH\" }, { unix = \"/PATH\" }, { tcp = PORT } (or \"HOST:PORT\"), or { command = COMMAND, every = SECONDS }";
+
+pub(super) fn ready(value: &Value) -> Option<Ready> {
+    if let Some(word) = value.as_str() {
+        return match word {
+            "started" => Some(Ready::Started),
+            "notify" => Some(Ready::Notify),
+            _ => None,
+        };
+    }
+    let table = value.as_table()?;
+    if let Some(command) = table.get("command") {
+        let every = match table.get("every") {
+            Some(value) => seconds(value).filter(|every| *every >= OFTEN)?,
+            None => Duration::from_secs(1),
+        };
+        let known = 1 + usize::from(table.contains_key("every"));
+        return (table.len() == known).then_some(Ready::Command(command_line(command)?, every));
+    }
+    let (key, value) = table.iter().next().filter(|_| table.len() == 1)?;
+    match key.as_str() {
+        "log" => {
+            let text = value.as_str().filter(|text| !text.is_empty())?;
+            Some(Ready::Log(text.to_owned()))
+        }
+        "file" => path(value).map(Ready::File),
+        "unix" => path(value).map(Ready::Unix),
+        "tcp" => {
+            let (host, port) = match value {
+                Value::Integer(port) => reader::host_port(&port.to_string())?,
+                other => reader::host_port(other.as_str()?)?,
+            };
+            Some(Ready::Tcp(host, port))
+        }
+        _ => None,
+    }
 }
 
 /// In quotes: a bare 022 is no TOML, and a bare 22 would be another number.

@@ -1,12 +1,18 @@
 //! The operator's own services, and what the files change of the built-in ones.
 
 use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::services::{Place, XSERVER, client};
+use super::services::{Place, XSERVER, client, own_program};
 use crate::config::{Again, Change, Config, Extra, Process, Ready, Services, Vocabulary, Words};
-use crate::supervisor::driver::{Launch, Readiness};
+use crate::roles::wait::Target;
+use crate::supervisor::driver::{Errand, Launch, Probe, Readiness};
 use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
 use crate::sys::process::{Attributes, Capabilities, Keep, Limit, Resource};
+
+/// A command that asks whether a service is ready has an answer by then, or none.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// The words of the system that the files may use.
 pub(crate) fn vocabulary() -> Vocabulary {
@@ -87,14 +93,10 @@ fn service(
         .split_first()
         .map_or(("", [].as_slice()), |(program, args)| (program, args));
     let mut command = client(place, program, args);
-    let readiness = match extra.ready {
-        Ready::Started => Readiness::Silent,
-        Ready::Notify => {
-            let socket = OsString::from(place.dir.notify());
-            command.env.push(("NOTIFY_SOCKET".into(), socket));
-            Readiness::Says
-        }
-    };
+    if extra.ready == Ready::Notify {
+        let socket = OsString::from(place.dir.notify());
+        command.env.push(("NOTIFY_SOCKET".into(), socket));
+    }
     let mut spec = Spec {
         after,
         bound_to,
@@ -116,10 +118,46 @@ fn service(
         command,
         inherit: Vec::new(),
         link: None,
-        readiness,
+        readiness: readiness(&extra.ready),
     };
     apply(&extra.common, &mut spec, &mut launch);
     (spec, launch)
+}
+
+fn readiness(ready: &Ready) -> Readiness {
+    let target = match ready {
+        Ready::Started => return Readiness::Silent,
+        Ready::Notify => return Readiness::Says,
+        Ready::Log(text) => return Readiness::Line(text.as_str().into()),
+        Ready::Command(words, every) => {
+            return Readiness::Probe(Arc::new(Probe {
+                errand: errand(words),
+                every: *every,
+                limit: Some(PROBE),
+            }));
+        }
+        Ready::File(path) => Target::File(path.clone()),
+        Ready::Unix(path) => Target::Unix(path.clone()),
+        Ready::Tcp(host, port) => Target::Tcp(host.clone(), *port),
+    };
+    // It waits by itself, and is started again only when something has ended it.
+    let [kind, what] = target.words();
+    Readiness::Probe(Arc::new(Probe {
+        errand: Errand {
+            program: own_program().into(),
+            args: vec!["await".into(), kind.into(), what.into()],
+        },
+        every: Duration::from_secs(1),
+        limit: None,
+    }))
+}
+
+fn errand(words: &[String]) -> Errand {
+    let mut words = words.iter().map(OsString::from);
+    Errand {
+        program: words.next().unwrap_or_default(),
+        args: words.collect(),
+    }
 }
 
 fn apply(change: &Change, spec: &mut Spec, launch: &mut Launch) {

@@ -276,7 +276,7 @@ pub(super) fn client(place: &Place<'_>, program: &str, args: &[String]) -> Comma
 
 /// This very program. By its path, so that it goes by its name in lists of processes, unless another file has taken
 /// that path since.
-fn own_program() -> PathBuf {
+pub(super) fn own_program() -> PathBuf {
     use std::os::unix::fs::MetadataExt;
     let itself = PathBuf::from("/proc/self/exe");
     let identity = |path: &PathBuf| std::fs::metadata(path).map(|is| (is.dev(), is.ino())).ok();

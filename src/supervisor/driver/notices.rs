@@ -61,6 +61,12 @@ impl Driver {
         self.news = true;
     }
 
+    pub(super) fn take_lines(&mut self, now: Instant) {
+        for id in self.channels.logs.take_seen() {
+            self.news |= self.plan.ready(id, now);
+        }
+    }
+
     pub(super) fn ready_by(&mut self, readiness: Readiness, now: Instant) {
         for (index, launch) in self.launches.iter().enumerate() {
             if launch.readiness == readiness {

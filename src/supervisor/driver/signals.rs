@@ -19,8 +19,9 @@ impl Driver {
         }
         if children_changed {
             while let Some(reaped) = self.reap() {
-                if let Some(id) = reaped.id {
-                    self.ended(id, reaped.exit, now);
+                match reaped.id {
+                    Some(id) => self.ended(id, reaped.exit, now),
+                    None => self.probe_ended(reaped.pid, reaped.exit, now),
                 }
             }
             self.count_remnants();
@@ -57,6 +58,7 @@ impl Driver {
     pub(super) fn ended(&mut self, id: Id, exit: Exit, now: Instant) {
         // Its last words come before ours about it.
         self.channels.logs.drain_all();
+        self.take_lines(now);
         let ours = self.plan.service(id).is_some_and(Service::is_killed);
         self.plan.exited(id, exit, now);
         if let Some(blame) = self.witness.blame(exit).filter(|_| !ours) {

@@ -55,6 +55,9 @@ impl Driver {
             })?;
         }
         let output = self.channels.logs.pipe(id, name)?;
+        if let Readiness::Line(text) = &launch.readiness {
+            self.channels.logs.expect(id, text);
+        }
         let mut inherit: Vec<BorrowedFd<'_>> = launch.inherit.iter().map(AsFd::as_fd).collect();
         if launch.readiness != Readiness::Displayfd {
             return self.children.spawn(id, &launch.command, output, &inherit);

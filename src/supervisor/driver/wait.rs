@@ -61,7 +61,11 @@ impl Driver {
                 .map(|fd| PollFd::new(fd, PollFlags::POLLOUT)),
         );
 
-        let deadlines = [self.plan.deadline(now), channels.control.deadline()];
+        let deadlines = [
+            self.plan.deadline(now),
+            channels.control.deadline(),
+            self.probes.deadline(),
+        ];
         let timeout = deadlines
             .into_iter()
             .flatten()

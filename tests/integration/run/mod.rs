@@ -7,6 +7,7 @@ mod keys;
 mod limits;
 mod names;
 mod orders;
+mod readiness;
 mod recovery;
 mod secrets;
 mod services;
