@@ -10,6 +10,7 @@
 //! Flags win over the environment, the environment over the file, the file over the default. Help texts, the README's
 //! table and `deskinit config` are all made from [`table::SETTINGS`].
 
+mod network;
 mod reader;
 mod render;
 mod secret;
@@ -18,9 +19,10 @@ mod source;
 mod table;
 mod typed;
 
+pub use network::Network;
 pub use reader::host_port;
 pub use render::{effective, markdown_table};
-pub use secret::{EmptySecret, Secret};
+pub use secret::{EmptySecret, Key, Secret};
 pub use services::{
     Again, BUILT_IN, Change, Extra, Limit, Process, Ready, Services, Vocabulary, Words,
 };

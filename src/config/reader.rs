@@ -1,6 +1,6 @@
 //! Turns given values into typed ones and collects every mistake on the way.
 
-use super::secret::Secret;
+use super::secret::{Key, Secret};
 use super::source::{Given, Mistake, Origin, Raw};
 use super::table::{Setting, setting};
 use std::io::Read;
@@ -64,6 +64,17 @@ impl Reader {
         self.or(name, false, boolean)
     }
 
+    /// A secret in hexadecimal digits.
+    pub(super) fn key(&mut self, name: &'static str) -> Option<Key> {
+        let text = self.secret(name)?;
+        let key = Key::from_hex(text.expose().trim());
+        if key.is_none() {
+            let allowed = setting(name).map_or("", |row| row.allowed);
+            self.mistake(format!("{name}: expected {allowed}"));
+        }
+        key
+    }
+
     /// A secret, given itself or by a file that holds it.
     pub(super) fn secret(&mut self, name: &'static str) -> Option<Secret> {
         let Given {
@@ -99,9 +110,12 @@ impl Reader {
         match Secret::new(line) {
             Ok(secret) => Some(secret),
             Err(_) => {
-                self.mistake(format!(
-                    "{source}: is empty; give a password, unset it (a random token is then made), or say ALLOW_NO_AUTH=1"
-                ));
+                let advice = if name.ends_with("PASSWORD") {
+                    "give a password, unset it (a random token is then made), or say ALLOW_NO_AUTH=1"
+                } else {
+                    "give it, or unset it"
+                };
+                self.mistake(format!("{source}: is empty; {advice}"));
                 None
             }
         }

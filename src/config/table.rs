@@ -67,6 +67,7 @@ const fn secret(
 /// Variables that give width and height at once, as `1920x1080`.
 pub(super) const SIZE_NAMES: &[&str] = &["ABCDESKTOP_GEOMETRY", "VNC_RESOLUTION", "RESOLUTION"];
 
+const HEX: &str = "hexadecimal digits, an even number of them";
 const PORT: &str = "a port, 1 to 65535; 0 for any free one; off";
 
 /// Every setting.
@@ -345,8 +346,30 @@ pub const SETTINGS: &[Setting] = &[
         NO,
         None,
         "a file",
-        "`serve` alone: the cookie file of the display.",
+        "`serve` and `gate` alone: the cookie file of the display.",
     ),
+    row(
+        "X11LISTEN",
+        NO,
+        Some("off"),
+        "tcp; anything else is off",
+        "tcp: programs of other machines reach the display by TCP at port 6000 + N of BIND_ADDRESS, through `deskinit gate`, with the cookie XAUTH_KEY. The X server itself never listens there.",
+    ),
+    row(
+        "X11_ALLOW",
+        NO,
+        Some(""),
+        "networks as 10.0.0.0/8 or fd00::/8, separated by commas; empty for any",
+        "From where programs may come under X11LISTEN=tcp; the cookie is asked for in any case.",
+    ),
+    Setting {
+        allowed: HEX,
+        ..secret(
+            "XAUTH_KEY",
+            NO,
+            "A cookie (MIT-MAGIC-COOKIE-1) that opens the display besides the one made for each run: for programs in other containers, which find it in their ~/.Xauthority.",
+        )
+    },
     row(
         "RUN_DIR",
         &["ABCDESKTOP_RUN_DIR"],

@@ -1,7 +1,8 @@
 //! The settings as the rest of the program uses them.
 
+use super::network::Network;
 use super::reader::{self, Reader};
-use super::secret::Secret;
+use super::secret::{Key, Secret};
 use super::source::{Mistake, Raw};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -98,6 +99,12 @@ pub struct Config {
     pub xserver_args: Vec<String>,
     /// The X server offers the GLX extension.
     pub xserver_glx: bool,
+    /// Others reach the display by TCP.
+    pub x11_tcp: bool,
+    /// From where; empty for anywhere.
+    pub x11_allow: Vec<Network>,
+    /// A cookie of the operator's for the display.
+    pub xauth_key: Option<Key>,
     /// Cookie file of a display that somebody else started.
     pub xauthority: Option<PathBuf>,
     /// Where sockets are; `None` for the default.
@@ -295,6 +302,9 @@ impl Config {
             }),
             xserver_args: r.or("XSERVER_ARGS", Vec::new(), reader::words),
             xserver_glx: r.switch("XSERVER_GLX"),
+            x11_tcp: r.or("X11LISTEN", false, |v| Some(v.eq_ignore_ascii_case("tcp"))),
+            x11_allow: r.or("X11_ALLOW", Vec::new(), networks),
+            xauth_key: r.key("XAUTH_KEY"),
             xauthority: r.value("XAUTHORITY", path),
             run_dir: r.value("RUN_DIR", path),
             log_level: r.or("LOG_LEVEL", LogLevel::Info, |v| match v {
@@ -340,6 +350,11 @@ impl Config {
 fn addresses(value: &str) -> Option<Vec<IpAddr>> {
     let list: Option<Vec<IpAddr>> = value.split(',').map(|a| a.trim().parse().ok()).collect();
     list.filter(|l| !l.is_empty())
+}
+
+fn networks(value: &str) -> Option<Vec<Network>> {
+    let list = value.split(',').map(str::trim).filter(|n| !n.is_empty());
+    list.map(Network::parse).collect()
 }
 
 fn seconds(value: &str) -> Option<Option<Duration>> {
@@ -438,9 +453,12 @@ mod tests {
             ("SIGNAL_REWRITE", "15:2,9:1"),
             ("ABCDESKTOP_GEOMETRY", "big"),
             ("ALLOWED_HOSTS", "desk.example, http://x/"),
+            ("X11_ALLOW", "10.0.0.0/8, pods"),
+            ("XAUTH_KEY", "canary"),
         ])
         .unwrap_err();
-        assert_eq!(mistakes.len(), 7, "{mistakes:#?}");
+        assert!(!mistakes.iter().any(|m| m.contains("canary")));
+        assert_eq!(mistakes.len(), 9, "{mistakes:#?}");
         assert!(
             mistakes
                 .iter()
