@@ -4,10 +4,11 @@
 //! other edge.
 //!
 //! ```text
-//!  main → roles        run, serve, status, doctor, orders, other programs' names: what the command line asks for
+//!  main → roles        run, serve, gate, status, doctor, orders, other programs' names: what the command line asks for
 //!          │
 //!          ├─ supervisor   PID 1: services, reaping, signals, exit code        (→ sys)
-//!          ├─ xserver      how an X server is started: display number, cookie  (→ sys)
+//!          ├─ xserver      how an X server is started: display number, cookie;
+//!          │               what a gate in front of it lets through             (→ sys)
 //!          ├─ server       listeners, connections, hub of sessions, encode pool
 //!          ├─ http         page, websocket, probes, metrics
 //!          ├─ desktop      the only X client: capture, input, clipboard …      (→ sys)

@@ -39,6 +39,9 @@ pub struct Connector {
     lines: Arc<Mutex<Lines>>,
 }
 
+/// What a client shows the server: the name of the method and its data, both empty when there is nothing to show.
+pub type Authorization = (Vec<u8>, Vec<u8>);
+
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum ConnectError {
@@ -100,22 +103,32 @@ impl Connector {
 
     /// As [`Connector::connect`], with the caller's own patience.
     pub fn connect_within(&self, patience: Duration) -> Result<(Link, usize), ConnectError> {
+        let (link, _) = self.connect_showing(patience)?;
+        Ok((link, self.display.screen))
+    }
+
+    /// As [`Connector::connect_within`]; returns what the server was shown.
+    pub fn connect_showing(
+        &self,
+        patience: Duration,
+    ) -> Result<(Link, Authorization), ConnectError> {
         let name = || self.display.to_string();
         let deadline = Instant::now() + patience;
         let (stream, (family, address)) = self
             .dial(patience)
             .map_err(|e| ConnectError::Unreachable(name(), e))?;
-        let (auth_name, auth_data) = self.cookie(family, &address)?;
+        let authorization = self.cookie(family, &address)?;
         let line = Line {
             stream: Arc::new(stream),
             deadline: Mutex::new(Some(deadline)),
         };
         self.lines().register(&line.stream)?;
         let screen = self.display.screen;
-        match RustConnection::connect_to_stream_with_auth_info(line, screen, auth_name, auth_data) {
+        let (method, data) = authorization.clone();
+        match RustConnection::connect_to_stream_with_auth_info(line, screen, method, data) {
             Ok(link) => {
                 link.stream().set_deadline(None);
-                Ok((link, screen))
+                Ok((link, authorization))
             }
             Err(e) => Err(match e {
                 _ if self.lines().severed => ConnectError::Severed,
@@ -180,8 +193,7 @@ impl Connector {
         }
     }
 
-    /// The authorization to send: name and data, both empty when there is none.
-    fn cookie(&self, family: Family, address: &[u8]) -> Result<(Vec<u8>, Vec<u8>), ConnectError> {
+    fn cookie(&self, family: Family, address: &[u8]) -> Result<Authorization, ConnectError> {
         let number = self.display.number;
         let found = match &self.xauthority {
             Some(path) => xauth::lookup(path, family, address, number)

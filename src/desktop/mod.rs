@@ -34,6 +34,7 @@ mod resize;
 mod shared;
 mod transfer;
 mod types;
+pub mod upstream;
 mod visual;
 mod windows;
 mod xauth;

@@ -131,6 +131,7 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
     crate::telemetry::init(level, config.log_format == LogFormat::Json);
     match role {
         "run" => super::run::run(&config, &services, &raw),
+        "gate" => super::gate::run(&config),
         _ => super::serve::run(config),
     }
 }
@@ -255,6 +256,9 @@ fn command() -> Command {
         )).arg(desktop).arg(words))
         .subcommand(settings(Command::new("serve").about(
             "Show an X display that is already there to browsers and viewers",
+        )))
+        .subcommand(settings(Command::new("gate").about(
+            "Let programs of other machines reach an X display of this one by TCP, with its cookie or XAUTH_KEY",
         )))
         .subcommand(settings(Command::new("config").about(
             "Print the settings in force and where each came from",

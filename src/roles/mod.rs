@@ -5,6 +5,7 @@ mod ask;
 mod cli;
 mod doctor;
 mod find;
+mod gate;
 pub mod health;
 mod init;
 mod names;

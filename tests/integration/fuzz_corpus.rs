@@ -44,3 +44,8 @@ fn client_messages() {
 fn clipboard() {
     replay("clipboard", targets::clipboard);
 }
+
+#[test]
+fn gate() {
+    replay("gate", targets::gate);
+}

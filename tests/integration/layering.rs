@@ -49,6 +49,7 @@ const PURE: &[&str] = &[
     "rfb/",
     "supervisor/service",
     "supervisor/plan",
+    "xserver/gate",
 ];
 
 /// What a pure room has no business with.

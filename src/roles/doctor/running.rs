@@ -129,11 +129,12 @@ fn listeners(report: &mut Report, config: &Config, status: &Status) {
     for socket in sockets::listening() {
         let address = socket.address;
         match owners.get(&socket.inode).map(String::as_str) {
-            Some("display") => display_listener(report, config, address),
+            Some("display") => meant(report, config, "the display server", address),
+            Some("gate") => meant(report, config, "the gate for X11 over TCP", address),
             Some(name @ ("xserver" | "run")) => report.finding(
                 "listeners",
                 format!("{name} listens on {address}"),
-                "nothing but the display server has business with the network; look into XSERVER_ARGS",
+                "nothing but the display server and the gate has business with the network; look into XSERVER_ARGS",
             ),
             Some(name) if !address.ip().is_loopback() => report.note(
                 "listeners",
@@ -153,7 +154,7 @@ fn listeners(report: &mut Report, config: &Config, status: &Status) {
     }
 }
 
-fn display_listener(report: &mut Report, config: &Config, address: SocketAddr) {
+fn meant(report: &mut Report, config: &Config, title: &str, address: SocketAddr) {
     let ip = address.ip();
     let meant = config
         .bind
@@ -170,7 +171,7 @@ fn display_listener(report: &mut Report, config: &Config, address: SocketAddr) {
     };
     report.finding(
         "listeners",
-        format!("the display server listens on {address}, against {policy}"),
+        format!("{title} listens on {address}, against {policy}"),
         "it was started with other settings than these: start it again, or ask with the same environment",
     );
 }

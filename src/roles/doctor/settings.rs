@@ -36,10 +36,13 @@ const WELL_KNOWN: [&str; 22] = [
 ];
 /// RFB's own authentication uses 8 characters; fewer than this are tried out in no time.
 const SHORTEST: usize = 6;
+/// Bytes of a cookie.
+const SHORTEST_COOKIE: usize = 8;
 
 pub(super) fn check(report: &mut Report, config: &Config, raw: &Raw) {
     report.check("programs", |report| programs(report, config));
     report.check("passwords", |report| passwords(report, config, raw));
+    report.check("cookies", |report| cookies(report, config));
     report.check("access", |report| access(report, config));
 }
 
@@ -129,6 +132,18 @@ fn passwords(report: &mut Report, config: &Config, raw: &Raw) {
     }
 }
 
+/// A cookie is not typed by anybody: a short one has no excuse.
+fn cookies(report: &mut Report, config: &Config) {
+    let key = config.xauth_key.as_ref().map(|key| key.expose().len());
+    if let Some(length) = key.filter(|length| *length < SHORTEST_COOKIE) {
+        report.finding(
+            "XAUTH_KEY",
+            format!("has {length} bytes: so few can be tried out"),
+            "take 15 or 16 random bytes, as mcookie(1) makes them",
+        );
+    }
+}
+
 /// What is wrong with a password, without saying it.
 fn weakness(secret: &Secret) -> Option<String> {
     let text = secret.expose().to_ascii_lowercase();
@@ -151,6 +166,13 @@ fn access(report: &mut Report, config: &Config) {
             "ALLOW_NO_AUTH",
             "whoever reaches the ports sees and controls the desktop",
             "unset it, or let the ports listen on loopback only (SECURE_CONNECTION=1) behind something that asks who comes",
+        );
+    }
+    if config.x11_tcp && reachable && config.x11_allow.is_empty() {
+        report.note(
+            "X11LISTEN",
+            "programs of any address may try cookies, and X11 is not encrypted",
+            "name the networks of the programs in X11_ALLOW, or let a network policy admit those pods only",
         );
     }
     if config.allowed_origins.iter().any(|origin| origin == "*") {

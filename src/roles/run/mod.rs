@@ -10,6 +10,7 @@
 mod environment;
 mod extra;
 mod identity;
+mod parts;
 mod services;
 
 use std::fmt;
@@ -25,7 +26,7 @@ pub(super) use self::extra::vocabulary;
 use self::identity::{Started, Who};
 use self::services::Place;
 use super::{access, doctor};
-use crate::config::{self, Config, LogFormat, Mistake, Raw, Secret, Services};
+use crate::config::{self, Config, Key, LogFormat, Mistake, Raw, Secret, Services};
 use crate::supervisor::control::Control;
 use crate::supervisor::driver::{Channels, Driver, Greeting};
 use crate::supervisor::logs::{Form, Logs};
@@ -148,8 +149,9 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
     let environment = Environment::take(who.uid, who.variables());
     let dir = RunDir::open(&path).map_err(in_dir)?;
     let cookie = Cookie::random().map_err(|error| SetupError::System("randomness", error))?;
+    let key = config.xauth_key.as_ref().map(Key::expose);
     cookie
-        .write(&dir.xauthority(), display.number())
+        .write(&dir.xauthority(), display.number(), key)
         .map_err(in_dir)?;
 
     let token = if config.password.is_none() && !config.allow_no_auth {

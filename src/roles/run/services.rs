@@ -5,6 +5,7 @@
 //!  xserver ──▶ wm ──▶ app           each when the one before is ready; of the last two the display server says so
 //!     ▲        │       │
 //!     └────────┴───────┘            bound to it: they end with it and come back with it
+//!  parts that were asked for        behind these: see `parts`
 //!  extra ones                       from files, behind these: when the X server is ready, unless they say otherwise
 //! ```
 
@@ -70,6 +71,7 @@ pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
     {
         services.push(application(place, program, args));
     }
+    services.extend(super::parts::all(place)?);
     super::extra::add(place, &mut services);
     Ok(services)
 }
@@ -257,7 +259,7 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
 }
 
 /// The name under which a child opens a descriptor that it has inherited.
-fn inherited(fd: &OwnedFd) -> PathBuf {
+pub(super) fn inherited(fd: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 

@@ -36,7 +36,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use uplink::Uplink;
 
 /// `EX_UNAVAILABLE`, `EX_OSERR` of sysexits.
-const EXIT_UNAVAILABLE: u8 = 69;
+pub(super) const EXIT_UNAVAILABLE: u8 = 69;
 /// Sessions get this long to tell their viewers that the end has come.
 const FAREWELL: Duration = Duration::from_millis(300);
 
@@ -279,7 +279,8 @@ fn listen_locally(path: &Path, site: Arc<Site>) -> io::Result<()> {
     Ok(())
 }
 
-async fn stopped() -> io::Result<()> {
+/// Until somebody asks this process to end.
+pub(super) async fn stopped() -> io::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     tokio::select! {

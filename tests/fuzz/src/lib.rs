@@ -12,6 +12,7 @@ use deskinit::rfb::{
     Start, Version, clipboard as clip,
 };
 use deskinit::screen::{Move, Step};
+use deskinit::xserver::gate::{Answers, Opcodes, Order, Requests, Setup, Shown};
 
 /// Bytes for a handshake, a few at a time. Without the password nothing leads in; with None, only the right order does.
 pub fn handshake(data: &[u8]) {
@@ -129,4 +130,63 @@ pub fn clipboard(data: &[u8]) {
     }
     let latin1 = clip::to_latin1(&clip::from_latin1(data));
     assert!(latin1.len() <= data.len());
+}
+
+/// Bytes of an X client or server: only the key opens, nothing grows or is lost, and what the gate has changed once it
+/// has nothing more to change of.
+pub fn gate(data: &[u8]) {
+    let [how, data @ ..] = data else {
+        return;
+    };
+    let (method, key) = (b"MIT-MAGIC-COOKIE-1", vec![7; 16]);
+    if let Ok(Some((setup, length))) = Setup::parse(data) {
+        assert!(length <= data.len());
+        assert!(setup.shows(&[]) != Shown::Right);
+        let ours = setup.with(method, &key);
+        let (again, length) = Setup::parse(&ours).unwrap().unwrap();
+        assert!(length == ours.len() && again.shows(std::slice::from_ref(&key)) == Shown::Right);
+    }
+    let order = if how & 1 == 0 {
+        Order::Little
+    } else {
+        Order::Big
+    };
+    let opcodes = Opcodes {
+        big_requests: Some(133),
+        local_only: vec![130, 149],
+    };
+    let requests = |data: &[u8], piece| {
+        let mut requests = Requests::new(order, opcodes.clone());
+        passed(data, piece, |bytes| requests.pass(bytes).ok())
+    };
+    let answers = |data: &[u8], piece| {
+        let mut answers = Answers::new(order);
+        passed(data, piece, |bytes| Some(answers.pass(bytes)))
+    };
+    let piece = usize::from(how >> 1).max(1);
+    for way in [&requests as &dyn Fn(&[u8], usize) -> _, &answers] {
+        let (cut, kept_on) = way(data, piece);
+        let (whole, also) = way(data, data.len().max(1));
+        assert_eq!(kept_on, also, "cutting changes what is a violation");
+        assert!(!kept_on || cut == whole);
+        assert!(cut.len() <= data.len() && (!kept_on || data.len() - cut.len() < 32));
+        assert_eq!(way(&cut, piece).0, cut);
+    }
+}
+
+/// What comes out of a stream that is looked at in pieces, and whether it was followed to its end.
+fn passed(
+    data: &[u8],
+    piece: usize,
+    mut pass: impl FnMut(&mut [u8]) -> Option<usize>,
+) -> (Vec<u8>, bool) {
+    let (mut held, mut out) = (Vec::new(), Vec::new());
+    for piece in data.chunks(piece) {
+        held.extend(piece);
+        let Some(ready) = pass(&mut held) else {
+            return (out, false);
+        };
+        out.extend(held.drain(..ready));
+    }
+    (out, true)
 }

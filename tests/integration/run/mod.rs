@@ -3,6 +3,7 @@
 mod alone;
 mod codes;
 mod doctor;
+mod gate;
 mod keys;
 mod limits;
 mod names;

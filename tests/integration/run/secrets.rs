@@ -6,15 +6,18 @@ use crate::support::desk::{Builder, Desk, LONG, pid};
 
 #[test]
 fn a_password_is_in_no_command_line_environment_log_or_file() {
-    let canary = "c4n4ry-9f2b7d";
+    // Also a key in hexadecimal digits.
+    let canary = "ca9a4f2b7d";
     let desk = Builder::new(&["sh", "-c", "env; xterm"])
         .env("VNC_PASSWORD", canary)
+        .env("X11LISTEN", "tcp")
+        .env("XAUTH_KEY", canary)
         .env("NOTIFY_SOCKET", "/somewhere/else")
         .start();
     desk.up();
     let mut all = desk.descendants();
     all.push(desk.pid());
-    assert!(all.len() >= 6, "{all:?}");
+    assert!(all.len() >= 7, "{all:?}");
     for process in all {
         for file in ["environ", "cmdline"] {
             let text = fs::read(format!("/proc/{process}/{file}")).unwrap_or_default();
