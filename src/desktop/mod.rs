@@ -44,6 +44,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+pub use probe::Answer;
 pub use types::{DesktopEvent, DesktopStatus, Input, InputEvent, Options, ResizeError, Sink};
 
 use crate::pixel::Point;
@@ -54,6 +55,9 @@ use connect::Connector;
 use input::InputThread;
 use probe::Probe;
 use shared::{Resize, Shared};
+
+/// The problem of a server that is there and says nothing.
+const SILENT: &str = "the X server does not answer";
 
 /// A display that is being shown. Clones are handles of the same one; it stops when the last is dropped.
 #[derive(Clone)]
@@ -166,7 +170,23 @@ impl Desktop {
 
     /// Does the X server answer a round trip within this time? Waits for it, so not for async threads.
     pub fn probe(&self, timeout: Duration) -> bool {
+        self.ask(timeout) == Answer::Yes
+    }
+
+    /// As [`Desktop::probe`], and says what is wrong if not.
+    pub fn ask(&self, timeout: Duration) -> Answer {
         self.inner.probe.ask(&self.inner.connector, timeout)
+    }
+
+    /// Notes whether a server that we are connected to has fallen silent: the problem is then part of the status.
+    pub fn set_silent(&self, silent: bool) {
+        self.inner.shared.change(|status| {
+            if silent && status.connected {
+                status.problem = Some(SILENT.to_owned());
+            } else if status.problem.as_deref() == Some(SILENT) {
+                status.problem = None;
+            }
+        });
     }
 
     /// Ends the threads and the connections. Nothing is captured or typed afterwards.

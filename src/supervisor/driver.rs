@@ -25,7 +25,7 @@ use super::plan::{Action, Cause, Outcome, Plan, Policy};
 use super::reaper::Children;
 use super::remnants::Remnants;
 use super::report::{self, Facts};
-use super::service::{Id, Push, Service, Spec};
+use super::service::{Fault, Id, Push, Service, Spec};
 use super::strays::Strays;
 use super::witness::Witness;
 use crate::sys::process::Command;
@@ -234,9 +234,10 @@ impl Driver {
             }
             Action::Push(id, Push::Kill) => {
                 let service = self.plan.service(id);
-                let failing = match service.is_some_and(Service::is_overdue) {
-                    true => "is not ready in time",
-                    false => "does not end in time",
+                let failing = match service.and_then(Service::fault) {
+                    Some(Fault::Late) => "is not ready in time",
+                    Some(Fault::Silent) => "does not answer",
+                    None => "does not end in time",
                 };
                 let title = self.title(id);
                 self.channels

@@ -24,6 +24,8 @@ pub enum Notice {
     Stopping,
     /// `X=up`, or `X=down why`.
     Display(Result<(), String>),
+    /// `HUNG=1`: the X server is there and does not answer, for so long that it never will.
+    Hung,
     /// `WM=name`: a window manager is there; `WM=`: none is.
     WindowManager(Option<String>),
     /// `WINDOWS=n`: windows that a person can see.
@@ -60,6 +62,7 @@ fn line(line: &str) -> Option<Notice> {
         ("STOPPING", "1") => Notice::Stopping,
         ("X", "up") => Notice::Display(Ok(())),
         ("X", value) => Notice::Display(Err(text(value.strip_prefix("down")?.trim_start()))),
+        ("HUNG", "1") => Notice::Hung,
         ("WM", value) => Notice::WindowManager(Some(text(value)).filter(|name| !name.is_empty())),
         ("WINDOWS", value) => Notice::Windows(value.parse().ok()?),
         ("VIEWERS", value) => Notice::Viewers(value.parse().ok()?),
@@ -130,13 +133,14 @@ mod tests {
 
     #[test]
     fn the_lines_serve_writes_are_understood() {
-        let all = parse(b"READY=1\nX=down no such display\nX=up\nWM=Openbox\nWM=\nWINDOWS=3\nVIEWERS=0\nSTATUS=x\njunk");
+        let all = parse(b"READY=1\nX=down no such display\nX=up\nHUNG=1\nWM=Openbox\nWM=\nWINDOWS=3\nVIEWERS=0\nSTATUS=x\njunk");
         assert_eq!(
             all,
             [
                 Notice::Ready,
                 Notice::Display(Err("no such display".to_owned())),
                 Notice::Display(Ok(())),
+                Notice::Hung,
                 Notice::WindowManager(Some("Openbox".to_owned())),
                 Notice::WindowManager(None),
                 Notice::Windows(3),

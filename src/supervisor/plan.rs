@@ -169,6 +169,13 @@ impl Plan {
             .is_some_and(|service| service.ready(now))
     }
 
+    /// A service is there and does not answer, for so long that it never will: it is replaced.
+    pub fn silent(&mut self, id: Id, now: Instant) {
+        if let Some(service) = self.services.get_mut(id.0) {
+            service.silent(now);
+        }
+    }
+
     /// The process of a service has ended.
     pub fn exited(&mut self, id: Id, exit: Exit, now: Instant) {
         let footing = self.has_footing(id);

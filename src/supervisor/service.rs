@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 pub use exit::{Exit, SIGKILL, SIGTERM, signal_name, signal_number};
 use remnants::Remnants;
 pub use spec::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
-pub use verdict::{Blame, Verdict, size};
+pub use verdict::{Blame, Fault, Verdict, size};
 
 /// The first restart comes at once, the second after this; it doubles from then on.
 pub const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -117,8 +117,8 @@ pub struct Service {
     ever_ready: bool,
     /// When it began not to be ready, in spite of starts; for [`Patience::GoOn`].
     series: Option<Instant>,
-    /// A start that took too long is being killed.
-    overdue: bool,
+    /// What it is being killed for, so that it can be started again.
+    fault: Option<Fault>,
     last: Option<Verdict>,
     remnants: Remnants,
 }
@@ -139,7 +139,7 @@ impl Service {
             trying_since: now,
             ever_ready: false,
             series: None,
-            overdue: false,
+            fault: None,
             last: None,
             remnants: Remnants::default(),
         }
@@ -194,9 +194,9 @@ impl Service {
         }
     }
 
-    /// Is it being killed because it did not get ready in time?
-    pub fn is_overdue(&self) -> bool {
-        self.overdue
+    /// What it is being killed for, if it is to be started again.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 
     /// Has it been sent SIGKILL?
@@ -220,7 +220,7 @@ impl Service {
         }
         self.series.get_or_insert(now);
         self.tries(now);
-        self.overdue = false;
+        self.fault = None;
         self.remnants = Remnants::default();
         self.enter(State::Starting, now);
         if self.spec.ready_at_once {
@@ -244,7 +244,7 @@ impl Service {
 
     /// It says that it is ready, or others say it. True when that is news.
     pub fn ready(&mut self, now: Instant) -> bool {
-        if self.state != State::Starting || self.overdue {
+        if self.state != State::Starting || self.fault.is_some() {
             return false;
         }
         self.ever_ready = true;
@@ -269,7 +269,8 @@ impl Service {
         if was_ready {
             self.failed_starts = 0;
         }
-        self.last = Some(Verdict { exit, blame: None });
+        let blame = self.fault.map(Blame::Fault);
+        self.last = Some(Verdict { exit, blame });
         match self.state {
             State::Starting | State::Ready if !footing => self.wait_again(now),
             State::Starting | State::Ready if self.spec.bound_to.is_some() => {
@@ -283,11 +284,20 @@ impl Service {
                 );
             }
             State::Starting | State::Ready => self.judge(exit, was_ready, now),
-            State::Stopping { again: true, .. } if self.overdue => self.judge(exit, false, now),
+            State::Stopping { again: true, .. } if self.fault.is_some() => {
+                self.judge(exit, false, now)
+            }
             State::Stopping { again: true, .. } => self.wait_again(now),
             State::Stopping { again: false, .. } => self.enter(State::Stopped, now),
             // Not ours to have ended: nothing of it was running.
             _ => {}
+        }
+    }
+
+    /// It does not answer, and is killed to be started again.
+    pub fn silent(&mut self, now: Instant) {
+        if self.state == State::Ready {
+            self.kill(Fault::Silent, now);
         }
     }
 
@@ -394,9 +404,7 @@ impl Service {
         if let (State::Starting, Patience::Kill(limit)) = (self.state, self.spec.patience)
             && now >= self.since + limit
         {
-            self.overdue = true;
-            // It had its time: no second grace.
-            self.tell(now, true, now);
+            self.kill(Fault::Late, now);
         }
     }
 
@@ -449,6 +457,12 @@ impl Service {
             _ => None,
         };
         own.into_iter().chain(others).min()
+    }
+
+    /// It had its time: no grace.
+    fn kill(&mut self, fault: Fault, now: Instant) {
+        self.fault = Some(fault);
+        self.tell(now, true, now);
     }
 
     fn judge(&mut self, exit: Exit, was_ready: bool, now: Instant) {

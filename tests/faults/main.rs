@@ -8,7 +8,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod groups;
+mod recovery;
 mod verdicts;
+mod xserver;
 // The same helpers as those of tests/integration, where all of them are in use.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../integration/support/mod.rs"]

@@ -13,6 +13,7 @@ mod backend;
 mod bridge;
 mod metrics;
 mod uplink;
+mod watch;
 
 use super::access;
 use crate::config::{Config, Secret, Sharing};
@@ -128,6 +129,7 @@ async fn serve(mut config: Config) -> io::Result<()> {
         uplink.listening(web_at.as_deref(), vnc_at.as_deref());
         uplink.start(hub.clone(), &desktop);
     }
+    tokio::spawn(watch::watch(desktop.clone(), uplink.clone()));
     stopped().await?;
     let reason = front
         .message()

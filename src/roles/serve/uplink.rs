@@ -1,7 +1,7 @@
 //! The link to `deskinit run`: tells it what only the display worker sees, learns from it what viewers should know.
 //!
 //! ```text
-//!   serve ──notify.sock, datagrams──► run     READY, X, WM, WINDOWS, VIEWERS, INPUT
+//!   serve ──notify.sock, datagrams──► run     READY, X, HUNG, WM, WINDOWS, VIEWERS, INPUT
 //!   serve ◄──control.sock, lines───── run     Status, at every change
 //! ```
 
@@ -100,6 +100,11 @@ impl Uplink {
         let _ = self.send(&lines.into_iter().flatten().collect::<String>());
     }
 
+    /// The X server does not answer, and will not.
+    pub(super) fn hung(&self) {
+        let _ = self.send("HUNG=1\n");
+    }
+
     /// A viewer types or points: told once a second at most.
     pub(super) fn input(&self) {
         let now = Instant::now();
@@ -168,7 +173,10 @@ impl Uplink {
         let status = status();
         let now = Told {
             ready: told.ready || status.connected,
-            connected: Some((status.connected, status.problem.clone())),
+            connected: Some((
+                status.connected && status.problem.is_none(),
+                status.problem.clone(),
+            )),
             manager: Some(status.window_manager.clone()),
             windows: Some(status.windows),
         };

@@ -42,6 +42,7 @@ impl Driver {
             }
             Notice::Stopping => {}
             Notice::Display(state) => self.facts.display_problem = state.err(),
+            Notice::Hung => self.silent_by(Readiness::Displayfd, now),
             Notice::WindowManager(name) => {
                 if name.is_some() {
                     self.ready_by(Readiness::WindowManager, now);
@@ -71,6 +72,14 @@ impl Driver {
         for (index, launch) in self.launches.iter().enumerate() {
             if launch.readiness == readiness {
                 self.plan.ready(Id(index), now);
+            }
+        }
+    }
+
+    fn silent_by(&mut self, readiness: Readiness, now: Instant) {
+        for (index, launch) in self.launches.iter().enumerate() {
+            if launch.readiness == readiness {
+                self.plan.silent(Id(index), now);
             }
         }
     }

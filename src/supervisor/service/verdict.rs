@@ -12,9 +12,20 @@ const SIGBUS: i32 = 7;
 /// SIGFPE, SIGSEGV, SIGSYS.
 const CRASHES: [i32; 7] = [4, 5, 6, SIGBUS, 8, 11, 31];
 
+/// For what a service is killed that is to be started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It did not get ready in time.
+    Late,
+    /// It does not answer.
+    Silent,
+}
+
 /// What is behind an end that the process itself is not to blame for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
+    /// It was killed for this.
+    Fault(Fault),
     /// The kernel has killed it for want of memory.
     Memory {
         /// Bytes that the container may use, if there is a limit.
@@ -42,7 +53,9 @@ impl Verdict {
     /// Words that follow the name of a service: `crashed with SIGSEGV`.
     pub fn clause(self) -> String {
         match (self.exit, self.blame) {
-            (Exit::Signal(SIGKILL), Some(Blame::Memory { .. })) => format!("was {self}"),
+            (Exit::Signal(SIGKILL), Some(Blame::Memory { .. } | Blame::Fault(_))) => {
+                format!("was {self}")
+            }
             (Exit::Signal(signal), _) if CRASHES.contains(&signal) => self.to_string(),
             (Exit::Signal(_), _) => format!("was ended by {self}"),
             (Exit::Code(_), _) => format!("has ended, {self}"),
@@ -51,9 +64,9 @@ impl Verdict {
 
     /// The clause, and what to do where that is known.
     pub fn advice(self) -> String {
-        match self.blame {
+        match self.blame.and_then(Blame::remedy) {
             None => self.clause(),
-            Some(blame) => format!("{}: {}", self.clause(), blame.remedy()),
+            Some(remedy) => format!("{}: {remedy}", self.clause()),
         }
     }
 
@@ -78,7 +91,9 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.exit, self.blame) {
             // Said by the blame itself.
-            (Exit::Signal(SIGKILL), Some(blame @ Blame::Memory { .. })) => write!(f, "{blame}"),
+            (Exit::Signal(SIGKILL), Some(blame @ (Blame::Memory { .. } | Blame::Fault(_)))) => {
+                write!(f, "{blame}")
+            }
             (exit, blame) => {
                 match exit {
                     Exit::Signal(signal) if CRASHES.contains(&signal) => {
@@ -97,8 +112,9 @@ impl fmt::Display for Verdict {
 }
 
 impl Blame {
-    fn remedy(self) -> &'static str {
-        match self {
+    fn remedy(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Fault(_) => return None,
             Self::Memory { limit: Some(_) } => "raise the container's memory limit",
             Self::Memory { limit: None } => {
                 "give the machine more memory, or the container less to do"
@@ -106,13 +122,15 @@ impl Blame {
             Self::SharedMemory { .. } => {
                 "give it more: docker run --shm-size=1g; in Kubernetes an emptyDir with medium: Memory at /dev/shm"
             }
-        }
+        })
     }
 }
 
 impl fmt::Display for Blame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::Fault(Fault::Late) => f.write_str("killed, not ready in time"),
+            Self::Fault(Fault::Silent) => f.write_str("killed, it did not answer"),
             Self::Memory { limit: Some(limit) } => {
                 write!(f, "killed for memory (limit {})", size(limit))
             }
@@ -203,6 +221,12 @@ mod tests {
                 "killed for memory (limit 512 MiB)",
             ),
             (
+                Exit::Signal(9),
+                Some(Blame::Fault(Fault::Silent)),
+                "was killed, it did not answer",
+                "killed, it did not answer",
+            ),
+            (
                 Exit::Code(137),
                 memory,
                 "has ended, code 137, killed for memory (limit 512 MiB)",
@@ -227,7 +251,10 @@ mod tests {
                 (verdict.clause().as_str(), verdict.to_string().as_str()),
                 (clause, short)
             );
-            assert_eq!(verdict.advice() == clause, blame.is_none(), "{clause}");
+            assert_eq!(
+                verdict.advice() == clause,
+                blame.and_then(Blame::remedy).is_none()
+            );
         }
     }
 

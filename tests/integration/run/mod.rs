@@ -9,7 +9,6 @@ mod limits;
 mod names;
 mod orders;
 mod readiness;
-mod recovery;
 mod secrets;
 mod services;
 mod tidy;
