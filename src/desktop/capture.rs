@@ -132,12 +132,15 @@ impl Capture {
             if self.shared.is_stopping() {
                 return;
             }
+            let asked = self.shared.take_close();
             self.shared.change(|status| {
                 status.connected = false;
                 status.capturing = false;
                 status.problem = Some(problem.to_string());
                 status.window_manager = None;
                 status.windows = 0;
+                // They went with their X server.
+                status.closing = (asked || status.closing.is_some()).then_some(0);
             });
             if let Some(resize) = self.shared.take_resize() {
                 self.wanted = Some((resize.width, resize.height));
@@ -233,6 +236,9 @@ impl<'a> Session<'a> {
                 // X tells about damage when it has time; behind an answer it has told about everything before.
                 self.link.get_input_focus()?.reply()?;
             }
+            if self.capture.shared.take_close() {
+                self.windows.close(&self.link)?;
+            }
             while let Some(event) = self.link.poll_for_event()? {
                 self.on_event(&event);
             }
@@ -278,7 +284,7 @@ impl<'a> Session<'a> {
             Event::RandrScreenChangeNotify(_) => self.size_dirty = true,
             Event::ConfigureNotify(e) if e.window == self.root => self.size_dirty = true,
             Event::ConfigureNotify(e) => self.drags.configured(e),
-            Event::PropertyNotify(e) => self.windows.property_changed(e.window, e.atom),
+            Event::PropertyNotify(e) => self.windows.property_changed(e),
             Event::UnmapNotify(UnmapNotifyEvent { window, .. })
             | Event::DestroyNotify(DestroyNotifyEvent { window, .. })
             | Event::ReparentNotify(ReparentNotifyEvent { window, .. }) => {

@@ -70,6 +70,11 @@ impl Greeting {
         })
     }
 
+    /// A window of ours that is never mapped, of whose property changes we hear.
+    pub(super) fn subject(&self) -> Window {
+        self.subject
+    }
+
     /// The property that answers has appeared on a window.
     pub(super) fn heard(&mut self, window: Window) -> bool {
         self.answered |= window == self.subject;

@@ -15,6 +15,7 @@
 mod backing;
 mod capture;
 mod clipboard;
+mod close;
 pub mod connect;
 mod cursor;
 mod diff;
@@ -161,6 +162,11 @@ impl Desktop {
             height,
             reply,
         });
+    }
+
+    /// Asks every window to close, once; [`DesktopStatus::closing`] tells what becomes of them.
+    pub fn close_windows(&self) {
+        self.inner.shared.set_close();
     }
 
     /// The last known status.

@@ -26,6 +26,7 @@ pub(super) struct Shared {
     wake: EventFd,
     demand: AtomicBool,
     look: AtomicBool,
+    close: AtomicBool,
     stopping: AtomicBool,
     resizes: Mutex<Vec<Resize>>,
     injected: Mutex<Option<(Point, Instant)>>,
@@ -39,6 +40,7 @@ impl Shared {
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             demand: AtomicBool::new(false),
             look: AtomicBool::new(false),
+            close: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             resizes: Mutex::default(),
             injected: Mutex::default(),
@@ -88,6 +90,16 @@ impl Shared {
 
     pub(super) fn take_look(&self) -> bool {
         self.look.swap(false, Ordering::AcqRel)
+    }
+
+    /// Windows are to be asked to close.
+    pub(super) fn set_close(&self) {
+        self.close.store(true, Ordering::Release);
+        self.call();
+    }
+
+    pub(super) fn take_close(&self) -> bool {
+        self.close.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn stop(&self) {

@@ -94,6 +94,9 @@ pub struct DesktopStatus {
     pub window_manager: Option<String>,
     /// Client windows that are mapped and viewable.
     pub windows: u32,
+    /// After [`Desktop::close_windows`](super::Desktop::close_windows): windows that were asked, or have come since, and
+    /// are there.
+    pub closing: Option<u32>,
     /// Damage is followed: whoever asks for frames gets them.
     pub capturing: bool,
     /// Pixels come through shared memory (else over the connection, which costs 35 times the CPU).
@@ -127,7 +130,7 @@ impl DesktopStatus {
             (
                 s.connected,
                 (s.width, s.height, s.depth),
-                s.windows,
+                (s.windows, s.closing),
                 s.capturing,
             )
         };

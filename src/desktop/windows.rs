@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::xproto::{
     AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, GetPropertyReply,
-    GetWindowAttributesReply, MapState, Window, WindowClass,
+    GetWindowAttributesReply, MapState, PropertyNotifyEvent, Window, WindowClass,
 };
 
+use super::close::Close;
 use super::connect::Link;
 use super::greeting::Greeting;
 use super::shared::Shared;
@@ -44,6 +45,7 @@ pub(super) struct Windows {
     /// Client windows whose mapping is watched.
     watched: HashSet<Window>,
     greeting: Greeting,
+    close: Close,
     dirty: bool,
     last: Option<Instant>,
 }
@@ -56,11 +58,13 @@ impl Windows {
             | EventMask::SUBSTRUCTURE_NOTIFY;
         let attributes = ChangeWindowAttributesAux::new().event_mask(mask);
         link.change_window_attributes(root, &attributes)?.check()?;
+        let greeting = Greeting::open(link, root)?;
         Ok(Self {
             atoms: Atoms::new(link)?.reply()?,
             root,
             watched: HashSet::new(),
-            greeting: Greeting::open(link, root)?,
+            close: Close::open(link, root, greeting.subject())?,
+            greeting,
             dirty: true,
             last: None,
         })
@@ -69,11 +73,22 @@ impl Windows {
     /// A window was mapped, unmapped or destroyed.
     pub(super) fn changed(&mut self) {
         self.dirty = true;
+        if self.close.is_active() {
+            // The end waits for the last window.
+            self.last = None;
+        }
+    }
+
+    /// Asks all windows to close; how many are left is told when it changes.
+    pub(super) fn close(&mut self, link: &Link) -> Result<(), ConnectionError> {
+        self.close.begin(link)
     }
 
     /// A property of the root window, or of one of our own, changed.
-    pub(super) fn property_changed(&mut self, window: Window, atom: u32) {
-        if atom == self.atoms._NET_FRAME_EXTENTS && self.greeting.heard(window) {
+    pub(super) fn property_changed(&mut self, event: &PropertyNotifyEvent) {
+        let (window, atom) = (event.window, event.atom);
+        let answer = atom == self.atoms._NET_FRAME_EXTENTS && self.greeting.heard(window);
+        if answer || self.close.property_changed(window, atom, event.time) {
             self.dirty = true;
             // The application waits for this.
             self.last = None;
@@ -84,7 +99,9 @@ impl Windows {
             atoms._NET_SUPPORTED,
             atoms._NET_SUPPORTING_WM_CHECK,
         ];
-        self.dirty |= of_manager.contains(&atom);
+        if of_manager.contains(&atom) {
+            self.changed();
+        }
     }
 
     /// When [`Windows::refresh`] has something to do.
@@ -110,9 +127,13 @@ impl Windows {
             Some(_) => self.managed(link)?,
             None => self.top_level(link)?,
         };
+        // Not every manager lists them.
+        let listed = (!self.watched.is_empty()).then_some(&self.watched);
+        let closing = self.close.turn(link, listed)?;
         shared.change(|status| {
             status.window_manager = manager;
             status.windows = clients;
+            status.closing = closing.or(status.closing);
         });
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Capture, against real X servers.
 
+mod close;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
