@@ -5,12 +5,12 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::resize::viewer;
-use super::websocket::WebSocket;
 use super::{SOON, Stage};
 use crate::support::client::{Client, Login};
 use crate::support::eventually;
 use crate::support::pictures::picture;
 use crate::support::serve::PASSWORD;
+use crate::support::websocket::WebSocket;
 
 #[test]
 fn viewers_survive_the_x_server() {

@@ -9,7 +9,6 @@ use flate2::write::ZlibEncoder;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::resize::viewer;
-use super::websocket::WebSocket;
 use super::{SOON, Stage};
 use crate::support::client::{Client, Event, response};
 use crate::support::clipboard::flag;
@@ -19,6 +18,7 @@ use crate::support::eventually;
 use crate::support::pictures::picture;
 use crate::support::pseudo::number as pseudo;
 use crate::support::serve::PASSWORD;
+use crate::support::websocket::WebSocket;
 
 fn raw(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).expect("listens");

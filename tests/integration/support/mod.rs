@@ -17,6 +17,7 @@ pub(crate) mod pseudo;
 pub(crate) mod random;
 pub(crate) mod serve;
 pub(crate) mod tight;
+pub(crate) mod websocket;
 pub(crate) mod wire;
 pub(crate) mod xvfb;
 
