@@ -266,7 +266,7 @@ pub const SETTINGS: &[Setting] = &[
         NO,
         Some("8"),
         "1 to 3600 seconds",
-        "Time for everything to stop after SIGTERM, before SIGKILL. Keep it below that of the container engine.",
+        "Time for everything to stop after SIGTERM, before SIGKILL; half of it is for windows to close. Keep it below that of the container engine.",
     ),
     switch(
         "ALLOW_RESIZE",

@@ -199,6 +199,7 @@ mod tests {
             phase: Phase::Starting,
             message: "the window manager has ended, code 1, starting it again".to_owned(),
             exit_code: None,
+            close_windows: false,
             display: ":7".to_owned(),
             pid: 1,
             uptime_ms: 61_000,

@@ -269,6 +269,13 @@ impl Driver {
                 self.freezer.thaw();
                 self.channels.logs.say("the application goes on");
             }
+            Action::CloseWindows => {
+                // The display worker reads in the status that it is to ask them.
+                let children = &self.children;
+                self.strays
+                    .look(self.facts.pid, |pid| children.service(pid).is_some());
+                self.plan.strays(self.strays.len());
+            }
             Action::PushStrays(push) => {
                 let signal = if push == Push::Kill { SIGKILL } else { SIGTERM };
                 let (plan, children) = (&self.plan, &self.children);

@@ -208,6 +208,9 @@ pub struct Status {
     pub message: String,
     /// The exit code that is coming; only while stopping.
     pub exit_code: Option<u8>,
+    /// Windows are to be asked to close; only while stopping, and before signals are sent.
+    #[serde(default)]
+    pub close_windows: bool,
     /// The X display, as `:7`.
     pub display: String,
     /// Process id of `run`.

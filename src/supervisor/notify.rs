@@ -30,6 +30,8 @@ pub enum Notice {
     WindowManager(Option<String>),
     /// `WINDOWS=n`: windows that a person can see.
     Windows(u32),
+    /// `CLOSING=n`: windows that were asked to close, or have come since, and are there.
+    Closing(u32),
     /// `VIEWERS=n`: authenticated viewers.
     Viewers(u32),
     /// `INPUT=1`: a viewer types or points.
@@ -65,6 +67,7 @@ fn line(line: &str) -> Option<Notice> {
         ("HUNG", "1") => Notice::Hung,
         ("WM", value) => Notice::WindowManager(Some(text(value)).filter(|name| !name.is_empty())),
         ("WINDOWS", value) => Notice::Windows(value.parse().ok()?),
+        ("CLOSING", value) => Notice::Closing(value.parse().ok()?),
         ("VIEWERS", value) => Notice::Viewers(value.parse().ok()?),
         ("INPUT", "1") => Notice::Input,
         ("WEB", value) => Notice::Web(text(value)),
@@ -133,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_lines_serve_writes_are_understood() {
-        let all = parse(b"READY=1\nX=down no such display\nX=up\nHUNG=1\nWM=Openbox\nWM=\nWINDOWS=3\nVIEWERS=0\nSTATUS=x\njunk");
+        let all = parse(b"READY=1\nX=down no such display\nX=up\nHUNG=1\nWM=Openbox\nWM=\nWINDOWS=3\nCLOSING=2\nVIEWERS=0\nSTATUS=x\njunk");
         assert_eq!(
             all,
             [
@@ -144,6 +147,7 @@ mod tests {
                 Notice::WindowManager(Some("Openbox".to_owned())),
                 Notice::WindowManager(None),
                 Notice::Windows(3),
+                Notice::Closing(2),
                 Notice::Viewers(0),
             ]
         );

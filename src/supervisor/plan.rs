@@ -4,7 +4,7 @@
 //! ```text
 //!  Running ── the application ended · SIGTERM, SIGINT · no viewer for too long · something vital failed ──▶ Stopping
 //!                                                                                                              │
-//!            applications and processes nobody owns → the others, last started first → whatever is left        │
+//!  windows close → applications and processes nobody owns → the others, last started first → whatever is left  │
 //!                                                                                                              ▼
 //!                                                                                                          Finished
 //! ```
@@ -13,6 +13,7 @@
 //! begins as soon as the one before is done.
 
 mod cause;
+mod closing;
 mod freeze;
 mod orders;
 mod presence;
@@ -40,6 +41,8 @@ pub enum Action {
     Push(Id, Push),
     /// Signal what its last process has left behind in its process group, and say [`Plan::left_behind`] when that changes.
     PushRemnants(Id, Push),
+    /// Let the display worker ask windows to close, say [`Plan::windows_left`] when that changes, and [`Plan::strays`].
+    CloseWindows,
     /// Signal every descendant that is no service's main process, and say [`Plan::strays`] when that changes.
     PushStrays(Push),
     /// Hold the application and all that belongs to it still, or let it go on.
@@ -273,6 +276,7 @@ impl Plan {
             .filter_map(|service| service.deadline(now));
         let own = match &self.stop {
             None => self.presence.end(&self.policy.limits).map(|(at, _)| at),
+            Some(stop) if stop.closing_ends().is_some() => stop.closing_ends(),
             Some(stop) if stop.strays == Strays::Asked && self.strays > 0 => Some(stop.work_ends()),
             Some(stop) if now < stop.deadline => Some(stop.deadline).filter(|_| !self.all_gone()),
             Some(stop) => Some(stop.end()).filter(|_| !self.all_gone()),

@@ -40,6 +40,7 @@ pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: 
         phase,
         message: message(plan, facts),
         exit_code: plan.stopping().map(|_| plan.exit_code()),
+        close_windows: plan.closes_windows(),
         display: facts.display.clone(),
         pid: facts.pid,
         uptime_ms: milliseconds(facts.started, now),

@@ -22,6 +22,12 @@ pub struct Strays {
 }
 
 impl Strays {
+    /// Begins to follow all descendants of `ancestor` for which `service` does not hold.
+    pub fn look(&mut self, ancestor: i32, service: impl Fn(i32) -> bool) {
+        self.looking = true;
+        self.refresh(ancestor, service);
+    }
+
     /// Finds all descendants of `ancestor` for which `service` does not hold and sends them `signal`, but for those that
     /// got it already, as members of a process group that `told` knows.
     pub fn push(
@@ -33,7 +39,8 @@ impl Strays {
     ) {
         self.looking = true;
         self.kill = signal == SIGKILL;
-        let before: Vec<i32> = self.known.keys().copied().collect();
+        // Those that were only looked at get it too.
+        self.known.clear();
         self.find(ancestor, &service, |process, handle| {
             if !told(process.group) {
                 let _ = handle.signal(signal);
@@ -41,9 +48,6 @@ impl Strays {
                 let _ = handle.signal(SIGCONT);
             }
         });
-        for handle in before.iter().filter_map(|pid| self.known.get(pid)) {
-            let _ = handle.signal(signal);
-        }
     }
 
     /// Forgets those that have gone and finds those that have come since the last [`Strays::push`]. New ones are killed

@@ -370,6 +370,7 @@ mod tests {
             phase: link::Phase::Running,
             message: String::new(),
             exit_code: None,
+            close_windows: false,
             display: ":0".to_owned(),
             pid: 1,
             uptime_ms: 0,

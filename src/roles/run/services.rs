@@ -144,6 +144,7 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
         on_end: OnEnd::End,
         ready_at_once: false,
         patience: Patience::Kill(DISPLAY_START),
+        closes_windows: true,
         // Once it has worked, the application is worth more than the picture of it.
         give_up: GiveUp {
             never_ready: Some(5),

@@ -1,7 +1,7 @@
 //! The link to `deskinit run`: tells it what only the display worker sees, learns from it what viewers should know.
 //!
 //! ```text
-//!   serve ──notify.sock, datagrams──► run     READY, X, HUNG, WM, WINDOWS, VIEWERS, INPUT
+//!   serve ──notify.sock, datagrams──► run     READY, X, HUNG, WM, WINDOWS, CLOSING, VIEWERS, INPUT
 //!   serve ◄──control.sock, lines───── run     Status, at every change
 //! ```
 
@@ -39,6 +39,7 @@ struct Told {
     connected: Option<(bool, Option<String>)>,
     manager: Option<Option<String>>,
     windows: Option<u32>,
+    closing: Option<u32>,
 }
 
 impl Uplink {
@@ -80,10 +81,10 @@ impl Uplink {
             }
         });
         if let Some(path) = self.control.clone() {
-            let link = self.clone();
+            let (link, desktop) = (self.clone(), desktop.clone());
             tokio::spawn(async move {
                 loop {
-                    if let Err(e) = link.follow(&path, &hub).await {
+                    if let Err(e) = link.follow(&path, &hub, &desktop).await {
                         tracing::debug!(error = %e, "control socket");
                     }
                     tokio::time::sleep(RETRY).await;
@@ -117,7 +118,7 @@ impl Uplink {
     }
 
     /// Reads status lines until the other side closes.
-    async fn follow(&self, path: &Path, hub: &Hub) -> std::io::Result<()> {
+    async fn follow(&self, path: &Path, hub: &Hub, desktop: &Desktop) -> std::io::Result<()> {
         let mut stream = UnixStream::connect(path).await?;
         let mut request = serde_json::to_vec(&Request::Status { watch: true })?;
         request.push(b'\n');
@@ -125,20 +126,29 @@ impl Uplink {
         let mut lines = BufReader::new(stream).lines();
         while let Some(line) = lines.next_line().await? {
             match serde_json::from_str::<Status>(&line) {
-                Ok(status) => self.learn(status, hub),
+                Ok(status) => self.learn(status, hub, desktop),
                 Err(e) => tracing::debug!(error = %e, "a status that is not understood"),
             }
         }
         Ok(())
     }
 
-    fn learn(&self, status: Status, hub: &Hub) {
-        if status.phase == Phase::Stopping {
+    fn learn(&self, status: Status, hub: &Hub, desktop: &Desktop) {
+        let reason = match status.message.as_str() {
+            "" => "the desktop is stopping",
+            message => message,
+        };
+        if status.close_windows {
+            // Viewers stay: whoever is asked what becomes of unsaved work must be able to answer.
+            if !self.with_status(|s| s.close_windows).unwrap_or(false) {
+                hub.tell(|s| {
+                    s.name = format!("{}: save your work now ({reason})", s.name).into();
+                    s.bells += 1;
+                });
+                desktop.close_windows();
+            }
+        } else if status.phase == Phase::Stopping {
             // Viewers are told now: the worker itself is stopped last.
-            let reason = match status.message.as_str() {
-                "" => "the desktop is stopping",
-                message => message,
-            };
             hub.close_all(reason);
         }
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
@@ -179,6 +189,7 @@ impl Uplink {
             )),
             manager: Some(status.window_manager.clone()),
             windows: Some(status.windows),
+            closing: status.closing,
         };
         let text = told.news(&now);
         if self.send(&text) {
@@ -225,6 +236,9 @@ impl Told {
         }
         if let Some(windows) = now.windows.filter(|_| now.windows != self.windows) {
             text.push_str(&format!("WINDOWS={windows}\n"));
+        }
+        if let Some(closing) = now.closing.filter(|_| now.closing != self.closing) {
+            text.push_str(&format!("CLOSING={closing}\n"));
         }
         text
     }

@@ -54,6 +54,13 @@ impl Driver {
                     self.ready_by(Readiness::Windows, now);
                 }
             }
+            Notice::Closing(count) => {
+                if self.plan.windows_left(count, now) {
+                    let why = self.plan.reason().unwrap_or_default();
+                    let text = format!("{why}: asked {count} windows to close");
+                    self.channels.logs.say(&text);
+                }
+            }
             Notice::Input => return self.plan.input(now),
             Notice::Viewers(count) => self.plan.set_viewers(count, now),
             Notice::Web(address) => self.facts.web = Some(address),

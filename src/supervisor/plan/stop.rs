@@ -1,8 +1,15 @@
-//! The stop: applications and processes nobody owns first, then the others, last started first, then whatever is left.
+//! The stop: windows are asked to close; then signals, to applications and processes nobody owns first, then to the
+//! others, last started first, then to whatever is left.
+//!
+//! ```text
+//!   since          5/10                  7/10                                     deadline
+//!     │ windows close │ applications, strays │ all others, last started first: equal shares │
+//! ```
 
 use std::time::{Duration, Instant};
 
 use super::cause::Cause;
+use super::closing::Closing;
 use super::{Action, Plan};
 use crate::supervisor::service::{Id, Push, Service, State};
 
@@ -14,9 +21,10 @@ pub(super) const HURRY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct Stop {
     pub(super) cause: Cause,
-    since: Instant,
+    pub(super) since: Instant,
     pub(super) deadline: Instant,
     requests: u32,
+    pub(super) closing: Closing,
     pub(super) strays: Strays,
     /// The last look for strays has been taken.
     swept: bool,
@@ -25,6 +33,12 @@ pub(super) struct Stop {
 }
 
 impl Stop {
+    /// When windows have had their time: a person may have to read a question, and another two tenths are left to the
+    /// user's work.
+    pub(super) fn close_ends(&self) -> Instant {
+        self.deadline - self.deadline.saturating_duration_since(self.since) / 2
+    }
+
     /// When the user's work is killed: three tenths of the grace period are left to the others.
     pub(super) fn work_ends(&self) -> Instant {
         self.share(1, 1)
@@ -68,6 +82,7 @@ impl Plan {
             }
             Some(stop) => {
                 stop.requests += 1;
+                stop.closing = Closing::Over;
                 let left = if stop.requests > 2 {
                     Duration::ZERO
                 } else {
@@ -87,6 +102,7 @@ impl Plan {
                 since: now,
                 deadline,
                 requests: 1,
+                closing: Closing::Unasked,
                 strays: Strays::Unasked,
                 swept: false,
                 last_kill: None,
@@ -101,7 +117,11 @@ impl Plan {
                 service.stop(now, now);
             }
         }
+        if let Some(action) = self.next_of_closing(now) {
+            return Some(action);
+        }
         let stop = self.stop.clone()?;
+        let closing = stop.closing_ends().is_some();
         let (deadline, strays, swept) = (stop.deadline, stop.strays, stop.swept);
         let work_ends = stop.work_ends();
         // First what belongs to the user's work. Whoever was told before, for whatever reason, is not forgotten.
@@ -109,7 +129,7 @@ impl Plan {
             if now >= deadline {
                 // No more turns.
                 service.stop(deadline, now);
-            } else if service.spec().application {
+            } else if service.spec().application && !closing {
                 service.stop(work_ends, now);
             }
             if let Some(push) = service.push(now) {
@@ -118,6 +138,9 @@ impl Plan {
                 }
                 return Some(Action::Push(Id(index), push));
             }
+        }
+        if closing {
+            return None;
         }
         match strays {
             Strays::Unasked => return self.push_strays(Strays::Asked, Push::Term),

@@ -97,6 +97,8 @@ pub struct Spec {
     pub on_end: OnEnd,
     /// It belongs to the user's work: stopped first, together with the processes that nobody owns.
     pub application: bool,
+    /// While it is ready it can ask windows to close.
+    pub closes_windows: bool,
     /// Ready as soon as it has been started.
     pub ready_at_once: bool,
     /// How long readiness may take.
@@ -123,6 +125,7 @@ impl Spec {
             restart: Restart::Always,
             on_end: OnEnd::Ignore,
             application: false,
+            closes_windows: false,
             ready_at_once: true,
             patience: Patience::Endless,
             give_up: GiveUp::NEVER,

@@ -1,6 +1,7 @@
 //! `deskinit run` as a whole: order of starting, exit codes, restarts, stopping, and what it leaves behind.
 
 mod alone;
+mod closing;
 mod codes;
 mod doctor;
 mod gate;

@@ -121,8 +121,8 @@ fn starts_and_stops_leave_nothing() {
         let run_dir = desk.run_dir();
         let descendants = desk.descendants();
         desk.signal(Signal::SIGTERM);
-        // xterm answers with 15 of its own, if it ran by then.
-        assert!([15, 143].contains(&desk.code()));
+        // xterm's own: after its window was closed, or a signal came before that could be.
+        assert!([0, 15, 143].contains(&desk.code()));
         assert!(!run_dir.exists());
         for pid in descendants {
             assert!(
