@@ -87,7 +87,7 @@ pub const SETTINGS: &[Setting] = &[
     switch(
         "APP_HEADLESS",
         "0",
-        "The application shows no window: ready does not wait for one.",
+        "The application shows no window: ready does not wait for one. Where `run` was started at a terminal, the application has it.",
     ),
     switch(
         "KEEP_APP_RUNNING",

@@ -6,6 +6,7 @@ mod notices;
 mod probes;
 mod signals;
 mod start;
+mod terminal;
 mod wait;
 
 use std::ffi::OsString;

@@ -1,5 +1,5 @@
-//! Starting the one program that an init in front of a command has: with our streams and environment, and with the
-//! terminal if there is one.
+//! The terminal that we may have been started at, and who has its foreground; starting the one program that an init in
+//! front of a command has, with our streams and environment, and with that terminal.
 
 use std::ffi::OsString;
 use std::io;
@@ -76,6 +76,34 @@ fn prepare(place: Place, mask: SigSet) -> io::Result<()> {
 pub fn give_terminal_up() -> bool {
     // SAFETY: plain system calls on integers.
     unsafe { libc::ioctl(0, libc::TIOCNOTTY) == 0 && libc::getsid(0) == libc::getpid() }
+}
+
+/// Were we started at a terminal, in its foreground?
+pub fn is_ours() -> bool {
+    // SAFETY: plain system calls on integers.
+    unsafe { libc::isatty(0) == 1 && libc::isatty(1) == 1 && libc::tcgetpgrp(0) == libc::getpgrp() }
+}
+
+/// Gives the foreground to this process group. Call with SIGTTOU blocked; nothing happens where there is no terminal of
+/// ours.
+pub fn give(group: i32) {
+    // SAFETY: plain system call on integers.
+    unsafe { libc::tcsetpgrp(0, group) };
+}
+
+/// Takes the foreground back, under the same condition.
+pub fn take_back() {
+    // SAFETY: plain system call.
+    give(unsafe { libc::getpgrp() });
+}
+
+/// Is there a shell that has put us into a group of our own, and continues what was stopped?
+pub fn is_a_job() -> bool {
+    use nix::unistd::{Pid, getpgid, getpgrp, getpid, getppid, getsid};
+    let (me, parent) = (Pid::from_raw(0), Some(getppid()));
+    getpid().as_raw() != 1
+        && getsid(parent).is_ok_and(|session| Ok(session) == getsid(Some(me)))
+        && getpgid(parent).is_ok_and(|group| group != getpgrp())
 }
 
 /// Asks the kernel to send us this signal when our parent ends.

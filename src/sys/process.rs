@@ -11,6 +11,7 @@ use std::process::{self, Stdio};
 pub use self::assume::{Keep, assume, directory_for, may_assume};
 pub use self::attributes::{Attributes, Capabilities, Identity, Limit, Resource};
 use self::attributes::{Prepared, STEPS};
+use crate::sys::foreground;
 use crate::sys::pidfd::Handle;
 
 mod assume;
@@ -27,6 +28,8 @@ pub struct Command {
     pub env: Vec<(OsString, OsString)>,
     /// What it is besides: whose, where, how much.
     pub attributes: Attributes,
+    /// It talks to a person: its standard streams are ours, and it takes the foreground of our terminal.
+    pub terminal: bool,
 }
 
 /// Why nothing was started.
@@ -94,7 +97,8 @@ impl From<io::Error> for SpawnError {
     }
 }
 
-/// Starts `command` in a process group of its own. Its standard input is empty; both its outputs go to `output`; it
+/// Starts `command` in a process group of its own. Unless it gets the terminal, its standard input is empty and both its
+/// outputs go to `output`; it
 /// inherits each of `inherit` under the number that it has here, and no other descriptor of ours.
 ///
 /// The child ends with SIGTERM when we die. Returns when the program has been loaded, so a missing one is an error.
@@ -111,10 +115,14 @@ pub fn spawn(
         .args(&command.args)
         .env_clear()
         .envs(command.env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output)
         .process_group(0);
+    let terminal = command.terminal;
+    if !terminal {
+        builder
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+    }
     let inherit: Vec<RawFd> = inherit.iter().map(AsRawFd::as_raw_fd).collect();
     let parent = nix::unistd::getpid().as_raw();
     let attributes = Prepared::new(&command.attributes)?;
@@ -122,6 +130,11 @@ pub fn spawn(
     // nothing, and the descriptors it names stay open in the parent until `spawn` returns.
     unsafe {
         builder.pre_exec(move || {
+            if terminal {
+                // In our mask, in which everything is blocked: nobody stops it for that. Without success it is a background
+                // job, which the terminal stops when it reads.
+                foreground::give(nix::unistd::getpid().as_raw());
+            }
             attributes.apply()?;
             prepare(parent, &inherit)
         });

@@ -29,6 +29,16 @@ pub fn has_ended(pid: i32) -> bool {
         .is_ok_and(|status| status != WaitStatus::StillAlive)
 }
 
+/// The signal that has stopped this child since it was last asked, if one has.
+pub fn has_stopped(pid: i32) -> Option<i32> {
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+    let look = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG;
+    match waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), look) {
+        Ok(WaitStatus::Stopped(_, signal)) => Some(signal as i32),
+        _ => None,
+    }
+}
+
 /// A child that has ended and waits to be reaped, if there is one. Leaves it as it is: its number, and that of the
 /// process group it leads, still belong to nobody else.
 pub fn peek() -> Option<i32> {

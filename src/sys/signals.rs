@@ -19,6 +19,8 @@ pub struct Signals {
     fd: SignalFd,
     before: SigSet,
     rewrite: Vec<(i32, i32)>,
+    /// The terminal's key for stopping a job was pressed.
+    job_stop: bool,
 }
 
 impl Signals {
@@ -42,6 +44,7 @@ impl Signals {
             fd,
             before,
             rewrite: Vec::new(),
+            job_stop: false,
         })
     }
 
@@ -61,19 +64,25 @@ impl Signals {
         self.rewrite = pairs.to_vec();
     }
 
+    /// Was the terminal's key for stopping a job pressed since this was last asked? [`Signals::take`] passes it over.
+    pub fn job_stop(&mut self) -> bool {
+        std::mem::take(&mut self.job_stop)
+    }
+
     /// The next signal's number, if one waits. Several of one kind may have become one: after SIGCHLD reap all.
     pub fn take(&mut self) -> Option<i32> {
         loop {
             let info = self.fd.read_signal().ok()??;
             let signal = i32::try_from(info.ssi_signo).ok()?;
             // What a write to a closed pipe raises is our own affair; what a terminal tells its jobs does not stop an
-            // init.
+            // init by itself.
             let own = u32::try_from(nix::unistd::getpid().as_raw()) == Ok(info.ssi_pid);
             let job = info.ssi_code > 0
                 && matches!(signal, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
             if signal == SIGCHLD {
                 return Some(signal);
             }
+            self.job_stop |= job && signal == libc::SIGTSTP;
             if own || job {
                 continue;
             }

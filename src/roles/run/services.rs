@@ -22,8 +22,8 @@ use crate::supervisor::driver::{Launch, Readiness};
 use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
 use crate::supervisor::rundir::RunDir;
 use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
-use crate::sys::memfd;
 use crate::sys::process::{Attributes, Command};
+use crate::sys::{foreground, memfd};
 use crate::xserver::command::{self, Screen};
 use crate::xserver::display::Display;
 
@@ -124,6 +124,7 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
         ),
         env: place.environment.plain(),
         attributes: Attributes::default(),
+        terminal: false,
     };
     (
         spec,
@@ -182,6 +183,7 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
         args: vec!["serve".into()],
         env,
         attributes: Attributes::default(),
+        terminal: false,
     };
     Ok((
         spec,
@@ -248,6 +250,8 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
     };
     let mut command = client(place, program, args);
     command.attributes.nice = config.app_nice;
+    // Who shows no window may want to talk.
+    command.terminal = config.app_headless && foreground::is_ours();
     (
         spec,
         Launch {
@@ -274,6 +278,7 @@ pub(super) fn client(place: &Place<'_>, program: &str, args: &[String]) -> Comma
         args: args.iter().map(OsString::from).collect(),
         env,
         attributes: Attributes::default(),
+        terminal: false,
     }
 }
 

@@ -27,6 +27,7 @@ impl Driver {
             self.count_remnants();
             self.count_strays();
         }
+        self.look_at_terminal();
     }
 
     fn reap(&mut self) -> Option<Reaped> {
@@ -56,6 +57,7 @@ impl Driver {
     }
 
     pub(super) fn ended(&mut self, id: Id, exit: Exit, now: Instant) {
+        self.terminal_is_free(id);
         // Its last words come before ours about it.
         self.channels.logs.drain_all();
         self.take_lines(now);

@@ -12,5 +12,6 @@ mod orders;
 mod readiness;
 mod secrets;
 mod services;
+mod terminal;
 mod tidy;
 mod users;
