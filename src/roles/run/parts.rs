@@ -51,6 +51,7 @@ fn gate(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
         args: vec!["gate".into()],
         env,
         attributes: Attributes::default(),
+        terminal: false,
     };
     let launch = Launch {
         command,

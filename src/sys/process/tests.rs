@@ -13,6 +13,7 @@ fn output(attributes: Attributes, script: &str) -> String {
         args: vec!["-c".into(), script.into()],
         env: vec![("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into())],
         attributes,
+        terminal: false,
     };
     let child = spawn(&command, writer, &[]).unwrap();
     let mut text = String::new();

@@ -23,25 +23,26 @@ fn stopped(process: i32) -> bool {
 #[test]
 fn it_is_held_still_with_all_that_it_started_and_goes_on_for_a_viewer() {
     // A child, a session of its own, and one that somebody stopped before.
-    let script = "sleep 1001 & setsid sleep 1002 & sleep 1003 & kill -STOP $!; trap 'exit 7' TERM; \
+    let script = "sleep 1001 & setsid sleep 1002 & sleep 1003 & until grep -q 1003 /proc/$!/cmdline; do :; done; kill -STOP $!; trap 'exit 7' TERM; echo all are there; \
         while :; do sleep 0.1; done";
     let desk = Builder::new(&["sh", "-c", script])
         .env("APP_HEADLESS", "1")
         .env("VNC_PASSWORD", PASSWORD)
         .env("FREEZE_TIMEOUT", "1")
         .start();
-    desk.when("it is held still", LONG, |status| status.frozen);
-    let status = desk.up();
+    // However early it was held still, a viewer lets it get there.
+    let first = viewer(&desk);
+    desk.line("[app] all are there");
+    drop(first);
+    let status = desk.when("it is held still", LONG, |status| status.frozen);
     let app = pid(&status, "app");
     let sleeper = |seconds: &str| {
-        *desk
-            .descendants()
-            .iter()
-            .find(|pid| {
+        eventually(&format!("sleep {seconds}"), LONG, || {
+            desk.descendants().into_iter().find(|pid| {
                 fs::read_to_string(format!("/proc/{pid}/cmdline"))
                     .is_ok_and(|line| line == format!("sleep\0{seconds}\0"))
             })
-            .unwrap_or_else(|| panic!("no sleep {seconds}"))
+        })
     };
     let [child, session, resting] = ["1001", "1002", "1003"].map(sleeper);
     for process in [app, child, session, resting] {
