@@ -28,4 +28,4 @@ pub use services::{
 };
 pub use source::{Mistake, Origin, Raw};
 pub use table::{SETTINGS, Setting, all_names, secret_names, setting};
-pub use typed::{Config, DisplayName, LogFormat, LogLevel, Sharing};
+pub use typed::{Config, DisplayName, LogFormat, LogLevel, Sharing, Sound, SshPort};

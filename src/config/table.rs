@@ -371,6 +371,35 @@ pub const SETTINGS: &[Setting] = &[
         )
     },
     row(
+        "SSH_PORT",
+        NO,
+        None,
+        "a port, 1 to 65535; off",
+        "sshd at this port of BIND_ADDRESS, also under SECURE_CONNECTION: for tunnels to the other ports, by key only, for the user of the desktop, who must not be root. Unset: at port 22 when `ssh_secret/authorized_keys` is in HOME and sshd is installed. Keys are looked for there and in `.ssh/authorized_keys`.",
+    ),
+    row(
+        "PULSEAUDIO",
+        NO,
+        None,
+        "1, 0, true, false, yes, no, on, off, enabled or disabled",
+        "A PulseAudio server for the programs of the desktop. Unset: when PULSEAUDIO_COOKIE is given, PULSE_SERVER is not, and pulseaudio is installed.",
+    ),
+    row(
+        "PULSE_SERVER",
+        NO,
+        None,
+        "as PulseAudio reads it",
+        "The sound server of programs. Unset: our own when it runs; else, where sshd runs, tcp:localhost:34567, for a client's own by `ssh -R 34567:localhost:4713`.",
+    ),
+    Setting {
+        allowed: "32 hexadecimal digits",
+        ..secret(
+            "PULSEAUDIO_COOKIE",
+            NO,
+            "Written 8 times to `.config/pulse/cookie` in HOME, where programs find it to show it to the sound server. Our own then also listens at TCP 4713: on loopback, under X11LISTEN=tcp at BIND_ADDRESS.",
+        )
+    },
+    row(
         "RUN_DIR",
         &["ABCDESKTOP_RUN_DIR"],
         None,

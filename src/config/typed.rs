@@ -99,6 +99,16 @@ pub struct Config {
     pub xserver_args: Vec<String>,
     /// The X server offers the GLX extension.
     pub xserver_glx: bool,
+    /// Where sshd listens.
+    pub ssh_port: SshPort,
+    /// At which addresses: SECURE_CONNECTION is about what is reached through it.
+    pub ssh_bind: Vec<IpAddr>,
+    /// A sound server of our own.
+    pub sound: Sound,
+    /// The sound server of programs, where one was named.
+    pub pulse_server: Option<String>,
+    /// The content of PulseAudio's cookie file, but for its repetition.
+    pub pulse_cookie: Option<Secret>,
     /// Others reach the display by TCP.
     pub x11_tcp: bool,
     /// From where; empty for anywhere.
@@ -151,6 +161,28 @@ impl std::fmt::Display for DisplayName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.host, self.number)
     }
+}
+
+/// Whether sshd is started, and at which port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SshPort {
+    /// At the usual one when keys are mounted.
+    WithKeys,
+    /// Never.
+    Off,
+    /// At this one.
+    On(u16),
+}
+
+/// Whether a sound server is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sound {
+    /// When there is a cookie for it, and no other server was named.
+    WithCookie,
+    /// Never.
+    Off,
+    /// Always.
+    On,
 }
 
 /// What happens to the viewers who are there when another comes.
@@ -213,12 +245,12 @@ impl Config {
             ));
         }
         let secure_connection = r.switch("SECURE_CONNECTION");
-        let bind = r.or("BIND_ADDRESS", Vec::new(), addresses);
+        let ssh_bind = r.or("BIND_ADDRESS", Vec::new(), addresses);
         let bind = if secure_connection {
             // The policy holds for every listener, whatever address was given.
             vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]
         } else {
-            bind
+            ssh_bind.clone()
         };
         let allow_no_auth = r.switch("ALLOW_NO_AUTH");
         let password = r.secret("VNC_PASSWORD");
@@ -302,6 +334,21 @@ impl Config {
             }),
             xserver_args: r.or("XSERVER_ARGS", Vec::new(), reader::words),
             xserver_glx: r.switch("XSERVER_GLX"),
+            ssh_port: r.or("SSH_PORT", SshPort::WithKeys, |v| match reader::port(v)? {
+                None => Some(SshPort::Off),
+                Some(0) => None,
+                Some(port) => Some(SshPort::On(port)),
+            }),
+            ssh_bind,
+            sound: r.or("PULSEAUDIO", Sound::WithCookie, |v| {
+                Some(if reader::boolean(v)? {
+                    Sound::On
+                } else {
+                    Sound::Off
+                })
+            }),
+            pulse_server: r.value("PULSE_SERVER", |v| (!v.is_empty()).then(|| v.to_owned())),
+            pulse_cookie: pulse_cookie(r),
             x11_tcp: r.or("X11LISTEN", false, |v| Some(v.eq_ignore_ascii_case("tcp"))),
             x11_allow: r.or("X11_ALLOW", Vec::new(), networks),
             xauth_key: r.key("XAUTH_KEY"),
@@ -350,6 +397,16 @@ impl Config {
 fn addresses(value: &str) -> Option<Vec<IpAddr>> {
     let list: Option<Vec<IpAddr>> = value.split(',').map(|a| a.trim().parse().ok()).collect();
     list.filter(|l| !l.is_empty())
+}
+
+/// The very digits, for PulseAudio compares these, not what they stand for.
+fn pulse_cookie(r: &mut Reader) -> Option<Secret> {
+    let text = r.secret("PULSEAUDIO_COOKIE")?;
+    let fine = text.expose().len() == 32 && text.expose().chars().all(|c| c.is_ascii_hexdigit());
+    if !fine {
+        r.mistake("PULSEAUDIO_COOKIE: expected 32 hexadecimal digits".to_owned());
+    }
+    fine.then_some(text)
 }
 
 fn networks(value: &str) -> Option<Vec<Network>> {
@@ -455,10 +512,12 @@ mod tests {
             ("ALLOWED_HOSTS", "desk.example, http://x/"),
             ("X11_ALLOW", "10.0.0.0/8, pods"),
             ("XAUTH_KEY", "canary"),
+            ("PULSEAUDIO_COOKIE", "canary"),
+            ("SSH_PORT", "0"),
         ])
         .unwrap_err();
         assert!(!mistakes.iter().any(|m| m.contains("canary")));
-        assert_eq!(mistakes.len(), 9, "{mistakes:#?}");
+        assert_eq!(mistakes.len(), 11, "{mistakes:#?}");
         assert!(
             mistakes
                 .iter()
@@ -509,6 +568,10 @@ mod tests {
     fn secure_connection_means_every_listener() {
         let c = parse(&[("SECURE_CONNECTION", "1"), ("BIND_ADDRESS", "0.0.0.0")]).unwrap();
         assert!(c.bind.iter().all(IpAddr::is_loopback));
+        assert!(
+            c.ssh_bind.iter().all(IpAddr::is_unspecified),
+            "but for the way in"
+        );
     }
 
     #[test]

@@ -132,6 +132,7 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
     match role {
         "run" => super::run::run(&config, &services, &raw),
         "gate" => super::gate::run(&config),
+        "sshd" => super::sshd::run(&config),
         _ => super::serve::run(config),
     }
 }
@@ -269,6 +270,7 @@ fn command() -> Command {
         .subcommand(order("stop", "Stop a service until it is started again"))
         .subcommand(order("restart", "Stop a service and start it again"))
         .subcommand(signal)
+        .subcommand(settings(Command::new("sshd").hide(true).about("The service sshd of a run")))
         .subcommand(Command::new("await").hide(true).about("Wait until something is there").args([
             Arg::new("kind").required(true).value_parser(["file", "unix", "tcp"]),
             Arg::new("what").required(true),

@@ -10,9 +10,11 @@ pub mod health;
 mod init;
 mod names;
 mod orders;
+mod program;
 mod record;
 pub mod run;
 mod serve;
+mod sshd;
 pub mod status;
 mod wait;
 

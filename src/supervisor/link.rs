@@ -23,6 +23,10 @@ pub const SERVE_SOCKET: &str = "serve.sock";
 pub const XAUTHORITY: &str = "Xauthority";
 /// Name of the link to the X server's pixels in the run directory; Xvfb calls the file so under `-fbdir`.
 pub const FRAME_BUFFER: &str = "Xvfb_screen0";
+/// Name of the directory of sshd's files in the run directory.
+pub const SSH_DIRECTORY: &str = "ssh";
+/// Name of the directory of PulseAudio's files in the run directory.
+pub const PULSE_DIRECTORY: &str = "pulse";
 /// The variable that tells the display server where these pixels are.
 pub const FRAME_BUFFER_VARIABLE: &str = "DESKINIT_FRAME_BUFFER";
 

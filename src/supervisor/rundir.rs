@@ -3,13 +3,17 @@
 //! It lies in `/tmp` unless told otherwise, where others may plant things under its name: so it is made by us, or it is
 //! a real directory that is ours and that nobody else may write to; anything else is refused.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use super::link::{CONTROL_SOCKET, FRAME_BUFFER, NOTIFY_SOCKET, SERVE_SOCKET, XAUTHORITY};
+use super::link::{
+    CONTROL_SOCKET, FRAME_BUFFER, NOTIFY_SOCKET, PULSE_DIRECTORY, SERVE_SOCKET, SSH_DIRECTORY,
+    XAUTHORITY,
+};
 use crate::sys::process::{self, Identity};
 
 /// A socket's path may have 107 bytes; the longest name in the directory takes some of them.
@@ -23,6 +27,8 @@ const NAMES: [&str; 5] = [
     XAUTHORITY,
     FRAME_BUFFER,
 ];
+/// Directories of services of ours.
+const DIRECTORIES: [&str; 2] = [SSH_DIRECTORY, PULSE_DIRECTORY];
 
 /// The directory while it is ours.
 #[derive(Debug)]
@@ -46,12 +52,15 @@ pub fn hand_over(path: &Path, to: &Identity) -> io::Result<()> {
     let file = fs::File::from(directory);
     let is = file.metadata()?;
     let mut entries = fs::read_dir(path)?;
-    let empty = entries
-        .all(|entry| entry.is_ok_and(|entry| NAMES.iter().any(|name| entry.file_name() == *name)));
+    let empty = entries.all(|entry| entry.is_ok_and(|entry| is_ours(&entry.file_name())));
     if is.uid() == 0 && is.mode() & 0o022 == 0 && empty {
         std::os::unix::fs::fchown(&file, Some(to.uid), Some(to.gid))?;
     }
     Ok(())
+}
+
+fn is_ours(name: &OsStr) -> bool {
+    NAMES.iter().chain(&DIRECTORIES).any(|ours| name == *ours)
 }
 
 impl RunDir {
@@ -133,6 +142,9 @@ impl RunDir {
     fn clear(&self) {
         for name in NAMES {
             let _ = fs::remove_file(self.path.join(name));
+        }
+        for name in DIRECTORIES {
+            let _ = fs::remove_dir_all(self.path.join(name));
         }
     }
 }

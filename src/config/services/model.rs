@@ -5,7 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The parts that are there without any file; a table of that name changes what [`Change`] has.
-pub const BUILT_IN: [&str; 5] = ["xserver", "display", "wm", "app", "gate"];
+pub const BUILT_IN: [&str; 7] = [
+    "xserver",
+    "display",
+    "wm",
+    "app",
+    "gate",
+    "sshd",
+    "pulseaudio",
+];
 
 /// How it is known that an extra service is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]

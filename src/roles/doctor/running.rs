@@ -130,6 +130,8 @@ fn listeners(report: &mut Report, config: &Config, status: &Status) {
         let address = socket.address;
         match owners.get(&socket.inode).map(String::as_str) {
             Some("display") => meant(report, config, "the display server", address),
+            // It lets nobody in without a key, and is there to be reached.
+            Some("sshd") => {}
             Some("gate") => meant(report, config, "the gate for X11 over TCP", address),
             Some(name @ ("xserver" | "run")) => report.finding(
                 "listeners",

@@ -1,13 +1,13 @@
 //! What the operator asked for: programs that are there, passwords that are worth the name.
 
-use std::env;
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Report;
-use crate::config::{Config, Origin, Raw, Secret};
+use crate::config::{Config, Origin, Raw, Secret, SshPort};
+use crate::roles::program::{daemon, find};
 
 /// What launchers, manuals and images use as an example, and strangers try first.
 const WELL_KNOWN: [&str; 22] = [
@@ -66,6 +66,13 @@ fn programs(report: &mut Report, config: &Config) {
             );
         }
     }
+    if matches!(config.ssh_port, SshPort::On(_)) && daemon("sshd").is_none() {
+        report.finding(
+            "SSH_PORT",
+            "there is no program sshd that can be run",
+            "install it in the image (Debian: openssh-server), or unset SSH_PORT",
+        );
+    }
     let virtual_server = Path::new(&config.xserver)
         .file_name()
         .is_some_and(|name| name == "Xvfb" || name == "Xvnc");
@@ -85,21 +92,6 @@ fn programs(report: &mut Report, config: &Config) {
             "install some, for example Debian's fonts-dejavu-core",
         );
     }
-}
-
-/// As execvp(3) looks for it.
-fn find(program: &str) -> Option<PathBuf> {
-    let runs = |path: &PathBuf| {
-        let is = fs::metadata(path);
-        is.is_ok_and(|is| is.is_file() && is.permissions().mode() & 0o111 != 0)
-    };
-    if program.contains('/') {
-        return Some(PathBuf::from(program)).filter(runs);
-    }
-    let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
-    env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(runs)
 }
 
 fn passwords(report: &mut Report, config: &Config, raw: &Raw) {
@@ -200,15 +192,6 @@ mod tests {
                 None,
                 "{word}"
             );
-        }
-    }
-
-    #[test]
-    fn programs_are_found_as_a_shell_finds_them() {
-        assert!(find("sh").is_some());
-        assert!(find("/bin/sh").is_some());
-        for absent in ["deskinit-no-such-program", "/etc/passwd", "/tmp"] {
-            assert_eq!(find(absent), None, "{absent}");
         }
     }
 }

@@ -124,7 +124,7 @@ fn service(
     (spec, launch)
 }
 
-fn readiness(ready: &Ready) -> Readiness {
+pub(super) fn readiness(ready: &Ready) -> Readiness {
     let target = match ready {
         Ready::Started => return Readiness::Silent,
         Ready::Notify => return Readiness::Says,

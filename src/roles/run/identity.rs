@@ -214,6 +214,11 @@ impl Who {
         Ok(())
     }
 
+    /// After [`Who::settle`] a directory that can be written to.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// What every program is told.
     pub(super) fn variables(&self) -> [(OsString, OsString); 4] {
         [

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use self::environment::Environment;
 pub(super) use self::extra::vocabulary;
 use self::identity::{Started, Who};
+use self::parts::Parts;
 use self::services::Place;
 use super::{access, doctor};
 use crate::config::{self, Config, Key, LogFormat, Mistake, Raw, Secret, Services};
@@ -159,6 +160,8 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
     } else {
         None
     };
+    let mut warnings = Vec::new();
+    let parts = Parts::look(config, &who, &mut warnings);
     let place = Place {
         config,
         settings: &raw.to_env(),
@@ -167,6 +170,7 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         password: config.password.as_ref().or(token.as_ref()),
         environment: &environment,
         services,
+        parts: &parts,
     };
     let mut services =
         services::all(&place).map_err(|error| SetupError::System("memory file", error))?;
@@ -187,7 +191,7 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         control: Control::bind(&dir.control()).map_err(in_dir)?,
         logs: Logs::new(form, stdout),
     };
-    for line in who.say().iter().chain(&who.warnings) {
+    for line in who.say().iter().chain(&who.warnings).chain(&warnings) {
         channels.logs.say(line);
     }
     if let Some(warning) = access::cut_warning(config) {

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Environment;
+use super::parts::{self, Parts};
 use crate::config::{Config, Secret, Services};
 use crate::supervisor::driver::{Launch, Readiness};
 use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
@@ -50,6 +51,8 @@ pub(super) struct Place<'a> {
     pub(super) environment: &'a Environment,
     /// What the files say about services.
     pub(super) services: &'a Services,
+    /// What there is besides.
+    pub(super) parts: &'a Parts,
 }
 
 /// All services, in the order in which they are started.
@@ -71,7 +74,7 @@ pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
     {
         services.push(application(place, program, args));
     }
-    services.extend(super::parts::all(place)?);
+    services.extend(parts::all(place)?);
     super::extra::add(place, &mut services);
     Ok(services)
 }
@@ -273,6 +276,10 @@ pub(super) fn client(place: &Place<'_>, program: &str, args: &[String]) -> Comma
     let mut env = place.environment.plain();
     env.push(("DISPLAY".into(), place.display.name().into()));
     env.push(("XAUTHORITY".into(), place.dir.xauthority().into()));
+    if let Some(server) = place.parts.pulse_server(place.config, place.dir.path()) {
+        env.retain(|(name, _)| name != "PULSE_SERVER");
+        env.push(("PULSE_SERVER".into(), server.into()));
+    }
     Command {
         program: program.into(),
         args: args.iter().map(OsString::from).collect(),

@@ -12,6 +12,8 @@ mod orders;
 mod readiness;
 mod secrets;
 mod services;
+mod sound;
+mod sshd;
 mod terminal;
 mod tidy;
 mod users;
