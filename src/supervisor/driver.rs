@@ -271,7 +271,12 @@ impl Driver {
                 self.channels.logs.say("the application goes on");
             }
             Action::CloseWindows => {
-                // The display worker reads in the status that it is to ask them.
+                // The display worker reads in the status that it is to ask them. One that was stopped could not answer.
+                for (id, service) in self.plan.services() {
+                    if service.spec().application {
+                        self.children.signal_group(id, SIGCONT);
+                    }
+                }
                 let children = &self.children;
                 self.strays
                     .look(self.facts.pid, |pid| children.service(pid).is_some());

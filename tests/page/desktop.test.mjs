@@ -266,3 +266,28 @@ describe('an application that ends', () => {
         }
     });
 });
+
+describe('a desktop that is stopped', () => {
+    test('leaves time to save', async () => {
+        const desk = await startDesktop(['sh', '-c', 'exec l3afpad "${XAUTHORITY%/*}.txt"'], { GRACE_PERIOD: '600' });
+        const browser = await openBrowser();
+        try {
+            const page = await openPage(browser, desk);
+            await page.mouse.click(300, 200);
+            await page.keyboard.press('x');
+            const title = async () => desk.on('xdotool', ['getactivewindow', 'getwindowname']);
+            await until('a change', async () => (await title()).startsWith('*'));
+            desk.terminate();
+            await until('the question', async () => !(await title()).startsWith('*'));
+            await until('the title', async () => (await page.title()).endsWith(': save your work now (stopped by SIGTERM)'));
+            assert.equal(await page.locator('#overlay').isHidden(), true);
+            await page.keyboard.press('Enter');
+            assert.deepEqual(await desk.exited, { code: 0, signal: null });
+            await until('the reason', async () => (await page.textContent('#ov-title')).includes('application has ended, code 0'));
+            assert.equal(await readFile(join(desk.directory, 'run.txt'), 'utf8'), 'x');
+        } finally {
+            await browser.close();
+            await desk.stop();
+        }
+    });
+});

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use deskinit::desktop::connect::{Connector, Link};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, Window};
 
 use crate::support::client::{Client, Event, Login};
 use crate::support::decode::number;
-use crate::support::desk::{Builder, Desk, LONG, is_ready};
+use crate::support::desk::{Builder, Desk, LONG, is_ready, pid};
 use crate::support::draw::screenshot;
 use crate::support::pseudo::{Pseudo, number as pseudo};
 use crate::support::websocket::{Closed, WebSocket};
@@ -214,6 +215,17 @@ fn who_has_nothing_to_ask_ends_at_once() {
         desk.signal(Signal::SIGTERM);
         assert_eq!(desk.code(), 0, "xterm's, after its window was closed");
     }
+}
+
+#[test]
+fn a_stopped_application_is_continued_to_be_asked() {
+    let desk = Builder::new(&["xterm"])
+        .env("GRACE_PERIOD", ENDLESS)
+        .start();
+    let app = Pid::from_raw(pid(&desk.up(), "app"));
+    kill(app, Signal::SIGSTOP).unwrap();
+    desk.signal(Signal::SIGTERM);
+    assert_eq!(desk.code(), 0);
 }
 
 #[test]

@@ -80,10 +80,14 @@ export async function startDesktop(command, env = {}) {
             }
             return 0;
         },
-        async stop() {
+        /** Asks for the end, as a container engine does. */
+        terminate() {
             if (child.exitCode === null && child.signalCode === null) {
                 child.kill('SIGTERM');
             }
+        },
+        async stop() {
+            desk.terminate();
             const timer = setTimeout(() => child.kill('SIGKILL'), 15000);
             await exited;
             clearTimeout(timer);
