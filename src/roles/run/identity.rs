@@ -160,9 +160,12 @@ impl Who {
         }
     }
 
-    /// As root: the home of an account that was made without one.
+    /// As root: the home of an account that was made without one. Not right below `/`: Debian's accounts that are to have
+    /// none say `/nonexistent`.
     pub(super) fn prepare(&self) {
+        let above = self.home.parent().filter(|above| above.parent().is_some());
         if let Some(who) = &self.other
+            && above.is_some_and(Path::is_dir)
             && self.home.is_absolute()
             && !self.home.exists()
         {
