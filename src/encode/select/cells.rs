@@ -13,23 +13,19 @@ const REACHED: usize = 3;
 
 impl Grid {
     /// Looks at every cell; with photos in an order from coarse to fine: what has photo on all sides is photo without a
-    /// look. On all four sides of it, as on a chessboard; where a video plays also further away, as the next picture
-    /// comes soon, and what stands still is sent again without loss.
+    /// look. On all four sides of it, as on a chessboard; where a video plays also further away, and with what else JPEG
+    /// does no harm: the next picture comes soon, and what stands still is sent again without loss.
     pub(super) fn classify(&mut self, frame: &Frame, photos: Option<&[Rect]>) {
         let mut palette = Palette::new();
         self.cells = vec![None; self.cols * self.rows];
-        let mut look = |grid: &mut Self, at: usize, infer: bool, sides: &[Option<usize>]| {
-            let is_photo = |n: &usize| grid.cells[*n] == Some(Class::Photo);
-            grid.cells[at] = Some(if infer && sides.iter().flatten().all(is_photo) {
-                Class::Photo
-            } else {
-                let rect = grid.rect(Span(at % grid.cols, at / grid.cols, 1, 1));
-                classify(frame, rect, photos.is_some(), &mut palette)
-            });
+        let mut look = |grid: &mut Self, at: usize, guess: Option<Class>| {
+            let rect = grid.rect(Span(at % grid.cols, at / grid.cols, 1, 1));
+            let looked = || classify(frame, rect, photos.is_some(), &mut palette);
+            grid.cells[at] = Some(guess.unwrap_or_else(looked));
         };
         for row in (0..self.rows).step_by(SPARSE) {
             for col in (0..self.cols).step_by(SPARSE) {
-                look(self, row * self.cols + col, false, &[]);
+                look(self, row * self.cols + col, None);
             }
         }
         let mut half = SPARSE / 2;
@@ -45,14 +41,15 @@ impl Grid {
                     };
                     for col in (first..self.cols).step_by(2 * half) {
                         let at = row * self.cols + col;
-                        let plays = |rects: &[Rect]| {
-                            let rect = self.rect(Span(col, row, 1, 1));
-                            rects.iter().any(|r| r.contains(&rect))
-                        };
-                        let infer =
-                            (half == 1 && !middle && photos.is_some()) || photos.is_some_and(plays);
                         let sides = self.sides(col, row, half, middle);
-                        look(self, at, infer, &sides);
+                        let sides = sides.into_iter().flatten().map(|n| self.cells[n]);
+                        let guess = photos.and_then(|playing| {
+                            let rect = self.rect(Span(col, row, 1, 1));
+                            let plays = playing.iter().any(|r| r.contains(&rect));
+                            let beside = half == 1 && !middle;
+                            (plays || beside).then(|| between(sides, plays)).flatten()
+                        });
+                        look(self, at, guess);
                     }
                 }
             }
@@ -168,4 +165,18 @@ impl Grid {
             })
             .filter(move |&near| near != at)
     }
+}
+
+/// What is between cells of photo, or, where a video plays, of anything that JPEG does no harm.
+fn between(mut cells: impl Iterator<Item = Option<Class>>, plays: bool) -> Option<Class> {
+    let mut seen = Class::Tint;
+    cells
+        .all(|cell| match cell {
+            Some(Class::Photo) => {
+                seen = Class::Photo;
+                true
+            }
+            cell => plays && cell == Some(Class::Tint),
+        })
+        .then_some(seen)
 }
