@@ -1,7 +1,7 @@
 //! Encodings: how a region of a picture becomes rectangles on the wire (RFC 6143, 7.6 and 7.7).
 //!
 //! Pure: no socket, no X, no clock. Everything that costs time and needs no history is done first and in parallel on
-//! the rayon pool that the caller is in; only the deflate streams, which a client decodes with the history of the whole
+//! the rayon pool that the caller is in, if it is in one; only the deflate streams, which a client decodes with the history of the whole
 //! connection, are written in order.
 //!
 //! ```text
@@ -246,7 +246,7 @@ impl Encoder {
     /// Appends whole rectangles (a header of 12 bytes and a body, RFC 6143, 7.6.1) for `region` of `frame`. What lies
     /// outside the picture is left out; of a region of very many rectangles a little more than asked is sent.
     ///
-    /// Runs on the rayon pool it is called in. The caller must send all that was appended, in order: the client's
+    /// Runs on the rayon pool it is called in, if any. The caller must send all that was appended, in order: the client's
     /// deflate streams depend on it.
     pub fn encode(
         &mut self,

@@ -195,6 +195,11 @@ pub fn prepare(
     }
 }
 
+/// How many threads there are for one job: only the one outside of a pool, where rayon would make another pool.
+pub(super) fn threads() -> usize {
+    rayon::current_thread_index().map_or(1, |_| rayon::current_num_threads())
+}
+
 /// Maps in the pool if there is enough to do, in order.
 pub(super) fn map<T: Sync>(
     items: &[T],
@@ -207,7 +212,7 @@ pub(super) fn map<T: Sync>(
         SCRATCH.with_borrow_mut(|scratch| f(item, scratch, &mut out));
         out
     };
-    if pixels < MIN_PARALLEL || items.len() < 2 {
+    if pixels < MIN_PARALLEL || items.len() < 2 || threads() < 2 {
         items.iter().flat_map(one).collect()
     } else {
         items.par_iter().flat_map_iter(one).collect()
@@ -356,7 +361,7 @@ impl Prepared {
             .zip(&mut outputs)
             .filter(|((_, input), _)| !input.is_empty())
             .collect();
-        if total < MIN_PARALLEL || work.len() < 2 {
+        if total < MIN_PARALLEL || work.len() < 2 || threads() < 2 {
             for (((which, stream), input), output) in work {
                 stream.write(which, &input, compress, output);
             }

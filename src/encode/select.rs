@@ -18,6 +18,7 @@ mod cells;
 use rayon::prelude::*;
 
 use super::analyse::Class;
+use super::prepare::threads;
 use crate::pixel::{Frame, Rect, Region};
 
 /// How a rectangle is to be sent.
@@ -72,7 +73,7 @@ pub(super) fn plan(frame: &Frame, region: &Region, photos: Option<&Region>) -> V
         }
         out
     };
-    if region.area() < u64::from(MAX_COLOURS) {
+    if region.area() < u64::from(MAX_COLOURS) || threads() < 2 {
         return blocks.iter().flat_map(cut).collect();
     }
     blocks.par_iter().flat_map_iter(cut).collect()

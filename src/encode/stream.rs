@@ -17,6 +17,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use rayon::prelude::*;
 
 use super::huffman;
+use super::prepare::threads;
 
 /// How far deflate looks back.
 const WINDOW: usize = 32 << 10;
@@ -141,8 +142,8 @@ impl Stream {
             _ => Compressor::new(level),
         };
         let total: usize = segments.iter().map(|s| s.len()).sum();
-        let blocks = (total / BLOCK).min(2 * rayon::current_num_threads());
-        let sound = if blocks > 1 && rayon::current_num_threads() > 1 {
+        let blocks = (total / BLOCK).min(2 * threads());
+        let sound = if blocks > 1 && threads() > 1 {
             write_blocks(&mut compressor, segments, total.div_ceil(blocks), out)
         } else {
             compressor.write_or_store(segments, out)

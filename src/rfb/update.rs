@@ -68,6 +68,14 @@ fn lossless(params: Params) -> Params {
 }
 
 impl Order {
+    /// How much it is.
+    pub fn pixels(&self) -> u64 {
+        let pixels = self.damage.area() + self.refresh.area();
+        #[cfg(feature = "h264")]
+        let pixels = pixels + self.video.map_or(0, |rect| u64::from(rect.area()));
+        pixels
+    }
+
     /// Prepares it from a frame that is not older than the damage. `None` when the frame has another size.
     pub fn prepare(&self, frame: &Frame, buffers: &Arc<Buffers>) -> Option<Picture> {
         if (frame.width(), frame.height()) != (self.width, self.height) {

@@ -8,6 +8,8 @@
 //!  place ─► claim ─┬ yours: prepare ─► place and frame are free ─┬─► emit, for each client by itself ─► finished
 //!                  └ waits, or is there: place and frame are free┘
 //! ```
+//!
+//! A little for the only client is done at once by whoever asks: it takes less than waking a thread and its way back.
 
 use super::share::{Claim, Share};
 use crate::encode::{Buffers, Encoded, Encoder};
@@ -29,6 +31,9 @@ pub struct Pool {
 
 /// Jobs at the same time: with the writer's buffer they make the three that the screen has.
 const MAX_JOBS: usize = 2;
+
+/// So many pixels are a little: a line or two of text, a fraction of a millisecond.
+const LITTLE: u64 = 32 << 10;
 
 /// The right to run one job.
 pub(super) struct Place(OwnedSemaphorePermit);
@@ -86,6 +91,13 @@ impl Pool {
         let (done, rx) = oneshot::channel();
         let order = job.order.clone();
         let client = Client { encoder, job, done };
+        if alone && order.pixels() <= LITTLE {
+            let begun = Instant::now();
+            let picture = order.prepare(&frame, &self.buffers);
+            drop((frame, place));
+            client.emit(picture.as_ref(), begun);
+            return rx;
+        }
         match self.share.claim(generation, order, client, alone) {
             Claim::Waits => {}
             Claim::Ready(client, picture) => {
