@@ -2,6 +2,7 @@
 
 use super::Peer;
 use nix::sys::socket::{setsockopt, sockopt};
+use nix::{getsockopt_impl, libc, setsockopt_impl, sockopt_impl};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -9,10 +10,22 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// A dead peer is noticed after about this long without an acknowledgement.
 const USER_TIMEOUT_MS: u32 = 45_000;
+/// Bytes that may wait in the kernel for a network that does not take them: what waits should be a region, which is of
+/// the newest picture when it goes, not bytes, which get old.
+const UNSENT: u32 = 64 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 128;
 /// First and longest pause after accept() fails for want of descriptors or memory.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+sockopt_impl!(
+    /// How much may be written to a socket that is not on its way yet (tcp(7)).
+    NotsentLowat,
+    Both,
+    libc::IPPROTO_TCP,
+    libc::TCP_NOTSENT_LOWAT,
+    u32
+);
 
 /// Listens on a port (0: any free one) at each address.
 pub fn bind(variable: &str, addresses: &[IpAddr], port: u16) -> io::Result<Vec<TcpListener>> {
@@ -98,19 +111,37 @@ fn tune(stream: &TcpStream) {
     let _ = setsockopt(stream, sockopt::TcpKeepInterval, &10);
     let _ = setsockopt(stream, sockopt::TcpKeepCount, &3);
     let _ = setsockopt(stream, sockopt::TcpUserTimeout, &USER_TIMEOUT_MS);
+    let _ = setsockopt(stream, NotsentLowat, &UNSENT);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::getsockopt;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn little_waits_in_the_kernel_of_a_client_that_reads_nothing() {
+        runtime().block_on(async {
+            let listener = bind("VNC_PORT", &["127.0.0.1".parse().unwrap()], 0).unwrap();
+            let address = listener[0].local_addr().unwrap();
+            let (client, accepted) =
+                tokio::join!(TcpStream::connect(address), listener[0].accept());
+            let (_client, stream) = (client.unwrap(), accepted.unwrap().0);
+            tune(&stream);
+            assert_eq!(getsockopt(&stream, NotsentLowat), Ok(UNSENT));
+        });
+    }
 
     #[test]
     fn both_families_share_a_port() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        runtime().block_on(async {
             let any = ["0.0.0.0", "::"].map(|a| a.parse().unwrap());
             let listeners = bind("VNC_PORT", &any, 0).unwrap();
             let ports: Vec<_> = listeners
