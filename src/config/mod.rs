@@ -10,6 +10,7 @@
 //! Flags win over the environment, the environment over the file, the file over the default. Help texts, the README's
 //! table and `deskinit config` are all made from [`table::SETTINGS`].
 
+mod listen;
 mod network;
 mod reader;
 mod render;

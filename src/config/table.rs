@@ -184,12 +184,24 @@ pub const SETTINGS: &[Setting] = &[
         NO,
         Some("0.0.0.0"),
         "IP addresses, separated by commas",
-        "Where both ports listen.",
+        "Where ports listen.",
+    ),
+    row(
+        "CONTAINER_IP_ADDR",
+        &["POD_IP"],
+        None,
+        "an IP address",
+        "The container's own address. Where BIND_ADDRESS is not given, ports listen there and on 127.0.0.1 only, instead of everywhere.",
+    ),
+    switch(
+        "DISABLE_REMOTEIP_FILTERING",
+        "0",
+        "Listen everywhere in spite of CONTAINER_IP_ADDR.",
     ),
     switch(
         "SECURE_CONNECTION",
         "0",
-        "1: both ports listen on loopback only, to be reached through an SSH tunnel or a sidecar.",
+        "1: all ports but SSH_PORT listen on loopback only, to be reached through an SSH tunnel or a sidecar.",
     ),
     secret(
         "VNC_PASSWORD",

@@ -1,10 +1,11 @@
 //! The settings as the rest of the program uses them.
 
+use super::listen::Addresses;
 use super::network::Network;
 use super::reader::{self, Reader};
 use super::secret::{Key, Secret};
 use super::source::{Mistake, Raw};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ pub struct Config {
     pub vnc_port: Option<u16>,
     /// Port for browsers: `None` is off, 0 any free one.
     pub web_port: Option<u16>,
-    /// Where both listen; loopback only under SECURE_CONNECTION.
+    /// Where they listen; loopback only under SECURE_CONNECTION.
     pub bind: Vec<IpAddr>,
     /// SECURE_CONNECTION was asked for.
     pub secure_connection: bool,
@@ -244,14 +245,7 @@ impl Config {
                 max.0, max.1, size.0, size.1
             ));
         }
-        let secure_connection = r.switch("SECURE_CONNECTION");
-        let ssh_bind = r.or("BIND_ADDRESS", Vec::new(), addresses);
-        let bind = if secure_connection {
-            // The policy holds for every listener, whatever address was given.
-            vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]
-        } else {
-            ssh_bind.clone()
-        };
+        let listen = Addresses::read(r);
         let allow_no_auth = r.switch("ALLOW_NO_AUTH");
         let password = r.secret("VNC_PASSWORD");
         let view_only_password = r.secret("VNC_VIEW_ONLY_PASSWORD");
@@ -291,8 +285,8 @@ impl Config {
             }),
             vnc_port: r.or("VNC_PORT", None, reader::port),
             web_port: r.or("NO_VNC_PORT", None, reader::port),
-            bind,
-            secure_connection,
+            bind: listen.inside,
+            secure_connection: listen.secure,
             password,
             view_only_password,
             view_only: r.switch("VNC_VIEW_ONLY"),
@@ -339,7 +333,7 @@ impl Config {
                 Some(0) => None,
                 Some(port) => Some(SshPort::On(port)),
             }),
-            ssh_bind,
+            ssh_bind: listen.outside,
             sound: r.or("PULSEAUDIO", Sound::WithCookie, |v| {
                 Some(if reader::boolean(v)? {
                     Sound::On
@@ -392,11 +386,6 @@ impl Config {
             .flatten()
             .any(|s| s.expose().len() > 8)
     }
-}
-
-fn addresses(value: &str) -> Option<Vec<IpAddr>> {
-    let list: Option<Vec<IpAddr>> = value.split(',').map(|a| a.trim().parse().ok()).collect();
-    list.filter(|l| !l.is_empty())
 }
 
 /// The very digits, for PulseAudio compares these, not what they stand for.
@@ -562,16 +551,6 @@ mod tests {
         }
         assert!(parse(&[("VNC_PASSWORD_FILE", "/nonexistent")]).is_err());
         assert!(parse(&[("VNC_PASSWORD_FILE", "/dev/null")]).is_err());
-    }
-
-    #[test]
-    fn secure_connection_means_every_listener() {
-        let c = parse(&[("SECURE_CONNECTION", "1"), ("BIND_ADDRESS", "0.0.0.0")]).unwrap();
-        assert!(c.bind.iter().all(IpAddr::is_loopback));
-        assert!(
-            c.ssh_bind.iter().all(IpAddr::is_unspecified),
-            "but for the way in"
-        );
     }
 
     #[test]
