@@ -259,7 +259,7 @@ pub const SETTINGS: &[Setting] = &[
         NO,
         Some("0"),
         "seconds; 0 for never",
-        "Disconnect a viewer that has not typed or pointed for that long; what one does who may only watch does not count.",
+        "Disconnect a viewer that has not typed or pointed for that long.",
     ),
     row(
         "FREEZE_TIMEOUT",

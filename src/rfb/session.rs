@@ -244,6 +244,8 @@ pub struct Session {
     video: VideoWatch,
     quality: Control,
     last_input: Option<Instant>,
+    /// A key or a motion has come.
+    touched: bool,
     counts: Counts,
 }
 
@@ -310,6 +312,7 @@ impl Session {
             video,
             quality: Control::default(),
             last_input: None,
+            touched: false,
             counts: Counts::default(),
         }
     }
@@ -344,6 +347,11 @@ impl Session {
             self.take(message)?;
         }
         Ok(())
+    }
+
+    /// Has a person typed or pointed since this was last asked? Also one who may only watch: somebody is there.
+    pub fn touched(&mut self) -> bool {
+        std::mem::take(&mut self.touched)
     }
 
     /// The next thing to do for this client.

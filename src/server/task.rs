@@ -138,8 +138,12 @@ impl<S: Transport> Task<S> {
                 .rfb
                 .receive(&mut self.input, now)
                 .map_err(End::Protocol)?;
+            if self.session.rfb.touched() {
+                self.touched = now;
+                self.hub.touch(now);
+            }
             while let Some(effect) = self.session.rfb.next_effect() {
-                self.apply(effect, now)?;
+                self.apply(effect)?;
             }
             let idle = self.patience(now)?;
             self.catch_up();
@@ -170,12 +174,8 @@ impl<S: Transport> Task<S> {
     }
 
     /// Does what the client asked for.
-    fn apply(&mut self, effect: Effect, now: Instant) -> Result<(), End> {
+    fn apply(&mut self, effect: Effect) -> Result<(), End> {
         let id = self.session.member.id;
-        if matches!(effect, Effect::Key { .. } | Effect::Pointer { .. }) {
-            self.touched = now;
-            self.hub.touch(now);
-        }
         match effect {
             Effect::Key {
                 keysym,

@@ -82,6 +82,7 @@ impl Session {
                 scancode,
                 down,
             } => {
+                self.touched = true;
                 if full {
                     self.input(Effect::Key {
                         keysym,
@@ -91,6 +92,7 @@ impl Session {
                 }
             }
             ClientMessage::Pointer { x, y, buttons } => {
+                self.touched = true;
                 if full {
                     let (width, height) = self.sizes.actual();
                     self.input(Effect::Pointer {

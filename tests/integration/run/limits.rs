@@ -64,9 +64,12 @@ fn nobody_did_anything() {
 
 #[test]
 fn a_viewer_that_does_nothing_has_to_go_and_the_others_stay() {
-    let desk = desk(&[("IDLE_TIMEOUT", "2")]);
+    let watching = "w4tchEr2";
+    let desk = desk(&[("IDLE_TIMEOUT", "2"), ("VNC_VIEW_ONLY_PASSWORD", watching)]);
     let mut idle = viewer(&desk);
-    let mut busy = viewer(&desk);
+    // Who may only watch is there, too, and shows it.
+    let address = desk.up().vnc.expect("it says where it listens");
+    let mut busy = Client::connect(address, &Login::password(watching)).expect("logs in");
     let mut x = 0;
     eventually("one is left", LONG, || {
         x += 1;
