@@ -214,7 +214,7 @@ pub(super) fn words(line: &str) -> Option<Vec<String>> {
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
         match c {
-            ' ' | '\t' | '\n' => out.extend(word.take()),
+            ' ' | '\t' | '\r' | '\n' => out.extend(word.take()),
             '\'' => {
                 let w = word.get_or_insert_default();
                 loop {

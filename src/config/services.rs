@@ -15,22 +15,40 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use self::fields::Fields;
+pub(super) use self::model::OPTIONAL;
 pub use self::model::{
-    Again, BUILT_IN, Change, Extra, Limit, Process, Ready, Services, Vocabulary, Words,
+    Again, BUILT_IN, Change, Extra, Limit, LogFile, LogTo, Process, Ready, Services, Vocabulary,
+    Words,
 };
 use super::source::{Mistake, Raw};
+use super::supervisord::{Programs, Surroundings};
+use super::table::secret_names;
 
 impl Services {
-    /// Reads the tables of the settings file and the files of `SERVICES_DIR`.
+    /// Reads the tables of the settings file, the files of `SERVICES_DIR`, and supervisord's of `SUPERVISOR_CONF_DIR`,
+    /// which may name the variables of `environment`.
     ///
     /// # Errors
     /// Every mistake of all files, not only the first.
-    pub fn read(raw: &Raw, vocabulary: &Vocabulary) -> Result<Self, Vec<Mistake>> {
-        let mut tables = Tables::new(vocabulary);
+    pub fn read(
+        raw: &Raw,
+        vocabulary: &Vocabulary,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let log_dir = raw.log_dir().unwrap_or_default();
+        let mut tables = Tables::new(vocabulary, log_dir.clone());
+        let (directory, given) = raw.directory("SUPERVISOR_CONF_DIR");
+        if directory != Path::new("off") && (given || directory.exists()) {
+            let around = Surroundings::new(environment, &secret_names(), log_dir);
+            tables.programs = Programs::read(&directory, &around).unwrap_or_else(|mistakes| {
+                tables.mistakes.extend(mistakes);
+                Programs::default()
+            });
+        }
         if let Some((path, value)) = raw.services() {
             tables.add(path, value.clone());
         }
-        let (directory, given) = raw.services_dir();
+        let (directory, given) = raw.directory("SERVICES_DIR");
         tables.directory(&directory, given);
         tables.parse()
     }
@@ -40,16 +58,22 @@ impl Services {
 #[derive(Debug)]
 struct Tables<'a> {
     vocabulary: &'a Vocabulary,
+    /// Where relative paths of log files begin.
+    log_dir: PathBuf,
     /// By name: each key with the file that gave it last.
     by_name: BTreeMap<String, BTreeMap<String, (PathBuf, toml::Value)>>,
+    /// Those of supervisord's files.
+    programs: Programs,
     mistakes: Vec<Mistake>,
 }
 
 impl<'a> Tables<'a> {
-    fn new(vocabulary: &'a Vocabulary) -> Self {
+    fn new(vocabulary: &'a Vocabulary, log_dir: PathBuf) -> Self {
         Self {
             vocabulary,
+            log_dir,
             by_name: BTreeMap::new(),
+            programs: Programs::default(),
             mistakes: Vec::new(),
         }
     }
@@ -125,8 +149,10 @@ impl<'a> Tables<'a> {
 
     fn parse(mut self) -> Result<Services, Vec<Mistake>> {
         let mut services = Services::default();
+        self.take_programs(&mut services);
         for (name, keys) in std::mem::take(&mut self.by_name) {
-            let fields = Fields::new(&name, keys, self.vocabulary, &mut self.mistakes);
+            let (words, log_dir) = (self.vocabulary, &self.log_dir);
+            let fields = Fields::new(&name, keys, words, log_dir, &mut self.mistakes);
             if BUILT_IN.contains(&name.as_str()) {
                 let change = fields.built_in();
                 services.changes.insert(name, change);
@@ -139,6 +165,24 @@ impl<'a> Tables<'a> {
             Ok(services)
         } else {
             Err(self.mistakes)
+        }
+    }
+
+    /// Supervisord's programs, but for those that a table of the same name replaces.
+    fn take_programs(&mut self, services: &mut Services) {
+        let programs = std::mem::take(&mut self.programs);
+        services.warnings = programs.warnings;
+        for program in programs.all {
+            if self.by_name.contains_key(&program.name) {
+                services.warnings.push(format!(
+                    "{}: the program {} is not started: [service.{}] stands in its place",
+                    program.file.display(),
+                    program.name,
+                    program.name
+                ));
+            } else {
+                services.extra.push(program.into());
+            }
         }
     }
 

@@ -126,9 +126,14 @@ impl Raw {
         Some((path, value))
     }
 
-    /// The directory of further services, and whether somebody named it.
-    pub(super) fn services_dir(&self) -> (PathBuf, bool) {
-        let name = "SERVICES_DIR";
+    /// What relative paths of log files begin at.
+    pub(super) fn log_dir(&self) -> Option<PathBuf> {
+        let given = self.get("LOG_DIR")?;
+        Some(PathBuf::from(&given.value))
+    }
+
+    /// The directory that a setting names, and whether somebody gave it.
+    pub(super) fn directory(&self, name: &str) -> (PathBuf, bool) {
         let default = setting(name).and_then(|row| row.default);
         match self.get(name) {
             Some(given) => (PathBuf::from(&given.value), true),
@@ -277,6 +282,8 @@ fn suggestion(key: &str) -> String {
 /// "; did you mean …?" for the known word that is nearest, when one is near.
 pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
     known
+        // A word that is no word costs time, and is near to none.
+        .filter(|_| word.len() <= 64)
         .map(|name| (distance(word, name), name))
         .min()
         .filter(|(d, _)| *d <= 3)

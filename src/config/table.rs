@@ -426,6 +426,20 @@ pub const SETTINGS: &[Setting] = &[
         "Its *.toml files hold more services, as [service.NAME] tables.",
     ),
     row(
+        "SUPERVISOR_CONF_DIR",
+        NO,
+        Some("/etc/supervisor/conf.d"),
+        "a directory; off",
+        "Its *.conf files hold programs as supervisord reads them; those that deskinit itself stands for are left out.",
+    ),
+    row(
+        "LOG_DIR",
+        &["ABCDESKTOP_LOG_DIR"],
+        None,
+        "a directory",
+        "Where log files of services are whose path does not begin with /. Default: where `run` was started.",
+    ),
+    row(
         "LOG_LEVEL",
         NO,
         Some("info"),

@@ -56,7 +56,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         "logs" => record(Record::Log, args),
         "events" => record(Record::Events, args),
-        "doctor" => super::doctor::run(args.get_flag("json"), Config::parse(gather(args))),
+        "doctor" => {
+            let raw = gather(args);
+            let services = services(&raw);
+            super::doctor::run(args.get_flag("json"), Config::parse(raw), services)
+        }
         _ => configured(role, args),
     }
 }
@@ -91,7 +95,7 @@ fn directory(args: &ArgMatches) -> Option<PathBuf> {
 fn configured(role: &str, args: &ArgMatches) -> ExitCode {
     let raw = gather(args);
     let services = match role {
-        "run" | "config" => Services::read(&raw, &super::run::vocabulary()),
+        "run" | "config" => services(&raw),
         _ => Ok(Services::default()),
     };
     let parsed = Config::parse(raw).and_then(|(mut config, raw)| {
@@ -135,6 +139,15 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
         "sshd" => super::sshd::run(&config),
         _ => super::serve::run(config),
     }
+}
+
+fn services(raw: &Raw) -> Result<Services, Vec<Mistake>> {
+    let variables = std::env::vars_os();
+    let text = variables.filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        Some((name, value.into_string().ok()?))
+    });
+    Services::read(raw, &super::run::vocabulary(), text)
 }
 
 fn refuse(mistakes: &[Mistake]) -> ExitCode {

@@ -20,7 +20,7 @@ use super::control::Control;
 use super::freezer::Freezer;
 use super::journal::Journal;
 use super::link::ServiceState;
-use super::logs::Logs;
+use super::logs::{Logs, Sinks};
 use super::notify::NotifySocket;
 use super::plan::{Action, Cause, Outcome, Plan, Policy};
 use super::reaper::Children;
@@ -64,6 +64,8 @@ pub struct Launch {
     pub inherit: Vec<OwnedFd>,
     /// A symbolic link that is made anew before each start: its place, and what it points to.
     pub link: Option<(PathBuf, PathBuf)>,
+    /// Where its output goes.
+    pub sinks: Sinks,
     /// How its readiness is known.
     pub readiness: Readiness,
 }

@@ -1,23 +1,30 @@
-//! What the services print, line by line under their names, on our standard output.
+//! What the services print, line by line under their names, on our standard output, or as it is in files.
 //!
 //! ```text
 //!  pipe of a service ─▶ Source: lines (≤ 8 KiB each) ─▶ queue (≤ 256 KiB) ─▶ standard output
 //!  our own words     ────────────────────────────────────▲    │
 //!                                                             └ full: the line is dropped and counted; the count is
 //!                                                               told in the stream as soon as there is room again
+//!
+//!  pipe of one with a log file ─▶ Source: lines ─▶ file
 //! ```
 //!
 //! Pipes are always drained, so a service never waits for whoever reads our output, and neither do we.
+
+mod file;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
+use self::file::LogFile;
 use super::journal::Journal;
 use super::service::Id;
 use crate::sys::output::{self, Output};
+
+pub use self::file::FileSpec;
 
 /// Longer lines are cut into pieces of this many bytes.
 const LINE: usize = 8 * 1024;
@@ -44,11 +51,60 @@ pub enum Form {
     Json,
 }
 
+/// Where a stream of a service goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// Our standard output.
+    Stdout,
+    /// Nowhere; it can be asked for all the same.
+    Nowhere,
+    /// A file of its own.
+    File(FileSpec),
+}
+
+/// Where the output of a service goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sinks {
+    /// Standard output.
+    pub output: Sink,
+    /// Standard error; `None`: the same pipe, so that the order of the lines is kept.
+    pub errors: Option<Sink>,
+}
+
+impl Sinks {
+    /// Both to our standard output.
+    pub const STDOUT: Self = Self {
+        output: Sink::Stdout,
+        errors: None,
+    };
+}
+
+/// The ends of the pipes for a process.
+#[derive(Debug)]
+pub struct Pipes {
+    /// Its standard output.
+    pub output: OwnedFd,
+    /// Its standard error, if that is another.
+    pub errors: Option<OwnedFd>,
+}
+
+/// A [`Sink`] that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    Stdout,
+    Nowhere,
+    /// The file at this place.
+    File(usize),
+}
+
 /// A pipe that a service writes to.
 #[derive(Debug)]
 struct Source {
     id: Id,
+    /// Which of its processes.
+    start: u64,
     name: Arc<str>,
+    to: To,
     fd: OwnedFd,
     partial: Vec<u8>,
     /// What somebody waits for in a line of it.
@@ -66,6 +122,10 @@ pub struct Logs {
     /// Lines dropped at all.
     lost: u64,
     sources: Vec<Source>,
+    /// One for each path that was ever named: those of the settings.
+    files: Vec<LogFile>,
+    /// How often pipes were made.
+    starts: u64,
     tails: BTreeMap<Id, VecDeque<String>>,
     /// Services of which an awaited line has come.
     seen: Vec<Id>,
@@ -85,48 +145,83 @@ impl Logs {
             gap: 0,
             lost: 0,
             sources: Vec::new(),
+            files: Vec::new(),
+            starts: 0,
             tails: BTreeMap::new(),
             seen: Vec::new(),
             journal: Journal::new(JOURNAL),
         }
     }
 
-    /// A new pipe for a service; the returned end is for its process.
+    /// New pipes for a service; the returned ends are for its process.
     ///
     /// # Errors
     /// No descriptor is left.
-    pub fn pipe(&mut self, id: Id, name: Arc<str>) -> io::Result<OwnedFd> {
+    pub fn pipes(&mut self, id: Id, name: Arc<str>, sinks: &Sinks) -> io::Result<Pipes> {
+        self.starts += 1;
+        let to = self.to(&sinks.output);
+        let output = self.pipe(id, &name, to)?;
+        let errors = match &sinks.errors {
+            Some(sink) => {
+                let to = self.to(sink);
+                Some(self.pipe(id, &name, to)?)
+            }
+            None => None,
+        };
+        self.tails.remove(&id);
+        Ok(Pipes { output, errors })
+    }
+
+    fn pipe(&mut self, id: Id, name: &Arc<str>, to: To) -> io::Result<OwnedFd> {
         let (ours, theirs) = output::pipe()?;
         if self.sources.len() >= SOURCES {
             self.close_oldest(id);
         }
         self.sources.push(Source {
             id,
-            name,
+            start: self.starts,
+            name: Arc::clone(name),
+            to,
             fd: ours,
             partial: Vec::new(),
             awaited: None,
         });
-        self.tails.remove(&id);
         Ok(theirs)
+    }
+
+    fn to(&mut self, sink: &Sink) -> To {
+        let spec = match sink {
+            Sink::Stdout => return To::Stdout,
+            Sink::Nowhere => return To::Nowhere,
+            Sink::File(spec) => spec,
+        };
+        let known = self
+            .files
+            .iter()
+            .position(|file| file.spec.path == spec.path);
+        To::File(known.unwrap_or_else(|| {
+            self.files.push(LogFile::new(spec.clone()));
+            self.files.len() - 1
+        }))
     }
 
     /// Closes the oldest pipe that only processes hold whose service has been started again (`next` is about to be),
     /// never that of a service's main process.
     fn close_oldest(&mut self, next: Id) {
-        let left_behind = |index: usize, id: Id| {
-            id == next
+        let starts = self.starts;
+        let left_behind = |index: usize, id: Id, start: u64| {
+            id == next && start != starts
                 || self
                     .sources
                     .iter()
                     .skip(index + 1)
-                    .any(|later| later.id == id)
+                    .any(|later| later.id == id && later.start != start)
         };
         let oldest = self
             .sources
             .iter()
             .enumerate()
-            .position(|(index, source)| left_behind(index, source.id));
+            .position(|(index, source)| left_behind(index, source.id, source.start));
         let Some(oldest) = oldest else { return };
         let mut source = self.sources.remove(oldest);
         // What it has said already is not lost.
@@ -138,12 +233,11 @@ impl Logs {
 
     /// Looks for a line of a service's latest process in which `text` stands.
     pub fn expect(&mut self, id: Id, text: &Arc<str>) {
-        let mut own = self.sources.iter_mut().filter(|source| source.id == id);
-        if let Some(latest) = own.next_back() {
-            latest.awaited = Some(Arc::clone(text));
+        let own = self.sources.iter_mut().filter(|source| source.id == id);
+        for source in own {
+            // What is left of earlier ones says nothing about this one.
+            source.awaited = (source.start == self.starts).then(|| Arc::clone(text));
         }
-        // What is left of earlier ones says nothing about this one.
-        own.for_each(|earlier| earlier.awaited = None);
     }
 
     /// The services of which an expected line has come since this was asked last.
@@ -181,7 +275,21 @@ impl Logs {
             !due || self.take(source)
         });
         self.sources = sources;
+        self.write_files();
         self.flush();
+    }
+
+    fn write_files(&mut self) {
+        let now = Instant::now();
+        for index in 0..self.files.len() {
+            let complaint = self.files.get_mut(index).and_then(|file| {
+                file.write(now);
+                file.complaint(now)
+            });
+            if let Some(text) = complaint {
+                self.say(&text);
+            }
+        }
     }
 
     /// Takes everything that is there from every pipe: a process has ended, or all of it ends.
@@ -230,10 +338,18 @@ impl Logs {
     /// At the very end: gives the reader this many milliseconds to take what waits.
     pub fn finish(&mut self, milliseconds: u16) {
         self.drain_all();
-        let end = std::time::Instant::now() + std::time::Duration::from_millis(milliseconds.into());
+        let now = Instant::now();
+        let files = std::mem::take(&mut self.files);
+        for text in files
+            .into_iter()
+            .filter_map(|mut file| file.last_words(now))
+        {
+            self.say(&text);
+        }
+        let end = Instant::now() + std::time::Duration::from_millis(milliseconds.into());
         loop {
             self.flush();
-            let left = end.saturating_duration_since(std::time::Instant::now());
+            let left = end.saturating_duration_since(Instant::now());
             let Some(out) = self
                 .out
                 .as_ref()
@@ -304,7 +420,16 @@ impl Logs {
         tail.push_back(String::from_utf8_lossy(line.get(..512).unwrap_or(line)).into_owned());
         let text = String::from_utf8_lossy(line).into_owned();
         self.journal.push(&source.name, None, text);
-        self.enqueue(&source.name, line, QUEUE);
+        match source.to {
+            To::Stdout => self.enqueue(&source.name, line, QUEUE),
+            To::Nowhere => {}
+            To::File(index) => {
+                let file = self.files.get_mut(index);
+                if file.is_some_and(|file| !file.push(line, Instant::now())) {
+                    self.lost += 1;
+                }
+            }
+        }
     }
 
     fn enqueue(&mut self, name: &str, line: &[u8], limit: usize) {
@@ -349,148 +474,4 @@ impl Logs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs::File;
-    use std::io::{Read, Write};
-
-    fn logs(form: Form) -> (Logs, File) {
-        let (reader, writer) = nix::unistd::pipe().unwrap();
-        let out = Output::of(writer.as_fd()).unwrap();
-        (Logs::new(form, Some(out)), File::from(reader))
-    }
-
-    fn read_all(logs: Logs, mut reader: File) -> String {
-        drop(logs);
-        let mut text = Vec::new();
-        reader.read_to_end(&mut text).unwrap();
-        String::from_utf8_lossy(&text).into_owned()
-    }
-
-    #[test]
-    fn lines_carry_their_service_whatever_the_pieces() {
-        let (mut logs, reader) = logs(Form::Text);
-        let mut app = File::from(logs.pipe(Id(3), "app".into()).unwrap());
-        app.write_all(b"one\ntw").unwrap();
-        logs.drain_all();
-        app.write_all(b"o\r\n\nlast").unwrap();
-        logs.drain_all();
-        logs.say("hello");
-        drop(app);
-        logs.drain_all();
-        assert_eq!(logs.fds().count(), 0, "a closed pipe is forgotten");
-        assert_eq!(logs.tail(Id(3)), ["one", "two", "", "last"]);
-        assert_eq!(
-            read_all(logs, reader),
-            "[app] one\n[app] two\n[app] \n[run] hello\n[app] last\n"
-        );
-    }
-
-    #[test]
-    fn an_expected_line_is_seen_once_and_only_of_the_latest_process() {
-        let (mut logs, _reader) = logs(Form::Text);
-        let mut old = File::from(logs.pipe(Id(1), "hub".into()).unwrap());
-        logs.expect(Id(1), &"listening".into());
-        let mut new = File::from(logs.pipe(Id(1), "hub".into()).unwrap());
-        logs.expect(Id(1), &"listening".into());
-        old.write_all(b"listening\n").unwrap();
-        new.write_all(b"not yet\nnow list").unwrap();
-        logs.drain_all();
-        assert_eq!(logs.take_seen(), []);
-        new.write_all(b"ening on 80\nlistening\n").unwrap();
-        logs.drain_all();
-        assert_eq!(logs.take_seen(), [Id(1)]);
-        assert_eq!(logs.take_seen(), []);
-    }
-
-    #[test]
-    fn a_line_without_end_is_cut_and_nothing_is_lost() {
-        let (mut logs, reader) = logs(Form::Text);
-        let mut app = File::from(logs.pipe(Id(0), "app".into()).unwrap());
-        app.write_all(&vec![b'x'; 3 * LINE + 5]).unwrap();
-        drop(app);
-        logs.drain_all();
-        let text = read_all(logs, reader);
-        assert_eq!(text.matches('x').count(), 3 * LINE + 5);
-        assert_eq!(text.lines().count(), 4);
-    }
-
-    #[test]
-    fn what_restarts_leave_behind_never_costs_a_living_service_its_pipe() {
-        let (mut logs, reader) = logs(Form::Text);
-        let mut server = File::from(logs.pipe(Id(0), "xserver".into()).unwrap());
-        let mut apps: Vec<File> = (0..SOURCES * 2)
-            .map(|_| {
-                let mut app = File::from(logs.pipe(Id(3), "app".into()).unwrap());
-                app.write_all(b"started").unwrap();
-                app
-            })
-            .collect();
-        assert_eq!(logs.fds().count(), SOURCES);
-        server.write_all(b"still here\n").unwrap();
-        assert!(apps[0].write_all(b"x").is_err(), "the oldest is closed");
-        apps.clear();
-        logs.drain_all();
-        let text = read_all(logs, reader);
-        assert!(text.contains("[xserver] still here\n"));
-        assert_eq!(text.matches("[app] started\n").count(), SOURCES * 2);
-    }
-
-    #[test]
-    fn a_reader_that_sleeps_costs_lines_which_are_counted_exactly() {
-        let (mut logs, mut reader) = logs(Form::Text);
-        let line = [b'y'; 99];
-        let total = 20_000;
-        let mut app = File::from(logs.pipe(Id(0), "app".into()).unwrap());
-        for _ in 0..total {
-            app.write_all(&line).unwrap();
-            app.write_all(b"\n").unwrap();
-            logs.drain_all();
-        }
-        assert!(logs.dropped() > 0);
-        assert!(logs.queue.len() <= QUEUE + OWN);
-        assert!(logs.blocked().is_some());
-        let mut text = String::new();
-        let mut buffer = vec![0; 65536];
-        while logs.blocked().is_some() {
-            let count = reader.read(&mut buffer).unwrap();
-            text.push_str(&String::from_utf8_lossy(&buffer[..count]));
-            logs.flush();
-        }
-        let dropped = logs.dropped();
-        text.push_str(&read_all(logs, reader));
-        let delivered = text
-            .lines()
-            .filter(|line| line.starts_with("[app] "))
-            .count();
-        let told: u64 = text
-            .lines()
-            .filter_map(|line| {
-                line.strip_prefix("[run] ")?
-                    .split(' ')
-                    .next()?
-                    .parse::<u64>()
-                    .ok()
-            })
-            .sum();
-        assert_eq!(told, dropped);
-        assert_eq!(delivered as u64 + dropped, total);
-    }
-
-    #[test]
-    fn json_lines_parse_whatever_is_in_them() {
-        let (mut logs, reader) = logs(Form::Json);
-        let mut app = File::from(logs.pipe(Id(0), "app".into()).unwrap());
-        app.write_all(b"a \"quote\" and \xff\n{\"own\":1}\n")
-            .unwrap();
-        logs.drain_all();
-        let text = read_all(logs, reader);
-        let values: Vec<serde_json::Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        assert_eq!(values[0]["message"], "a \"quote\" and \u{fffd}");
-        assert_eq!(values[0]["service"], "app");
-        assert_eq!(values[1]["own"], 1);
-    }
-}
+mod tests;

@@ -5,8 +5,9 @@
 //! waits for children.
 
 use std::collections::BTreeMap;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
+use super::logs::Pipes;
 use super::service::{Exit, Id};
 use crate::sys::pidfd::Handle;
 use crate::sys::process::{self, Command, SpawnError};
@@ -38,10 +39,10 @@ impl Children {
         &mut self,
         id: Id,
         command: &Command,
-        output: OwnedFd,
+        pipes: Pipes,
         inherit: &[BorrowedFd<'_>],
     ) -> Result<i32, SpawnError> {
-        let handle = process::spawn(command, output, inherit)?;
+        let handle = process::spawn(command, pipes.output, pipes.errors, inherit)?;
         let pid = handle.pid();
         self.by_pid.insert(pid, (id, handle));
         Ok(pid)

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 pub use exit::{Exit, SIGKILL, SIGTERM, signal_name, signal_number};
 use remnants::Remnants;
-pub use spec::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
+pub use spec::{After, Codes, GiveUp, Id, OnEnd, Patience, Proof, Restart, Spec};
 pub use verdict::{Blame, Fault, Verdict, size};
 
 /// The first restart comes at once, the second after this; it doubles from then on.
@@ -223,8 +223,12 @@ impl Service {
         self.fault = None;
         self.remnants = Remnants::default();
         self.enter(State::Starting, now);
-        if self.spec.ready_at_once {
-            self.ready(now);
+        match self.spec.proof {
+            Proof::Runs => {
+                self.ready(now);
+            }
+            Proof::Lasts(_) => self.prove(now),
+            Proof::Told => {}
         }
     }
 
@@ -248,7 +252,7 @@ impl Service {
             return false;
         }
         self.ever_ready = true;
-        if !self.spec.ready_at_once {
+        if self.spec.proof != Proof::Runs {
             self.failed_starts = 0;
         }
         self.series = None;
@@ -258,13 +262,15 @@ impl Service {
 
     /// Its process has ended. `footing`: is what it is bound to up (or is it bound to nothing)?
     pub fn exited(&mut self, exit: Exit, footing: bool, now: Instant) {
+        self.prove(now);
         let healthy =
             self.state == State::Ready && now.saturating_duration_since(self.since) >= HEALTHY;
         if healthy {
             self.attempts = 0;
         }
         // Who is ready as soon as it runs must also stay for a moment.
-        let lasted = !self.spec.ready_at_once || now.saturating_duration_since(self.since) >= STAYS;
+        let lasted =
+            self.spec.proof != Proof::Runs || now.saturating_duration_since(self.since) >= STAYS;
         let was_ready = self.state == State::Ready && lasted;
         if was_ready {
             self.failed_starts = 0;
@@ -386,6 +392,7 @@ impl Service {
 
     /// Lets time pass: verdicts, ends of back-offs, lost patience.
     pub fn tick(&mut self, now: Instant) {
+        self.prove(now);
         if let State::Held {
             exit,
             until,
@@ -444,10 +451,18 @@ impl Service {
                 sent: Sent::Kill, ..
             } => None,
             State::Stopping { kill_at, .. } => Some(kill_at),
-            State::Starting => match self.spec.patience {
-                Patience::Kill(limit) => Some(self.since + limit),
-                Patience::Endless | Patience::GoOn(_) => None,
-            },
+            State::Starting => {
+                let limit = match self.spec.patience {
+                    Patience::Kill(limit) => Some(limit),
+                    Patience::Endless | Patience::GoOn(_) => None,
+                };
+                let proof = match self.spec.proof {
+                    Proof::Lasts(time) => Some(time),
+                    Proof::Told | Proof::Runs => None,
+                };
+                let first = limit.into_iter().chain(proof).min();
+                first.map(|time| self.since + time)
+            }
             State::Waiting => self.remnants.deadline(now),
             _ => None,
         };
@@ -466,7 +481,8 @@ impl Service {
     }
 
     fn judge(&mut self, exit: Exit, was_ready: bool, now: Instant) {
-        if !self.spec.restart.follows(exit) {
+        let started = was_ready || !matches!(self.spec.proof, Proof::Lasts(_));
+        if started && !self.spec.restart.follows(exit) {
             self.enter(State::Ended(exit), now);
         } else if was_ready {
             self.retry(now);
@@ -490,14 +506,29 @@ impl Service {
         };
         if limit.is_some_and(|limit| self.failed_starts >= limit) {
             self.enter(State::Failed, now);
+        } else if let Proof::Lasts(_) = self.spec.proof {
+            self.pause(Duration::from_secs(self.failed_starts.into()), now);
         } else {
             self.retry(now);
+        }
+    }
+
+    /// Ready by having run for long enough, if that is what shows it.
+    fn prove(&mut self, now: Instant) {
+        if let (State::Starting, Proof::Lasts(time)) = (self.state, self.spec.proof)
+            && now >= self.since + time
+        {
+            self.ready(now);
         }
     }
 
     fn retry(&mut self, now: Instant) {
         let pause = backoff(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
+        self.pause(pause, now);
+    }
+
+    fn pause(&mut self, pause: Duration, now: Instant) {
         self.series.get_or_insert(now);
         self.enter(State::Backoff { until: now + pause }, now);
     }

@@ -11,6 +11,10 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+/// How a log file is opened: no link is followed, and what is no file does not hold us up.
+pub const LOG_FILE_FLAGS: i32 =
+    libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+
 /// Standard output.
 #[derive(Debug)]
 pub struct Output {

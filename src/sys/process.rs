@@ -98,8 +98,8 @@ impl From<io::Error> for SpawnError {
 }
 
 /// Starts `command` in a process group of its own. Unless it gets the terminal, its standard input is empty and both its
-/// outputs go to `output`; it
-/// inherits each of `inherit` under the number that it has here, and no other descriptor of ours.
+/// outputs go to `output`, but for what it complains of where there is a descriptor `errors`; it inherits each of `inherit`
+/// under the number that it has here, and no other descriptor of ours.
 ///
 /// The child ends with SIGTERM when we die. Returns when the program has been loaded, so a missing one is an error.
 ///
@@ -108,8 +108,13 @@ impl From<io::Error> for SpawnError {
 pub fn spawn(
     command: &Command,
     output: OwnedFd,
+    errors: Option<OwnedFd>,
     inherit: &[BorrowedFd<'_>],
 ) -> Result<Handle, SpawnError> {
+    let errors = match errors {
+        Some(errors) => errors,
+        None => output.try_clone()?,
+    };
     let mut builder = process::Command::new(&command.program);
     builder
         .args(&command.args)
@@ -118,10 +123,7 @@ pub fn spawn(
         .process_group(0);
     let terminal = command.terminal;
     if !terminal {
-        builder
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output);
+        builder.stdin(Stdio::null()).stdout(output).stderr(errors);
     }
     let inherit: Vec<RawFd> = inherit.iter().map(AsRawFd::as_raw_fd).collect();
     let parent = nix::unistd::getpid().as_raw();

@@ -49,3 +49,8 @@ fn clipboard() {
 fn gate() {
     replay("gate", targets::gate);
 }
+
+#[test]
+fn ini() {
+    replay("ini", targets::ini);
+}

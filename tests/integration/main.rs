@@ -16,4 +16,5 @@ mod readme;
 mod rfb_client;
 mod run;
 mod serve;
+mod supervisord;
 mod support;

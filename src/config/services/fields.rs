@@ -1,15 +1,16 @@
 //! The keys of one `[service.NAME]` table, each taken once; those that it cannot have are mistakes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Value;
 
 use super::values::{
-    READY, bounds, command_line, path, ready, seconds, signal, strings, umask, variables, within,
+    READY, bounds, command_line, path, ready, seconds, signal, size, strings, umask, variables,
+    within,
 };
-use super::{Again, Change, Extra, Limit, Process, Vocabulary, Words};
+use super::{Again, Change, Extra, Limit, LogFile, LogTo, Process, Vocabulary, Words};
 use crate::config::source::{Mistake, nearest};
 
 /// Of every service.
@@ -20,6 +21,9 @@ const COMMON: &[&str] = &[
     "nice",
     "limits",
     "oom_score_adj",
+    "log",
+    "log_max_bytes",
+    "log_backups",
 ];
 /// Of programs that are not ours.
 const CLIENT: &[&str] = &["directory", "umask", "capabilities", "no_new_privileges"];
@@ -51,6 +55,8 @@ pub(super) struct Fields<'a> {
     name: &'a str,
     keys: BTreeMap<String, (PathBuf, Value)>,
     vocabulary: &'a Vocabulary,
+    /// Where relative paths of log files begin.
+    log_dir: &'a Path,
     mistakes: &'a mut Vec<Mistake>,
 }
 
@@ -59,12 +65,14 @@ impl<'a> Fields<'a> {
         name: &'a str,
         keys: BTreeMap<String, (PathBuf, Value)>,
         vocabulary: &'a Vocabulary,
+        log_dir: &'a Path,
         mistakes: &'a mut Vec<Mistake>,
     ) -> Self {
         Self {
             name,
             keys,
             vocabulary,
+            log_dir,
             mistakes,
         }
     }
@@ -141,6 +149,37 @@ impl<'a> Fields<'a> {
                 within(value, 1, 1000)?.try_into().ok()
             }),
             process: self.process(),
+            log: self.log(),
+            error_log: None,
+        }
+    }
+
+    fn log(&mut self) -> Option<LogTo> {
+        let bytes = "bytes, as 1048576 or \"50MB\"; 0 for no limit";
+        let size = self.take("log_max_bytes", bytes, size);
+        let backups = self.take("log_backups", "a number, 0 to 1000", |value| {
+            within(value, 0, 1000)?.try_into().ok()
+        });
+        let place = self.place("log");
+        let log = self.take("log", "the path of a file, stdout or none", |value| {
+            let path = value.as_str()?;
+            let fine = !path.is_empty() && !path.ends_with('/') && !path.contains('\0');
+            fine.then(|| path.to_owned())
+        });
+        match log.as_deref() {
+            None if place.is_none() && (size.is_some() || backups.is_some()) => {
+                let text = "log_max_bytes and log_backups are about a log file; name it as log";
+                self.mistake(None, text);
+                None
+            }
+            None => None,
+            Some("stdout") => Some(LogTo::Stdout),
+            Some("none") => Some(LogTo::Nowhere),
+            Some(path) => Some(LogTo::File(LogFile {
+                path: self.log_dir.join(path),
+                max_bytes: size.unwrap_or(LogFile::MAX_BYTES),
+                backups: backups.unwrap_or(LogFile::BACKUPS),
+            })),
         }
     }
 

@@ -15,6 +15,9 @@ pub const BUILT_IN: [&str; 7] = [
     "pulseaudio",
 ];
 
+/// Those of them that are not there unless they are asked for: then programs of supervisord's may have their names.
+pub(in crate::config) const OPTIONAL: [&str; 3] = ["gate", "sshd", "pulseaudio"];
+
 /// How it is known that an extra service is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ready {
@@ -32,6 +35,8 @@ pub enum Ready {
     Tcp(String, u16),
     /// This command, run so often until it does, ends with code 0.
     Command(Vec<String>, Duration),
+    /// By running for so long; until then its end is a start that failed.
+    Lasts(Duration),
 }
 
 /// When a service is started again.
@@ -39,7 +44,7 @@ pub enum Ready {
 pub enum Again {
     /// Not at all.
     Never,
-    /// Unless it ended with code 0.
+    /// Unless it ended with a code that is expected of it.
     OnFailure,
     /// Whatever its end was.
     Always,
@@ -60,6 +65,39 @@ pub struct Change {
     pub restart_limit: Option<u32>,
     /// What its process is besides its program.
     pub process: Process,
+    /// Where its output goes.
+    pub log: Option<LogTo>,
+    /// Where its standard error goes, if not to the same place.
+    pub error_log: Option<LogTo>,
+}
+
+/// Where a stream of a service goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTo {
+    /// To our standard output, under the name of the service.
+    Stdout,
+    /// Nowhere.
+    Nowhere,
+    /// To a file of its own.
+    File(LogFile),
+}
+
+/// A file that is put aside when it is full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// Where.
+    pub path: PathBuf,
+    /// How large it may get; `None`: without end.
+    pub max_bytes: Option<u64>,
+    /// How many full ones are kept, as `path.1`, the latest, and so on.
+    pub backups: u32,
+}
+
+impl LogFile {
+    /// What supervisord has for those that say nothing.
+    pub const MAX_BYTES: Option<u64> = Some(50 << 20);
+    /// As [`LogFile::MAX_BYTES`].
+    pub const BACKUPS: u32 = 10;
 }
 
 /// What a process is besides its program.
@@ -127,6 +165,10 @@ pub struct Extra {
     pub autostart: bool,
     /// When it is started again.
     pub restart: Again,
+    /// Codes that are expected of it, for [`Again::OnFailure`].
+    pub exit_codes: Vec<u8>,
+    /// Its user, by name or number, if that is not everybody's.
+    pub user: Option<String>,
     /// Its end, when it is not started again, is the end of everything.
     pub ends_all: bool,
     /// What may be given for any service.
@@ -144,6 +186,8 @@ impl Extra {
             ready: Ready::Started,
             autostart: true,
             restart: Again::Always,
+            exit_codes: vec![0],
+            user: None,
             ends_all: false,
             common: Change::default(),
         }
@@ -163,4 +207,6 @@ pub struct Services {
     pub extra: Vec<Extra>,
     /// What is changed of the built-in ones, by name.
     pub changes: BTreeMap<String, Change>,
+    /// What is not done as it stands in supervisord's files, for the operator.
+    pub warnings: Vec<String>,
 }

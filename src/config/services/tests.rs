@@ -18,7 +18,7 @@ fn vocabulary() -> Vocabulary {
 
 fn parse(text: &str) -> Result<Services, Vec<String>> {
     let vocabulary = vocabulary();
-    let mut tables = Tables::new(&vocabulary);
+    let mut tables = Tables::new(&vocabulary, PathBuf::from("/logs"));
     tables.file(Path::new("/s/a.toml"), text);
     tables
         .parse()
@@ -299,7 +299,7 @@ fn circles_and_strangers_are_named() {
 #[test]
 fn a_later_file_wins_key_by_key() {
     let vocabulary = vocabulary();
-    let mut tables = Tables::new(&vocabulary);
+    let mut tables = Tables::new(&vocabulary, PathBuf::from("/logs"));
     let base = "[service.a]\ncommand = \"x\"\nrestart = \"never\"\n";
     tables.file(Path::new("/s/1.toml"), base);
     tables.file(
@@ -320,4 +320,81 @@ fn no_value_of_an_environment_is_ever_shown() {
         let mistakes = parse(text).unwrap_err();
         assert!(!mistakes[0].contains("canary"), "{mistakes:?}");
     }
+}
+
+#[test]
+fn logs_may_go_to_files() {
+    let text = r#"
+        [service.a]
+        command = "x"
+        log = "a.log"
+        log_max_bytes = "1MB"
+        log_backups = 3
+        [service.b]
+        command = "x"
+        log = "none"
+        [service.xserver]
+        log = "/var/log/x.log"
+        log_max_bytes = 0
+    "#;
+    let services = parse(text).unwrap();
+    let file = |path: &str, max_bytes, backups| {
+        let path = path.into();
+        Some(LogTo::File(LogFile {
+            path,
+            max_bytes,
+            backups,
+        }))
+    };
+    assert_eq!(
+        services.extra[0].common.log,
+        file("/logs/a.log", Some(1 << 20), 3)
+    );
+    assert_eq!(services.extra[1].common.log, Some(LogTo::Nowhere));
+    assert_eq!(
+        services.changes["xserver"].log,
+        file("/var/log/x.log", None, 10)
+    );
+    for (line, expected) in [
+        ("log = \"\"", "log = \"\": expected the path of a file"),
+        (
+            "log_backups = 1",
+            "log_max_bytes and log_backups are about a log file",
+        ),
+        (
+            "log = \"x\"\nlog_max_bytes = \"5 bits\"",
+            "log_max_bytes = \"5 bits\": expected bytes",
+        ),
+    ] {
+        let mistakes = parse(&format!("[service.a]\ncommand = \"x\"\n{line}\n")).unwrap_err();
+        assert!(mistakes[0].contains(expected), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn a_table_stands_in_the_place_of_a_program_of_the_same_name() {
+    let vocabulary = vocabulary();
+    let mut tables = Tables::new(&vocabulary, PathBuf::new());
+    let around = Surroundings::new([], &[], PathBuf::new());
+    let text = "[program:a]\ncommand=a\npriority=9\n[program:b]\ncommand=b\n[program:c]\ncommand=c\nstartsecs=3\nuser=root\n";
+    let files = [(PathBuf::from("/c/x.conf"), text.to_owned())];
+    tables.programs = Programs::parse(Path::new("/c"), &files, &around).unwrap();
+    let toml = "[service.b]\nenabled = false\ncommand = \"x\"\n[service.d]\ncommand = \"d\"\nafter = [\"c\"]\n";
+    tables.file(Path::new("/s/a.toml"), toml);
+    let services = tables.parse().unwrap();
+    let names: Vec<&str> = services.extra.iter().map(|e| e.name.as_str()).collect();
+    assert_eq!(names, ["a", "c", "d"]);
+    assert_eq!(
+        services.extra[1].ready,
+        Ready::Lasts(Duration::from_secs(3))
+    );
+    assert_eq!(services.extra[1].user.as_deref(), Some("root"));
+    assert_eq!(services.extra[1].common.restart_limit, Some(4));
+    let [warning] = &services.warnings[..] else {
+        panic!("{:?}", services.warnings)
+    };
+    assert!(
+        warning.contains("the program b is not started: [service.b]"),
+        "{warning}"
+    );
 }

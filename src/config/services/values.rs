@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::Ready;
-use crate::config::reader;
+use crate::config::{reader, supervisord};
 
 /// A process is not started more often than this to ask whether another one is ready.
 const OFTEN: Duration = Duration::from_millis(100);
@@ -22,6 +22,16 @@ const SIGNALS: [(&str, i32); 8] = [
     ("TERM", 15),
     ("WINCH", 28),
 ];
+
+/// A number of bytes, with a unit or without; none for 0.
+pub(super) fn size(value: &Value) -> Option<Option<u64>> {
+    let bytes = match value {
+        Value::Integer(bytes) => *bytes,
+        other => supervisord::bytes(other.as_str()?)?,
+    };
+    let bytes = u64::try_from(bytes).ok()?;
+    Some((bytes > 0).then_some(bytes))
+}
 
 pub(super) fn strings(value: &Value) -> Option<Vec<String>> {
     let list = value.as_array()?.iter();

@@ -19,23 +19,6 @@ pub(super) fn check(report: &mut Report, config: &Config) {
         let me = nix::unistd::geteuid().as_raw();
         locks(report, config, &leftovers(), me);
     });
-    report.check("programs of supervisord", |report| {
-        unread(report, Path::new("/etc/supervisor/conf.d"));
-    });
-}
-
-/// Whoever replaces supervisord by us must not believe that its programs still start.
-fn unread(report: &mut Report, dir: &Path) {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let files = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "conf"));
-    let count = files.count();
-    if count > 0 {
-        report.finding(
-            "programs of supervisord",
-            format!("{count} files in {} are not read", dir.display()),
-            "write their programs as [service.NAME] tables (README, \"More services\"), and remove the files",
-        );
-    }
 }
 
 fn directories(report: &mut Report, config: &Config) {
@@ -137,23 +120,6 @@ mod tests {
         );
         assert!(writable(Path::new("/nonexistent")).is_err());
         assert!(writable(Path::new("/proc/sys")).is_err());
-    }
-
-    #[test]
-    fn files_that_nobody_reads_are_told() {
-        let dir = env::temp_dir().join(format!("deskinit-unread-{}", std::process::id()));
-        fs::create_dir(&dir).unwrap();
-        fs::write(dir.join("README"), "").unwrap();
-        let told = || {
-            let mut report = Report::default();
-            unread(&mut report, &dir);
-            report.findings().count()
-        };
-        assert_eq!(told(), 0);
-        fs::write(dir.join("plank.conf"), "[program:plank]").unwrap();
-        assert_eq!(told(), 1);
-        fs::remove_dir_all(&dir).unwrap();
-        assert_eq!(told(), 0);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::config::{Config, Mistake, Raw};
+use crate::config::{Config, Mistake, Raw, Services};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -87,8 +87,13 @@ impl Report {
 }
 
 /// Looks, and answers on standard output, for people or as JSON: exit 0 without a finding, else 1.
-pub(super) fn run(json: bool, parsed: Result<(Config, Raw), Vec<Mistake>>) -> ExitCode {
+pub(super) fn run(
+    json: bool,
+    parsed: Result<(Config, Raw), Vec<Mistake>>,
+    services: Result<Services, Vec<Mistake>>,
+) -> ExitCode {
     let mut report = Report::default();
+    report.check("services", |report| self::services(report, services));
     match &parsed {
         Ok((config, raw)) => {
             before(&mut report, config, raw);
@@ -127,6 +132,23 @@ pub(super) fn warnings(config: &Config, raw: &Raw) -> Vec<String> {
         .findings()
         .map(|one| format!("{}: {}; {}", one.about, one.found, one.advice))
         .collect()
+}
+
+fn services(report: &mut Report, services: Result<Services, Vec<Mistake>>) {
+    match services {
+        Ok(services) => {
+            for warning in services.warnings {
+                let advice = "change the file, or say the same in a [service.NAME] table";
+                report.note("programs of supervisord", warning, advice);
+            }
+        }
+        Err(mistakes) => {
+            for mistake in mistakes {
+                let advice = "nothing starts before this is right";
+                report.finding("services", mistake.to_string(), advice);
+            }
+        }
+    }
 }
 
 fn before(report: &mut Report, config: &Config, raw: &Raw) {

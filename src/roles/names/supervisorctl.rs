@@ -20,11 +20,11 @@ use crate::supervisor::plan::Order;
 const GENERIC: u8 = 1;
 /// `LSBInitExitStatuses.INVALID_ARGS`.
 const INVALID: u8 = 2;
-/// A program was started and does not run (`LSBInitExitStatuses.NOT_RUNNING`).
+/// A program was started and does not run, or nobody is there to order anything from (`LSBInitExitStatuses.NOT_RUNNING`).
 const NOT_STARTED: u8 = 7;
 /// A program is not running (`LSBStatusExitStatuses.NOT_RUNNING`).
 const NOT_RUNNING: u8 = 3;
-/// Nobody to ask, or no such program (`LSBStatusExitStatuses.UNKNOWN`).
+/// Nobody to ask for a status, or no such program (`LSBStatusExitStatuses.UNKNOWN`).
 const UNKNOWN: u8 = 4;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -86,10 +86,6 @@ fn act(words: &[&str], out: &mut String) -> u8 {
         // Without a command supervisorctl begins with the status; there is no prompt here.
         return act(&["status"], out);
     };
-    if *command == "version" {
-        *out += concat!(env!("CARGO_PKG_VERSION"), "\n");
-        return 0;
-    }
     let found = find::run_dir(None).map_err(|error| error.to_string());
     let found = found.and_then(|dir| {
         let status = link::status(&dir, PATIENCE).map_err(|error| error.to_string())?;
@@ -99,12 +95,20 @@ fn act(words: &[&str], out: &mut String) -> u8 {
         Ok(found) => found,
         Err(why) => {
             *out += &format!("deskinit refused connection: {why}\n");
-            return UNKNOWN;
+            return if *command == "status" {
+                UNKNOWN
+            } else {
+                NOT_STARTED
+            };
         }
     };
     let desk = Desk { dir, status };
     match *command {
         "status" => desk.status(names, out),
+        "version" => {
+            *out += concat!(env!("CARGO_PKG_VERSION"), "\n");
+            0
+        }
         "start" => desk.order(names, &[Order::Start], out),
         "stop" => desk.order(names, &[Order::Stop], out),
         "restart" => desk.order(names, &[Order::Stop, Order::Start], out),

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::services::{Place, XSERVER, client, own_program};
-use crate::config::{Again, Change, Config, Extra, Process, Ready, Services, Vocabulary, Words};
+use crate::config::{
+    Again, Change, Config, Extra, LogTo, Mistake, Process, Ready, Services, Vocabulary, Words,
+};
 use crate::roles::wait::Target;
 use crate::supervisor::driver::{Errand, Launch, Probe, Readiness};
-use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
-use crate::sys::process::{Attributes, Capabilities, Keep, Limit, Resource};
+use crate::supervisor::logs::{FileSpec, Sink, Sinks};
+use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Proof, Restart, Spec};
+use crate::sys::accounts::Accounts;
+use crate::sys::process::{Attributes, Capabilities, Identity, Keep, Limit, Resource};
 
 /// A command that asks whether a service is ready has an answer by then, or none.
 const PROBE: Duration = Duration::from_secs(10);
@@ -49,8 +53,60 @@ pub(super) fn rights(config: &Config, services: &Services) -> Keep {
     }
 }
 
-/// Puts the changes into the services that are there, and the extra ones behind them.
-pub(super) fn add(place: &Place<'_>, services: &mut Vec<(Spec, Launch)>) {
+/// The user that a service names, by name or number.
+fn identity(user: &str, accounts: &Accounts) -> Option<Identity> {
+    let number = user.parse().ok();
+    let account = match number {
+        Some(uid) => accounts.of_uid(uid),
+        None => accounts.named(user),
+    };
+    Some(match account {
+        Some(account) => Identity {
+            uid: account.uid,
+            gid: account.gid,
+            groups: accounts.groups_of(&account.name, account.gid),
+        },
+        None => Identity {
+            uid: number?,
+            gid: number?,
+            groups: Vec::new(),
+        },
+    })
+}
+
+/// What becomes of services that name a user of their own when they are started by `uid`.
+///
+/// # Errors
+/// A user that nobody knows.
+pub(super) fn users(
+    services: &Services,
+    accounts: &Accounts,
+    uid: u32,
+) -> Result<Vec<String>, Mistake> {
+    let mut warnings = Vec::new();
+    for extra in &services.extra {
+        let Some(user) = &extra.user else { continue };
+        match identity(user, accounts) {
+            None => {
+                return Err(Mistake(format!(
+                    "the program {}: user={user}: there is no such user in /etc/passwd",
+                    extra.name
+                )));
+            }
+            Some(other) if uid != 0 && other.uid != uid => warnings.push(format!(
+                "the program {} is to run as {user}, and runs as user {uid} as everything does",
+                extra.name
+            )),
+            Some(_) => {}
+        }
+    }
+    Ok(warnings)
+}
+
+/// Puts the changes into the services that are there, and the extra ones behind them. Returns what is to be said of those
+/// that are there already.
+pub(super) fn add(place: &Place<'_>, services: &mut Vec<(Spec, Launch)>) -> Vec<String> {
+    let mut doubles = Vec::new();
     for (spec, launch) in services.iter_mut() {
         if let Some(change) = place.services.changes.get(&*spec.name) {
             apply(change, spec, launch);
@@ -58,6 +114,14 @@ pub(super) fn add(place: &Place<'_>, services: &mut Vec<(Spec, Launch)>) {
     }
     let built_in = services.len();
     for extra in &place.services.extra {
+        // One of supervisord's programs; tables of such a name change the part.
+        if services.iter().any(|(spec, _)| *spec.name == *extra.name) {
+            let name = &extra.name;
+            doubles.push(format!(
+                "the program {name} is not started: deskinit has a part of its own of that name"
+            ));
+            continue;
+        }
         let find = |name: &str| {
             let index = services.iter().position(|(spec, _)| *spec.name == *name)?;
             let id = Id(index);
@@ -80,6 +144,7 @@ pub(super) fn add(place: &Place<'_>, services: &mut Vec<(Spec, Launch)>) {
         after.extend(bound_to.map(After::Ready));
         services.push(service(place, extra, after, bound_to));
     }
+    doubles
 }
 
 fn service(
@@ -102,7 +167,7 @@ fn service(
         bound_to,
         restart: match extra.restart {
             Again::Never => Restart::Never,
-            Again::OnFailure => Restart::OnFailure,
+            Again::OnFailure => Restart::Unless(extra.exit_codes.iter().copied().collect()),
             Again::Always => Restart::Always,
         },
         on_end: if extra.ends_all {
@@ -110,7 +175,11 @@ fn service(
         } else {
             OnEnd::Ignore
         },
-        ready_at_once: extra.ready == Ready::Started,
+        proof: match extra.ready {
+            Ready::Started => Proof::Runs,
+            Ready::Lasts(time) => Proof::Lasts(time),
+            _ => Proof::Told,
+        },
         autostart: extra.autostart,
         ..Spec::new(&extra.name, &format!("the service {}", extra.name))
     };
@@ -118,15 +187,19 @@ fn service(
         command,
         inherit: Vec::new(),
         link: None,
+        sinks: Sinks::STDOUT,
         readiness: readiness(&extra.ready),
     };
+    if let Some(user) = extra.user.as_ref().filter(|_| place.uid == 0) {
+        launch.command.attributes.identity = identity(user, place.accounts);
+    }
     apply(&extra.common, &mut spec, &mut launch);
     (spec, launch)
 }
 
 pub(super) fn readiness(ready: &Ready) -> Readiness {
     let target = match ready {
-        Ready::Started => return Readiness::Silent,
+        Ready::Started | Ready::Lasts(_) => return Readiness::Silent,
         Ready::Notify => return Readiness::Says,
         Ready::Log(text) => return Readiness::Line(text.as_str().into()),
         Ready::Command(words, every) => {
@@ -182,7 +255,26 @@ fn apply(change: &Change, spec: &mut Spec, launch: &mut Launch) {
             ready_before: Some(limit),
         };
     }
+    if let Some(log) = &change.log {
+        launch.sinks.output = sink(log);
+    }
+    if let Some(log) = &change.error_log {
+        let errors = sink(log);
+        launch.sinks.errors = Some(errors).filter(|errors| *errors != launch.sinks.output);
+    }
     take_over(&change.process, &mut launch.command.attributes);
+}
+
+fn sink(log: &LogTo) -> Sink {
+    match log {
+        LogTo::Stdout => Sink::Stdout,
+        LogTo::Nowhere => Sink::Nowhere,
+        LogTo::File(file) => Sink::File(FileSpec {
+            path: file.path.clone(),
+            max_bytes: file.max_bytes,
+            backups: file.backups,
+        }),
+    }
 }
 
 fn take_over(process: &Process, attributes: &mut Attributes) {

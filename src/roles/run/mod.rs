@@ -116,8 +116,9 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         );
         return Err(SetupError::Mistake(Mistake(text)));
     }
-    let mut who =
-        Who::new(config, &Accounts::read(), &Started::look()).map_err(SetupError::Mistake)?;
+    let accounts = Accounts::read();
+    let mut who = Who::new(config, &accounts, &Started::look()).map_err(SetupError::Mistake)?;
+    let strangers = extra::users(services, &accounts, who.uid).map_err(SetupError::Mistake)?;
     if who.other.is_some() && !process::may_assume() {
         return Err(SetupError::User(who.uid, "not permitted".to_owned()));
     }
@@ -169,10 +170,12 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         dir: &dir,
         password: config.password.as_ref().or(token.as_ref()),
         environment: &environment,
+        uid: who.uid,
+        accounts: &accounts,
         services,
         parts: &parts,
     };
-    let mut services =
+    let (mut services, doubles) =
         services::all(&place).map_err(|error| SetupError::System("memory file", error))?;
     if who.other.is_some() && keep == Keep::ForChildren {
         // What we keep is for those that name it.
@@ -191,7 +194,9 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         control: Control::bind(&dir.control()).map_err(in_dir)?,
         logs: Logs::new(form, stdout),
     };
-    for line in who.say().iter().chain(&who.warnings).chain(&warnings) {
+    let said = who.warnings.iter().chain(&warnings).chain(&strangers);
+    let said = said.chain(&place.services.warnings).chain(&doubles);
+    for line in who.say().iter().chain(said) {
         channels.logs.say(line);
     }
     if let Some(warning) = access::cut_warning(config) {

@@ -20,7 +20,8 @@ use crate::config::{Config, Ready, Secret, Sound, SshPort};
 use crate::roles::{program, sshd};
 use crate::supervisor::driver::{Launch, Readiness};
 use crate::supervisor::link::PULSE_DIRECTORY;
-use crate::supervisor::service::{After, Patience, Spec};
+use crate::supervisor::logs::Sinks;
+use crate::supervisor::service::{After, Patience, Proof, Spec};
 use crate::sys::accounts::Accounts;
 use crate::sys::memfd;
 use crate::sys::process::{Attributes, Command};
@@ -142,7 +143,7 @@ pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
 
 fn spec(name: &str, title: &str) -> Spec {
     Spec {
-        ready_at_once: false,
+        proof: Proof::Told,
         patience: Patience::Kill(START),
         ..Spec::new(name, title)
     }
@@ -169,6 +170,7 @@ fn gate(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
         command,
         inherit,
         link: None,
+        sinks: Sinks::STDOUT,
         readiness: Readiness::Says,
     };
     Ok((spec, launch))
@@ -183,6 +185,7 @@ fn ssh_server(place: &Place<'_>, port: u16) -> (Spec, Launch) {
         command,
         inherit: Vec::new(),
         link: None,
+        sinks: Sinks::STDOUT,
         // What it says itself: a question by TCP would stand in its log as somebody's.
         readiness: Readiness::Line("Server listening on ".into()),
     };
@@ -246,6 +249,7 @@ fn sound_server(place: &Place<'_>, program: &Path) -> (Spec, Launch) {
         command,
         inherit: Vec::new(),
         link: None,
+        sinks: Sinks::STDOUT,
         readiness: readiness(&Ready::Unix(pulse_socket(place.dir.path()))),
     };
     (spec("pulseaudio", "the sound server"), launch)

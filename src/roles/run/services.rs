@@ -21,8 +21,10 @@ use super::parts::{self, Parts};
 use crate::config::{Config, Secret, Services};
 use crate::supervisor::driver::{Launch, Readiness};
 use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
+use crate::supervisor::logs::Sinks;
 use crate::supervisor::rundir::RunDir;
-use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Restart, Spec};
+use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Proof, Restart, Spec};
+use crate::sys::accounts::Accounts;
 use crate::sys::process::{Attributes, Command};
 use crate::sys::{foreground, memfd};
 use crate::xserver::command::{self, Screen};
@@ -49,17 +51,23 @@ pub(super) struct Place<'a> {
     /// The password in force: given, or generated.
     pub(super) password: Option<&'a Secret>,
     pub(super) environment: &'a Environment,
+    /// As whom everything is started.
+    pub(super) uid: u32,
+    pub(super) accounts: &'a Accounts,
     /// What the files say about services.
     pub(super) services: &'a Services,
     /// What there is besides.
     pub(super) parts: &'a Parts,
 }
 
+/// The services, and what is to be said of those that are left out.
+type All = (Vec<(Spec, Launch)>, Vec<String>);
+
 /// All services, in the order in which they are started.
 ///
 /// # Errors
 /// No descriptor is left for a secret.
-pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
+pub(super) fn all(place: &Place<'_>) -> io::Result<All> {
     let (pixels, for_display) = frame_buffer(place.config).unzip();
     let mut services = vec![
         xserver(place, pixels),
@@ -75,8 +83,8 @@ pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
         services.push(application(place, program, args));
     }
     services.extend(parts::all(place)?);
-    super::extra::add(place, &mut services);
-    Ok(services)
+    let doubles = super::extra::add(place, &mut services);
+    Ok((services, doubles))
 }
 
 /// Where the X server keeps its pixels: for it, and for the display worker. A file in memory: nothing of it is on a disk,
@@ -109,7 +117,7 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
     let directory = link.as_ref().map(|_| place.dir.path());
     let spec = Spec {
         on_end: OnEnd::End,
-        ready_at_once: false,
+        proof: Proof::Told,
         patience: Patience::Kill(XSERVER_START),
         give_up: GiveUp {
             never_ready: Some(4),
@@ -135,6 +143,7 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
             command,
             inherit: frame_buffer.into_iter().collect(),
             link,
+            sinks: Sinks::STDOUT,
             readiness: Readiness::Displayfd,
         },
     )
@@ -146,7 +155,7 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
         // that is gone.
         after: Vec::new(),
         on_end: OnEnd::End,
-        ready_at_once: false,
+        proof: Proof::Told,
         patience: Patience::Kill(DISPLAY_START),
         closes_windows: true,
         // Once it has worked, the application is worth more than the picture of it.
@@ -194,6 +203,7 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
             command,
             inherit,
             link: None,
+            sinks: Sinks::STDOUT,
             readiness: Readiness::Notify,
         },
     ))
@@ -203,7 +213,7 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
     let spec = Spec {
         after: vec![After::Ready(XSERVER)],
         bound_to: Some(XSERVER),
-        ready_at_once: false,
+        proof: Proof::Told,
         patience: Patience::GoOn(WM_START),
         ..Spec::new("wm", "the window manager")
     };
@@ -215,6 +225,7 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
         command: client(place, program, args),
         inherit: Vec::new(),
         link: None,
+        sinks: Sinks::STDOUT,
         readiness: Readiness::WindowManager,
     };
     (spec, launch)
@@ -239,7 +250,10 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
         on_end: OnEnd::End,
         application: true,
         autostart: !config.start_on_connect,
-        ready_at_once: config.app_headless,
+        proof: match config.app_headless {
+            true => Proof::Runs,
+            false => Proof::Told,
+        },
         give_up: GiveUp {
             never_ready: (!config.keep_app_running).then_some(5),
             ready_before: None,
@@ -261,6 +275,7 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
             command,
             inherit: Vec::new(),
             link: None,
+            sinks: Sinks::STDOUT,
             readiness,
         },
     )

@@ -136,7 +136,7 @@ fn spawn(command: &Command) -> Result<Handle, SpawnError> {
         .write(true)
         .open("/dev/null")
         .map_err(SpawnError::from)?;
-    process::spawn(command, nowhere.into(), &[])
+    process::spawn(command, nowhere.into(), None, &[])
 }
 
 impl Driver {

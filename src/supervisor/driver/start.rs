@@ -54,13 +54,13 @@ impl Driver {
                 source,
             })?;
         }
-        let output = self.channels.logs.pipe(id, name)?;
+        let pipes = self.channels.logs.pipes(id, name, &launch.sinks)?;
         if let Readiness::Line(text) = &launch.readiness {
             self.channels.logs.expect(id, text);
         }
         let mut inherit: Vec<BorrowedFd<'_>> = launch.inherit.iter().map(AsFd::as_fd).collect();
         if launch.readiness != Readiness::Displayfd {
-            return self.children.spawn(id, &launch.command, output, &inherit);
+            return self.children.spawn(id, &launch.command, pipes, &inherit);
         }
         let (ours, theirs) = output::pipe()?;
         let mut command = launch.command.clone();
@@ -68,7 +68,7 @@ impl Driver {
             .args
             .extend(["-displayfd".into(), theirs.as_raw_fd().to_string().into()]);
         inherit.push(theirs.as_fd());
-        let pid = self.children.spawn(id, &command, output, &inherit)?;
+        let pid = self.children.spawn(id, &command, pipes, &inherit)?;
         self.displayfd = Some((id, ours));
         Ok(pid)
     }

@@ -9,6 +9,7 @@ mod remnants;
 
 use super::stop::{AFTER_KILL, HURRY};
 use super::*;
+use crate::supervisor::service::Proof;
 use crate::supervisor::service::{GiveUp, HOLD, Patience, RESTART_GRACE, Restart, SIGTERM};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(8);
 fn specs(keep_app: bool) -> Vec<Spec> {
     let base = |name, title| Spec {
         on_end: OnEnd::End,
-        ready_at_once: false,
+        proof: Proof::Told,
         ..Spec::new(name, title)
     };
     let patience = Patience::Kill(Duration::from_secs(15));

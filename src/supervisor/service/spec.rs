@@ -47,13 +47,57 @@ impl GiveUp {
     };
 }
 
+/// What shows that a service which runs is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Somebody says so.
+    Told,
+    /// That it runs. It must stay for a moment ([`STAYS`](super::STAYS)), or its start has failed.
+    Runs,
+    /// That it has run for so long. One that ends before has not been started, whatever its code: it is tried again after
+    /// a pause that grows by a second each time, as supervisord does.
+    Lasts(Duration),
+}
+
+/// A set of exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codes([u64; 4]);
+
+impl Codes {
+    /// Success alone.
+    pub const ZERO: Self = Self([1, 0, 0, 0]);
+
+    /// Did it end with one of these? By a signal it did not.
+    pub fn contain(self, exit: Exit) -> bool {
+        match exit {
+            Exit::Code(code) => {
+                let word = self.0.get(usize::from(code / 64));
+                word.is_some_and(|word| word & (1 << (code % 64)) != 0)
+            }
+            Exit::Signal(_) => false,
+        }
+    }
+}
+
+impl FromIterator<u8> for Codes {
+    fn from_iter<T: IntoIterator<Item = u8>>(codes: T) -> Self {
+        let mut set = Self([0; 4]);
+        for code in codes {
+            if let Some(word) = set.0.get_mut(usize::from(code / 64)) {
+                *word |= 1 << (code % 64);
+            }
+        }
+        set
+    }
+}
+
 /// Is a service started again when it ends by itself?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
     /// No.
     Never,
-    /// Unless it ends with code 0.
-    OnFailure,
+    /// Unless it ends with one of these codes.
+    Unless(Codes),
     /// Whatever its end is.
     Always,
 }
@@ -63,7 +107,7 @@ impl Restart {
     pub fn follows(self, exit: Exit) -> bool {
         match self {
             Self::Never => false,
-            Self::OnFailure => exit != Exit::Code(0),
+            Self::Unless(expected) => !expected.contain(exit),
             Self::Always => true,
         }
     }
@@ -99,8 +143,8 @@ pub struct Spec {
     pub application: bool,
     /// While it is ready it can ask windows to close.
     pub closes_windows: bool,
-    /// Ready as soon as it has been started.
-    pub ready_at_once: bool,
+    /// What shows that it is ready.
+    pub proof: Proof,
     /// How long readiness may take.
     pub patience: Patience,
     /// When to stop trying.
@@ -126,7 +170,7 @@ impl Spec {
             on_end: OnEnd::Ignore,
             application: false,
             closes_windows: false,
-            ready_at_once: true,
+            proof: Proof::Runs,
             patience: Patience::Endless,
             give_up: GiveUp::NEVER,
             stop_signal: SIGTERM,

@@ -4,7 +4,7 @@ use super::*;
 
 fn spec() -> Spec {
     Spec {
-        ready_at_once: false,
+        proof: Proof::Told,
         ..Spec::new("test", "the test")
     }
 }
@@ -127,7 +127,7 @@ fn those_after_it_go_on_without_it_in_the_end() {
 fn only_a_failure_is_followed_by_another_start_when_that_was_asked_for() {
     let now = Instant::now();
     let spec = Spec {
-        restart: Restart::OnFailure,
+        restart: Restart::Unless(Codes::ZERO),
         ..Spec::new("test", "the test")
     };
     for (exit, again) in [
@@ -202,4 +202,57 @@ fn exits_are_told_as_a_shell_does() {
     assert_eq!(Exit::Code(3).status(), 3);
     assert_eq!(Exit::Signal(9).status(), 137);
     assert_eq!(Exit::Signal(15).to_string(), "signal 15 (SIGTERM)");
+}
+
+#[test]
+fn one_that_must_last_has_failed_before_and_is_tried_as_supervisord_does() {
+    let start = Instant::now();
+    let rules = Spec {
+        proof: Proof::Lasts(Duration::from_secs(2)),
+        restart: Restart::Unless([0, 7].into_iter().collect()),
+        give_up: GiveUp {
+            never_ready: Some(3),
+            ready_before: Some(3),
+        },
+        ..Spec::new("test", "the test")
+    };
+    let mut service = Service::new(rules.clone(), start);
+    let mut now = start;
+    for pause in [1, 2] {
+        service.started(now);
+        assert_eq!(service.state(), State::Starting);
+        assert_eq!(service.deadline(now), Some(now + Duration::from_secs(2)));
+        // Code 0 is expected, and no excuse.
+        service.exited(Exit::Code(0), true, now + Duration::from_millis(1999));
+        let until = now + Duration::from_millis(1999) + Duration::from_secs(pause);
+        assert_eq!(service.state(), State::Backoff { until });
+        now = until;
+        service.tick(now);
+    }
+    service.started(now);
+    service.exited(Exit::Code(0), true, now);
+    assert_eq!(service.state(), State::Failed);
+
+    let mut service = Service::new(rules.clone(), start);
+    service.started(start);
+    service.tick(start + Duration::from_secs(2));
+    assert_eq!(service.state(), State::Ready);
+    service.exited(Exit::Code(7), true, start + Duration::from_secs(3));
+    assert_eq!(service.state(), State::Ended(Exit::Code(7)));
+    for exit in [Exit::Code(1), Exit::Signal(7)] {
+        let mut service = Service::new(rules.clone(), start);
+        service.started(start);
+        // Nobody has looked in between.
+        service.exited(exit, true, start + Duration::from_secs(3));
+        assert!(matches!(service.state(), State::Backoff { .. }), "{exit}");
+    }
+    let rules = Spec {
+        proof: Proof::Lasts(Duration::ZERO),
+        ..rules
+    };
+    let mut service = Service::new(rules, start);
+    service.started(start);
+    assert_eq!(service.state(), State::Ready);
+    service.exited(Exit::Code(0), true, start);
+    assert_eq!(service.state(), State::Ended(Exit::Code(0)));
 }

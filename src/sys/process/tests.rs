@@ -15,7 +15,7 @@ fn output(attributes: Attributes, script: &str) -> String {
         attributes,
         terminal: false,
     };
-    let child = spawn(&command, writer, &[]).unwrap();
+    let child = spawn(&command, writer, None, &[]).unwrap();
     let mut text = String::new();
     File::from(reader).read_to_string(&mut text).unwrap();
     nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid()), None).unwrap();
@@ -114,7 +114,7 @@ fn a_step_that_fails_is_named() {
         ..Command::default()
     };
     let (_reader, writer) = nix::unistd::pipe().unwrap();
-    let error = spawn(&command, writer, &[]).unwrap_err();
+    let error = spawn(&command, writer, None, &[]).unwrap_err();
     assert_eq!(error.kind, SpawnErrorKind::NotExecutable);
     let text = error.to_string();
     assert!(

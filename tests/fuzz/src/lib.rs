@@ -1,8 +1,10 @@
 //! What the fuzzer feeds, one function a target: each takes any bytes and panics when a promise is broken.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use deskinit::config::supervisord::{Programs, Surroundings};
 use deskinit::encode::Encoder;
 use deskinit::pixel::{Frame, Point, Rect, Region};
 use deskinit::rfb::client::ClientMessage;
@@ -189,4 +191,44 @@ fn passed(
         out.extend(held.drain(..ready));
     }
     (out, true)
+}
+
+/// A file of supervisord's: what it describes can be started, and no secret comes out. Its text alone is also taken for a
+/// command line and for an environment.
+pub fn ini(data: &[u8]) {
+    let text = String::from_utf8_lossy(data).into_owned();
+    let line = text.replace(['\n', '\r'], " ");
+    check(text);
+    check(format!(
+        "[program:x]\ncommand=x {line}\nenvironment={line}\n"
+    ));
+}
+
+fn check(text: String) {
+    let variables = [("HOME", "/tmp"), ("TOKEN", "canary")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let secret = ["TOKEN".to_owned()];
+    let around = Surroundings::new(variables, &secret, PathBuf::new());
+    let files = [(PathBuf::from("/c/x.conf"), text)];
+    let parse = || Programs::parse(Path::new("/c"), &files, &around);
+    let said = parse();
+    assert_eq!(said, parse());
+    assert!(files[0].1.contains("canary") || !format!("{said:?}").contains("canary"));
+    let programs = match said {
+        Ok(programs) => programs.all,
+        Err(mistakes) => return assert!(!mistakes.is_empty()),
+    };
+    for (index, program) in programs.iter().enumerate() {
+        assert!(!program.command[0].is_empty());
+        assert!(!program.command.iter().any(|word| word.contains('\0')));
+        assert!(!program.name.is_empty() && !program.name.contains(char::is_whitespace));
+        assert!(
+            programs[..index]
+                .iter()
+                .all(|other| other.name != program.name)
+        );
+        for (name, value) in &program.environment {
+            assert!(!name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0'));
+        }
+    }
 }

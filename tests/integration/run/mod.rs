@@ -9,6 +9,7 @@ mod keys;
 mod limits;
 mod names;
 mod orders;
+mod programs;
 mod readiness;
 mod secrets;
 mod services;
