@@ -71,7 +71,7 @@ impl Drop for Process {
 /// Takes a display number that nobody has, high enough to be out of the way of people.
 pub(crate) fn claim() -> Outcome<Display> {
     (60..1000)
-        .find_map(|number| Display::claim(Some(number)).ok())
+        .find_map(|number| Display::claim(Some(number), None).ok())
         .ok_or_else(|| "no display number is free".into())
 }
 
