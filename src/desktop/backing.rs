@@ -1,4 +1,4 @@
-//! The memory behind the X screen, where it is known: gives back what the screen does not use.
+//! The memory behind the X screen, where it is known: reads the screen there, and gives back what it does not use.
 //!
 //! Xvfb cannot outgrow its first size, so it is started with the largest one, and has all pixels of that written to once
 //! before it is shrunk. With `-fbdir` they lie in a file in the format of xwd, here one in memory. Holes are punched
@@ -9,6 +9,10 @@
 //! ```
 //!
 //! They read as black and come back as they are written to, which is when the screen grows.
+//!
+//! The server draws into this memory and nowhere else, so pixels need not be asked for: whoever has grabbed the server
+//! may read them where they are. Only the pointer must not be in the picture (Xvfb draws it there like anything else),
+//! so it is hidden; its shape is asked for and told in any case.
 
 use std::fs::File;
 use std::io;
@@ -22,6 +26,8 @@ use x11rb::errors::ReplyError;
 use x11rb::protocol::xproto::{ConnectionExt as _, Window};
 
 use super::connect::Link;
+use super::visual::{Layout, RGB};
+use crate::sys::shm::View;
 
 /// Bytes of the header that are looked at (XWDFile.h: 25 words in network order).
 const HEADER: usize = 100;
@@ -43,7 +49,45 @@ struct Plan {
     stride: u64,
     /// Bytes of a pixel.
     pixel: u64,
+    columns: u64,
     rows: u64,
+}
+
+/// The pixels of the largest screen, where the X server draws them.
+#[derive(Debug)]
+pub(super) struct Pixels {
+    view: View,
+    plan: Plan,
+}
+
+impl Pixels {
+    /// True for a screen that lies within.
+    pub(super) fn hold(&self, width: u16, height: u16) -> bool {
+        u64::from(width) <= self.plan.columns && u64::from(height) <= self.plan.rows
+    }
+
+    /// Copies pixels from column `x` of row `y` on, as `0x00RRGGBB`. Nobody draws meanwhile who has been stopped by a
+    /// grab of the server.
+    pub(super) fn read(
+        &self,
+        layout: &Layout,
+        (x, y): (u16, u16),
+        out: &mut [u32],
+        scratch: &mut Vec<u8>,
+    ) {
+        let offset =
+            self.plan.start + u64::from(y) * self.plan.stride + u64::from(x) * self.plan.pixel;
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        if layout.is_native() {
+            // Within, as `hold` found; were it not, the row would keep what it held, and be sent again.
+            let _ = self.view.read_words(offset, RGB, out);
+        } else {
+            scratch.resize(out.len() * layout.bytes_per_pixel(), 0);
+            if self.view.read_bytes(offset, scratch) {
+                layout.convert(scratch, out);
+            }
+        }
+    }
 }
 
 impl Backing {
@@ -51,6 +95,19 @@ impl Backing {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::options().read(true).write(true).open(path)?;
         Ok(Self(file))
+    }
+
+    /// The pixels, if they are laid out as this. To be called when the server is up, which makes the file.
+    pub(super) fn pixels(&self, layout: &Layout) -> io::Result<Pixels> {
+        let plan = self
+            .plan()?
+            .filter(|plan| plan.pixel == layout.bytes_per_pixel() as u64)
+            .ok_or(io::ErrorKind::InvalidData)?;
+        let view = View::of(&self.0)?;
+        if (view.len() as u64) < plan.end() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(Pixels { view, plan })
     }
 
     /// Gives back everything beyond the screen as it is now. Nobody else does anything meanwhile: what a screen that grows
@@ -70,17 +127,21 @@ impl Backing {
 
     /// Gives back everything beyond a screen of this size.
     fn release_beyond(&self, width: u16, height: u16) -> io::Result<()> {
-        let mut header = [0; HEADER];
-        self.0.read_exact_at(&mut header, 0)?;
-        let plan = Plan::parse(&header)
-            .filter(|plan| plan.end() == self.0.metadata().map_or(0, |is| is.len()))
-            .ok_or(io::ErrorKind::InvalidData)?;
+        let plan = self.plan()?.ok_or(io::ErrorKind::InvalidData)?;
         for hole in plan.unused(width, height) {
             let (from, length) = (hole.start as i64, (hole.end - hole.start) as i64);
             let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
             fallocate(&self.0, flags, from, length)?;
         }
         Ok(())
+    }
+
+    /// Where the pixels are; `None` for a file that does not hold what its header says.
+    fn plan(&self) -> io::Result<Option<Plan>> {
+        let mut header = [0; HEADER];
+        self.0.read_exact_at(&mut header, 0)?;
+        let length = self.0.metadata()?.len();
+        Ok(Plan::parse(&header).filter(|plan| plan.end() == length))
     }
 }
 
@@ -96,9 +157,10 @@ impl Plan {
             start: word(0)? + word(19)? * COLOR,
             stride: word(12)?,
             pixel: word(11)? / 8,
+            columns: word(4)?,
             rows: word(5)?,
         };
-        let whole = plan.pixel > 0 && word(4)? * plan.pixel <= plan.stride;
+        let whole = plan.pixel > 0 && plan.columns * plan.pixel <= plan.stride;
         (version == 7 && z_pixmap == 2 && whole).then_some(plan)
     }
 

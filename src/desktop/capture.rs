@@ -187,7 +187,15 @@ impl<'a> Session<'a> {
         let pointer = Pointer::open(&link, root)?;
         let depth = layout.depth();
         let local = capture.connector.is_local();
-        let grabber = Grabber::open(&link, root, layout, local)?;
+        let backing = capture.backing.as_ref();
+        let pixels = backing.and_then(|backing| {
+            let seen = backing.pixels(&layout);
+            seen.inspect_err(
+                |error| tracing::debug!(%error, "the X server's memory cannot be read"),
+            )
+            .ok()
+        });
+        let grabber = Grabber::open(&link, root, layout, local, pixels)?;
         let pace = Pace::new(capture.min_interval);
         let mut session = Self {
             capture,
@@ -333,8 +341,9 @@ impl<'a> Session<'a> {
 
     fn grab(&mut self, now: Instant) -> Result<(), Problem> {
         let stale = self.grabber.is_stale();
-        let mut done = match self.grabber.grab(&self.link, &self.capture.screen) {
-            Ok(done) => done,
+        let bounds = self.capture.screen.latest().1.bounds();
+        let reading = match self.grabber.fetch(&self.link, bounds) {
+            Ok(reading) => reading,
             Err(TransferError::Again) => {
                 self.size_dirty = true;
                 return Ok(());
@@ -345,32 +354,37 @@ impl<'a> Session<'a> {
         while let Some(event) = self.link.poll_for_event()? {
             self.on_event(&event);
         }
+        if self.size_dirty {
+            // The pixels may be those of another size.
+            return Ok(self.grabber.give_up(&self.link)?);
+        }
+        let hints = self.drags.take(bounds);
         let (shared, screen) = (&self.capture.shared, &self.capture.screen);
-        let latest = screen.latest().1;
-        let hints = self.drags.take(latest.bounds());
-        let begun = Instant::now();
-        let picture = done.picture.take().map(|(mut draft, damage)| {
-            let changed = damage.area();
-            let step = self.motion.search(&latest, draft.frame(), damage, &hints);
-            (draft, step, changed)
-        });
-        done.diff += begun.elapsed();
+        let (link, motion) = (&self.link, &mut self.motion);
+        let done = match self.grabber.take(link, screen, reading, motion, &hints) {
+            Ok(done) => done,
+            Err(TransferError::Again) => {
+                self.size_dirty = true;
+                return Ok(());
+            }
+            Err(TransferError::Lost(e)) => return Err(e.into()),
+        };
         if done.pixels > 0 {
             let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
             let shared_memory = self.grabber.is_shared();
-            let changed = picture.as_ref().map(|(_, _, changed)| *changed);
+            let in_place = self.grabber.is_direct();
             shared.count(|s| {
-                s.shared_memory = shared_memory;
+                (s.shared_memory, s.in_place) = (shared_memory, in_place);
                 s.grabs += 1;
-                s.frames += u64::from(changed.is_some());
+                s.frames += u64::from(done.picture.is_some());
                 s.grabbed_pixels += done.pixels;
-                s.changed_pixels += changed.unwrap_or(0);
+                s.changed_pixels += done.changed;
                 (s.last_grab_us, s.last_diff_us) = (micros(done.grab), micros(done.diff));
                 s.grab_us += s.last_grab_us;
                 s.diff_us += s.last_diff_us;
             });
         }
-        if let Some((draft, step, _)) = picture {
+        if let Some((draft, step)) = done.picture {
             // Before the publication: who asks after it wants the next one.
             shared.take_demand();
             self.awaited = false;
@@ -426,6 +440,7 @@ impl<'a> Session<'a> {
         self.capture.shared.change(|status| {
             (status.width, status.height) = size;
             status.shared_memory = self.grabber.is_shared();
+            status.in_place = self.grabber.is_direct();
             status.resizes += u64::from(new);
         });
     }

@@ -1,10 +1,14 @@
-//! Takes a grabbed rectangle into the next frame, and finds what of it differs from the frame before.
+//! Takes a grabbed rectangle into the next frame, and finds what of it differs from the frame before, and what of that only
+//! moved by a guess that was made.
 //!
-//! Both in one pass: each row is compared while it is in the cache. Whole rows first, at the speed of memcmp; only a row
+//! All in one pass: each row is compared while it is in the cache. Whole rows first, at the speed of memcmp; only a row
 //! that differs is looked at tile by tile. Tiles that changed and stand side by side become one rectangle, cut to what
 //! really changed.
 
-use crate::pixel::{Frame, Rect};
+use std::ops::Range;
+
+use crate::pixel::{Frame, Point, Rect};
+use crate::screen::{Difference, Move};
 
 /// Side of the squares in which changes are gathered. Smaller ones find less overdraw and make more rectangles than an
 /// encoder likes (a JPEG header alone is 600 bytes).
@@ -13,6 +17,9 @@ const TILE: u16 = 64;
 /// With more separate changes than this in a band of tiles, all of them get the band's common top and bottom: ragged
 /// edges would multiply the rectangles of a region.
 const RAGGED: usize = 4;
+
+/// Fewer pixels than this are sent faster than they are copied.
+const MIN_MOVE: u32 = 1024;
 
 /// What changed within a tile: half-open columns and rows.
 #[derive(Clone, Copy)]
@@ -34,6 +41,50 @@ impl Extent {
     }
 }
 
+/// Rows of a rectangle that came from elsewhere, one below the other.
+struct Run {
+    guess: Move,
+    /// The first one, which differs from what was there before.
+    top: Option<u16>,
+}
+
+impl Run {
+    /// Row `y` did not come from elsewhere, or is the first below. Rows at the end that are what they were are not copied.
+    fn end(&mut self, y: u16, old: &Frame, new: &Frame, out: &mut Difference) {
+        let Some(top) = self.top.take() else {
+            return;
+        };
+        let Move { to: area, from } = self.guess;
+        let columns = usize::from(area.x)..usize::from(area.right());
+        let differs = |y: &u16| old.row(*y)[columns.clone()] != new.row(*y)[columns.clone()];
+        let bottom = (top..y).rev().find(differs).map_or(top, |last| last + 1);
+        let to = Rect::from_edges(area.x, top, area.right(), bottom);
+        if to.area() < MIN_MOVE {
+            out.changed.push(to);
+            return;
+        }
+        let from = Point {
+            x: from.x,
+            y: from.y + (top - area.y),
+        };
+        out.moved.push(Move { to, from });
+    }
+}
+
+/// The rows of a rectangle in bands that lie on the grid of the screen, so that the same change gives the same rectangles.
+fn bands(rect: Rect) -> impl Iterator<Item = Range<u16>> {
+    let mut top = rect.y;
+    std::iter::from_fn(move || {
+        let bottom = (top / TILE)
+            .saturating_add(1)
+            .saturating_mul(TILE)
+            .min(rect.bottom());
+        let band = top..bottom;
+        top = bottom;
+        (!band.is_empty()).then_some(band)
+    })
+}
+
 /// Scratch memory of [`Differ::take`], kept from frame to frame.
 #[derive(Default)]
 pub(super) struct Differ {
@@ -42,8 +93,8 @@ pub(super) struct Differ {
 }
 
 impl Differ {
-    /// Fills `rect` of `new` and appends disjoint rectangles that hold everything in it that differs from `old`, a frame
-    /// of the same size.
+    /// Fills `rect` of `new` and notes, in disjoint rectangles, everything in it that differs from `old`, a frame of the
+    /// same size.
     ///
     /// `read(y, out)` fills `out` with the pixels of the rectangle's part of the screen row `y`. `rect` lies within the
     /// frame.
@@ -53,18 +104,12 @@ impl Differ {
         new: &mut Frame,
         rect: Rect,
         mut read: impl FnMut(u16, &mut [u32]),
-        out: &mut Vec<Rect>,
+        out: &mut Difference,
     ) {
         let columns = usize::from(rect.x)..usize::from(rect.right());
-        let mut top = rect.y;
-        while top < rect.bottom() {
-            // Bands lie on the grid of the screen, so that the same change gives the same rectangles.
-            let bottom = (top / TILE)
-                .saturating_add(1)
-                .saturating_mul(TILE)
-                .min(rect.bottom());
+        for band in bands(rect) {
             self.tiles.clear();
-            for y in top..bottom {
+            for y in band {
                 let row = &mut new.row_mut(y)[columns.clone()];
                 read(y, row);
                 let before = &old.row(y)[columns.clone()];
@@ -72,9 +117,45 @@ impl Differ {
                     self.note(rect.x, y, before, row);
                 }
             }
-            self.collect(out);
-            top = bottom;
+            self.collect(&mut out.changed);
         }
+    }
+
+    /// As [`Differ::take`], for a rectangle that may have come from elsewhere in `old`: whole rows that have are moved,
+    /// the rest is looked at as usual. The source lies within the frame, too.
+    pub(super) fn take_moved(
+        &mut self,
+        old: &Frame,
+        new: &mut Frame,
+        guess: Move,
+        mut read: impl FnMut(u16, &mut [u32]),
+        out: &mut Difference,
+    ) {
+        let rect = guess.to;
+        let columns = usize::from(rect.x)..usize::from(rect.right());
+        let from = usize::from(guess.from.x)..usize::from(guess.source().right());
+        let mut run = Run { guess, top: None };
+        for band in bands(rect) {
+            self.tiles.clear();
+            for y in band {
+                let row = &mut new.row_mut(y)[columns.clone()];
+                read(y, row);
+                let before = &old.row(y)[columns.clone()];
+                let source = &old.row(guess.from.y + (y - rect.y))[from.clone()];
+                if row == source {
+                    if run.top.is_none() && row != before {
+                        run.top = Some(y);
+                    }
+                } else {
+                    if row != before {
+                        self.note(rect.x, y, before, row);
+                    }
+                    run.end(y, old, new, out);
+                }
+            }
+            self.collect(&mut out.changed);
+        }
+        run.end(rect.bottom(), old, new, out);
     }
 
     /// Notes where one row differs.
@@ -138,7 +219,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn diff(old: &Frame, new: &Frame, rect: Rect) -> Vec<Rect> {
-        let mut out = Vec::new();
+        let mut out = Difference::default();
         let columns = usize::from(rect.x)..usize::from(rect.right());
         let read = |y, row: &mut [u32]| row.copy_from_slice(&new.row(y)[columns.clone()]);
         let mut taken = old.clone();
@@ -146,6 +227,30 @@ mod tests {
         let mut expected = old.clone();
         expected.copy_from(new, rect);
         assert!(taken == expected, "the rectangle is not what was read");
+        assert_eq!(out.moved, []);
+        out.changed
+    }
+
+    /// What a guess brings, checked: it leads from the old picture to the new one.
+    fn moved(old: &Frame, new: &Frame, guess: Move) -> Difference {
+        let mut out = Difference::default();
+        let rect = guess.to;
+        let columns = usize::from(rect.x)..usize::from(rect.right());
+        let read = |y, row: &mut [u32]| row.copy_from_slice(&new.row(y)[columns.clone()]);
+        let mut taken = old.clone();
+        Differ::default().take_moved(old, &mut taken, guess, read, &mut out);
+        let mut patched = old.clone();
+        for m in &out.moved {
+            for y in 0..m.to.h {
+                let from = &old.row(m.from.y + y)[usize::from(m.from.x)..][..usize::from(m.to.w)];
+                patched.row_mut(m.to.y + y)[usize::from(m.to.x)..][..from.len()]
+                    .copy_from_slice(from);
+            }
+        }
+        for rect in &out.changed {
+            patched.copy_from(new, *rect);
+        }
+        assert!(patched == taken, "the difference is not the difference");
         out
     }
 
@@ -179,7 +284,49 @@ mod tests {
         );
     }
 
+    /// Every row of its own.
+    fn striped() -> Frame {
+        let mut frame = Frame::new(200, 150);
+        for y in 0..150 {
+            frame.row_mut(y).fill(u32::from(y) * 0x01_0203);
+        }
+        frame
+    }
+
+    #[test]
+    fn rows_that_moved_are_moves_and_others_are_not() {
+        let old = striped();
+        let mut new = old.clone();
+        new.copy_within(Rect::new(10, 33, 150, 100), Point { x: 10, y: 20 });
+        dot(&mut new, 30, 70, 7);
+        let guess = Move {
+            to: Rect::new(10, 20, 150, 100),
+            from: Point { x: 10, y: 33 },
+        };
+        let found = moved(&old, &new, guess);
+        let to: Vec<_> = found.moved.iter().map(|m| m.to).collect();
+        assert_eq!(to, [Rect::new(10, 20, 150, 50), Rect::new(10, 71, 150, 49)]);
+        assert_eq!(found.changed, [Rect::new(10, 70, 150, 1)]);
+        assert!(moved(&old, &old, guess).is_empty());
+    }
+
     proptest! {
+        #[test]
+        fn a_guess_is_only_believed_where_pixels_agree(
+            dots in proptest::collection::vec((0u16..200, 0u16..150), 0..12),
+            x in 0u16..100, y in 0u16..50, w in 1u16..=50, h in 1u16..=50,
+            dx in 0u16..50, dy in 0u16..50,
+        ) {
+            let old = striped();
+            let mut new = old.clone();
+            new.copy_within(Rect::new(x, y, w, h), Point { x: x + dx, y: y + dy });
+            for (x, y) in dots {
+                dot(&mut new, x, y, 5);
+            }
+            moved(&old, &new, Move { to: Rect::new(x + dx, y + dy, w, h), from: Point { x, y } });
+            moved(&old, &new, Move { to: Rect::new(x, y, w, h), from: Point { x: x + dx, y: y + dy } });
+        }
+
         #[test]
         fn everything_that_differs_is_covered(
             dots in proptest::collection::vec((0u16..200, 0u16..150), 0..40),

@@ -1,4 +1,5 @@
-//! Getting pixels out of the X server: through shared memory where it can, over the connection where it must.
+//! Getting pixels out of the X server: where it draws them if that is known, through shared memory where it can, over the
+//! connection where it must.
 //!
 //! Requests for several rectangles are sent together and their replies awaited after, because a round trip costs more
 //! than most rectangles (32 of them in 206 µs, against 90 µs each).
@@ -11,6 +12,7 @@ use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::shm::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat, Window};
 
+use super::backing::Pixels;
 use super::connect::Link;
 use super::visual::{Layout, RGB};
 use crate::pixel::Rect;
@@ -65,11 +67,28 @@ pub(super) struct Transfer {
 }
 
 enum Way {
-    Shared { segment: Segment, id: shm::Seg },
-    Plain { bytes: Vec<u8> },
+    /// Nothing is fetched; the server must be grabbed while rows are read.
+    Direct(Pixels),
+    Shared {
+        segment: Segment,
+        id: shm::Seg,
+    },
+    Plain {
+        bytes: Vec<u8>,
+    },
 }
 
 impl Transfer {
+    /// Prepares to read the server's own memory.
+    pub(super) const fn direct(layout: Layout, pixels: Pixels) -> Self {
+        Self {
+            layout,
+            way: Way::Direct(pixels),
+            fetched: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
     /// Prepares for a screen of this size. Servers that cannot map our memory (another machine, a proxy, an old one)
     /// are asked over the connection.
     pub(super) fn new(
@@ -91,14 +110,22 @@ impl Transfer {
 
     /// True when pixels come through shared memory.
     pub(super) const fn is_shared(&self) -> bool {
-        matches!(self.way, Way::Shared { .. })
+        !matches!(self.way, Way::Plain { .. })
+    }
+
+    /// True when the server has to be grabbed while pixels are read.
+    pub(super) const fn is_direct(&self) -> bool {
+        matches!(self.way, Way::Direct(_))
     }
 
     /// True when it is of a good size for this screen: large enough, and not wastefully so.
     pub(super) fn suits(&self, width: u16, height: u16) -> bool {
         let size = self.layout.stride(width) * usize::from(height);
         match &self.way {
-            Way::Shared { segment, .. } => (size..=size.saturating_mul(2)).contains(&segment.len()),
+            Way::Direct(pixels) => pixels.hold(width, height),
+            Way::Shared { segment, .. } => {
+                (size..=size.saturating_mul(2)).contains(&segment.view().len())
+            }
             Way::Plain { .. } => true,
         }
     }
@@ -121,7 +148,11 @@ impl Transfer {
     ) -> Result<usize, TransferError> {
         self.fetched.clear();
         let room = match &self.way {
-            Way::Shared { segment, .. } => segment.len(),
+            Way::Direct(_) => {
+                self.fetched.extend(rects.iter().map(|rect| (*rect, 0)));
+                return Ok(rects.len());
+            }
+            Way::Shared { segment, .. } => segment.view().len(),
             Way::Plain { .. } => PLAIN_BATCH,
         };
         let mut end = 0;
@@ -134,6 +165,7 @@ impl Transfer {
             end += size;
         }
         match &mut self.way {
+            Way::Direct(_) => {}
             Way::Shared { id, .. } => fetch_shared(link, window, *id, &self.fetched)?,
             Way::Plain { bytes } => {
                 bytes.clear();
@@ -157,13 +189,14 @@ impl Transfer {
             + usize::from(dx) * self.layout.bytes_per_pixel();
         let length = out.len() * self.layout.bytes_per_pixel();
         match &self.way {
+            Way::Direct(pixels) => pixels.read(&self.layout, (x, y), out, &mut self.scratch),
             Way::Shared { segment, .. } if self.layout.is_native() => {
                 // Within, as `fetch` laid it out; were it not, the row would keep what it held, and be sent again.
-                let _ = segment.read_words(offset, RGB, out);
+                let _ = segment.view().read_words(offset, RGB, out);
             }
             Way::Shared { segment, .. } => {
                 self.scratch.resize(length, 0);
-                if segment.read_bytes(offset, &mut self.scratch) {
+                if segment.view().read_bytes(offset, &mut self.scratch) {
                     self.layout.convert(&self.scratch, out);
                 }
             }

@@ -101,6 +101,8 @@ pub struct DesktopStatus {
     pub capturing: bool,
     /// Pixels come through shared memory (else over the connection, which costs 35 times the CPU).
     pub shared_memory: bool,
+    /// They are read where the X server draws them.
+    pub in_place: bool,
     /// How often the connection to the X server was made.
     pub connections: u64,
     /// How often the screen was read.

@@ -20,5 +20,5 @@ mod swap;
 pub use activity::Activity;
 pub use cursor::{CursorImage, Leds};
 pub use log::{Move, Step};
-pub use motion::Motion;
+pub use motion::{Difference, Motion, Picture};
 pub use swap::{Changes, Draft, Screen};

@@ -1,11 +1,17 @@
 //! Finds what only moved: scrolled text and pages, dragged windows. Nothing is told that was not compared pixel by pixel.
 //!
 //! ```text
-//!   hints: windows that were moved ──────────────────────┐
-//!                                                        ▼
-//!   damage ─► areas ─► rows' hashes, old and new ─► offsets ─► verify ─► moves ─► the rest is damage
-//!                 └─► pieces of some rows, old and new ──┘
+//!   hints: windows that were moved ───────┐
+//!                                         ▼
+//!   guess   damage as X tells it ─► areas ─► rows' hashes, old and new ─► offsets
+//!                                                                            │
+//!   (the writer takes the pixels, and compares each row with where it may have come from)
+//!                                                                            ▼
+//!   search  what was changed and not explained ─► areas ─► offsets ─► verify ─► moves ─► the rest is damage
 //! ```
+//!
+//! Guessing comes first because a row is compared for next to nothing while it is in the cache: an ordinary scroll needs no
+//! other look at the picture. What a guess does not explain row by row is searched as finely as it takes.
 //!
 //! A vertical scroll shows in rows that stand elsewhere: some strips of the area are hashed row by row, and every
 //! row that is unique in both pictures votes for its offset. A horizontal one shows in pieces of rows in the same way. So
@@ -25,6 +31,9 @@ const MIN_AREA: u32 = 64 * 64;
 
 /// Damage that lies so near to other damage belongs to the same area, in pixels.
 const NEAR: u16 = 24;
+
+/// At least one part in so many of an area is damaged: the frame that a dragged window leaves has nothing to search in.
+const DENSE: u64 = 8;
 
 /// How many areas are searched, the largest first, and how often each: two parts of a page may scroll differently.
 const AREAS: usize = 3;
@@ -49,16 +58,92 @@ pub struct Motion {
     pause: u32,
 }
 
+/// A picture whose parts are there when they are asked for.
+pub trait Picture {
+    /// The picture, of which at least this part is to be read.
+    fn part(&mut self, rect: Rect) -> &Frame;
+}
+
+impl Picture for &Frame {
+    fn part(&mut self, _: Rect) -> &Frame {
+        self
+    }
+}
+
+/// What is known of a new picture: where it differs from the one before.
+#[derive(Debug, Default)]
+pub struct Difference {
+    /// Rectangles that are what stood elsewhere in the old picture, compared pixel by pixel.
+    pub moved: Vec<Move>,
+    /// Rectangles that hold every other pixel that differs.
+    pub changed: Vec<Rect>,
+}
+
+impl Difference {
+    /// Nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.moved.is_empty() && self.changed.is_empty()
+    }
+
+    /// Forgets everything, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.moved.clear();
+        self.changed.clear();
+    }
+}
+
 impl Motion {
-    /// How `new` came from `old`, of the same size, which differ nowhere but in `damage`. `hints` are moves that may have
-    /// happened: of whole windows, whatever covers them now.
-    pub fn search(&mut self, old: &Frame, new: &Frame, damage: Region, hints: &[Move]) -> Step {
-        let mut found = Verified::new(old, new, damage);
-        for hint in hints {
-            let (dx, dy) = offset(hint);
-            if (dx, dy) != (0, 0) {
-                found.verify(hint.to, dx, dy, u64::MAX);
+    /// Which moves may have made `new` of `old`, of the same size, that differ nowhere but in `damage`: the hints, and what
+    /// is voted for by a few columns. To be believed only where pixels agree; all of them lie within the picture.
+    pub fn guess(
+        &mut self,
+        old: &Frame,
+        new: &mut impl Picture,
+        damage: &Region,
+        hints: &[Move],
+    ) -> Vec<Move> {
+        let bounds = old.bounds();
+        let hinted = hints.iter().filter_map(|hint| match offset(hint) {
+            (0, 0) => None,
+            (dx, dy) => verify::moved_within(hint.to, dx, dy, bounds),
+        });
+        let mut guesses: Vec<Move> = hinted.collect();
+        if self.pause > 0 {
+            return guesses;
+        }
+        let mut rest = damage.clone();
+        for guess in &guesses {
+            rest.subtract(&Region::from(guess.to));
+        }
+        for area in areas(&rest) {
+            let again = self.votes.again(old, new, area);
+            if let Some(dy) = again.or_else(|| self.votes.vertical(old, new, area, None)) {
+                guesses.extend(verify::moved_within(area, 0, dy, bounds));
             }
+        }
+        guesses
+    }
+
+    /// How `new` came from `old`, of the same size, given where they differ. `guesses` are moves that may have happened,
+    /// whatever covers them now.
+    pub fn search(
+        &mut self,
+        old: &Frame,
+        new: &Frame,
+        difference: &Difference,
+        guesses: &[Move],
+    ) -> Step {
+        let damage: Region = difference.changed.iter().copied().collect();
+        let mut found = Verified::new(old, new, damage);
+        if found.accept(&difference.moved) {
+            (self.failures, self.pause) = (0, 0);
+        }
+        for dy in difference.moved.iter().map(|m| offset(m).1) {
+            self.votes.remember(dy);
+        }
+        for guess in guesses {
+            let (dx, dy) = offset(guess);
+            found.verify(guess.to, dx, dy, u64::MAX);
         }
         let areas = areas(found.damage());
         if areas.is_empty() {
@@ -85,7 +170,7 @@ impl Motion {
         let (old, new) = found.frames();
         let mut known = None;
         for _ in 0..ROUNDS {
-            let down = self.votes.vertical(old, new, area, known);
+            let down = self.votes.vertical(old, &mut &*new, area, known);
             let Some(dy) = down.filter(|dy| found.verify(area, 0, *dy, SHARE)) else {
                 break;
             };
@@ -112,19 +197,24 @@ fn offset(m: &Move) -> (i32, i32) {
 
 /// Where damage lies together, the largest areas first.
 fn areas(damage: &Region) -> Vec<Rect> {
-    let mut areas: Vec<Rect> = Vec::new();
+    let mut areas: Vec<(Rect, u64)> = Vec::new();
     for rect in damage.rects() {
-        let mut area = *rect;
+        let (mut area, mut damaged) = (*rect, u64::from(rect.area()));
         // Whatever it now touches joins it, until nothing does.
-        while let Some(i) = areas.iter().position(|a| are_near(a, &area)) {
-            area = area.bounding(&areas.swap_remove(i));
+        while let Some(i) = areas.iter().position(|(a, _)| are_near(a, &area)) {
+            let (other, more) = areas.swap_remove(i);
+            area = area.bounding(&other);
+            damaged += more;
         }
-        areas.push(area);
+        areas.push((area, damaged));
     }
-    areas.retain(|a| a.w >= MIN_SIDE && a.h >= MIN_SIDE && a.area() >= MIN_AREA);
-    areas.sort_by_key(|a| std::cmp::Reverse(a.area()));
+    areas.retain(|(a, damaged)| {
+        let large = a.w >= MIN_SIDE && a.h >= MIN_SIDE && a.area() >= MIN_AREA;
+        large && damaged * DENSE >= u64::from(a.area())
+    });
+    areas.sort_by_key(|(a, _)| std::cmp::Reverse(a.area()));
     areas.truncate(AREAS);
-    areas
+    areas.into_iter().map(|(area, _)| area).collect()
 }
 
 fn are_near(a: &Rect, b: &Rect) -> bool {

@@ -28,12 +28,12 @@ pub fn sealed(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// An empty memory file that whoever inherits it may write to and size.
+/// An empty memory file that whoever inherits it may write to, size and seal.
 ///
 /// # Errors
 /// No descriptor is left.
 pub fn blank(name: &str) -> io::Result<OwnedFd> {
-    let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC)?;
+    let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     fchmod(&fd, Mode::S_IRUSR | Mode::S_IWUSR)?;
     Ok(fd)
 }

@@ -3,7 +3,8 @@
 //! ```text
 //!   Segment::new ── memfd, sized, sealed, mapped ──► duplicate() ──► the X server maps it, read-write
 //!                                                                      │ ShmGetImage writes, then replies
-//!                   read_words / read_bytes copy out ◄─────────────────┘
+//!                   read_words / read_bytes copy out ◄─────────────────┤
+//!   View::of ── a memfd that is there already, sealed, mapped ◄────────┘ or it draws there all the time
 //! ```
 //!
 //! The seals keep the size as it is, so that neither side can make the other fault. No SysV segment: those are
@@ -20,26 +21,31 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 /// A piece of memory shared with one other process.
-///
-/// Its bytes are only ever copied out through raw pointers: no reference to them exists on this side, because the other
-/// process may write at any time. In practice it writes between a request and its reply; if it writes out of turn, the
-/// bytes read are a mixture of old and new, and nothing worse.
 #[derive(Debug)]
 pub struct Segment {
     fd: OwnedFd,
-    /// INVARIANT: start of a readable mapping of `len` bytes that lives as long as this value.
+    view: View,
+}
+
+/// Memory of another process as it is seen from here.
+///
+/// Its bytes are only ever copied out through raw pointers: no reference to them exists on this side, because the other
+/// process may write at any time. In practice it writes between a request and its reply, or while nobody has stopped it;
+/// if it writes out of turn, the bytes read are a mixture of old and new, and nothing worse.
+#[derive(Debug)]
+pub struct View {
+    /// INVARIANT: start of a readable mapping of `len` bytes that lives as long as this value, of a file that cannot
+    /// become shorter.
     base: NonNull<c_void>,
     len: usize,
 }
 
 // SAFETY: the mapping belongs to the process, not to the thread that made it; only copies are made from it.
-unsafe impl Send for Segment {}
+unsafe impl Send for View {}
 
 impl Segment {
     /// Memory of `len` bytes (at least one), all zero; physical pages come as they are written.
     pub fn new(len: usize) -> io::Result<Self> {
-        let length = NonZeroUsize::new(len)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an empty segment"))?;
         let size = i64::try_from(len)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a segment beyond 2^63"))?;
         let fd = memfd_create(
@@ -47,10 +53,40 @@ impl Segment {
             MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
         )?;
         nix::unistd::ftruncate(&fd, size)?;
-        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        let seals = SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
         fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
+        let view = View::of(&fd)?;
+        Ok(Self { fd, view })
+    }
+
+    /// What is in it.
+    pub const fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Another descriptor of the memory, to hand to the other process.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
+    }
+}
+
+impl View {
+    /// Looks into a memory file, as long as it is now, which it keeps at least from here on.
+    ///
+    /// # Errors
+    /// The file is empty, no memory file, or one that may not be sealed; or no address space is left.
+    pub fn of(fd: &impl AsFd) -> io::Result<Self> {
+        let seals = SealFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GET_SEALS)?);
+        if !seals.contains(SealFlag::F_SEAL_SHRINK) {
+            fcntl(fd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
+        }
+        let size = nix::sys::stat::fstat(fd)?.st_size;
+        let length = usize::try_from(size).ok().and_then(NonZeroUsize::new);
+        let length = length.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "an empty piece of memory")
+        })?;
         // SAFETY: a fresh shared mapping at an address of the kernel's choice; the file has this length and, being
-        // sealed, keeps it, so no access within `len` can fault.
+        // sealed, never a shorter one, so no access within it can fault.
         let base = unsafe {
             mmap(
                 None,
@@ -61,7 +97,8 @@ impl Segment {
                 0,
             )?
         };
-        Ok(Self { fd, base, len })
+        let len = length.get();
+        Ok(Self { base, len })
     }
 
     /// Size in bytes.
@@ -72,11 +109,6 @@ impl Segment {
     /// Never true; here because a length asks for it.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
-    }
-
-    /// Another descriptor of the memory, to hand to the other process.
-    pub fn duplicate(&self) -> io::Result<OwnedFd> {
-        self.fd.try_clone()
     }
 
     /// Copies bytes out, from `offset`. False, and nothing copied, when they do not all lie within.
@@ -118,9 +150,9 @@ impl Segment {
     }
 }
 
-impl Drop for Segment {
+impl Drop for View {
     fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`, with its length; nothing refers to it any more. A failure would leak it.
+        // SAFETY: the mapping made in `of`, with its length; nothing refers to it any more. A failure would leak it.
         let _ = unsafe { munmap(self.base, self.len) };
     }
 }
@@ -138,7 +170,7 @@ mod tests {
             .write_all_at(&[1, 2, 3, 4, 5, 6, 7, 8], 4)
             .expect("written");
         let mut words = [0; 2];
-        assert!(segment.read_words(4, !0, &mut words));
+        assert!(segment.view().read_words(4, !0, &mut words));
         assert_eq!(
             words,
             [
@@ -147,7 +179,7 @@ mod tests {
             ]
         );
         let mut bytes = [0; 3];
-        assert!(segment.read_bytes(5, &mut bytes));
+        assert!(segment.view().read_bytes(5, &mut bytes));
         assert_eq!(bytes, [2, 3, 4]);
     }
 
@@ -155,8 +187,8 @@ mod tests {
     fn nothing_is_read_beyond_the_end() {
         let segment = Segment::new(8).expect("a memfd");
         let mut words = [7; 2];
-        assert!(!segment.read_words(1, !0, &mut words));
-        assert!(!segment.read_bytes(usize::MAX, &mut [0; 2]));
+        assert!(!segment.view().read_words(1, !0, &mut words));
+        assert!(!segment.view().read_bytes(usize::MAX, &mut [0; 2]));
         assert_eq!(words, [7; 2]);
         assert!(Segment::new(0).is_err());
     }
@@ -167,5 +199,22 @@ mod tests {
         let other = std::fs::File::from(segment.duplicate().expect("a descriptor"));
         assert!(other.set_len(0).is_err());
         assert!(other.set_len(8192).is_err());
+    }
+
+    #[test]
+    fn a_file_of_others_is_seen_and_cannot_be_cut_from_then_on() {
+        let fd = crate::sys::memfd::blank("test").expect("a memfd");
+        assert!(View::of(&fd).is_err(), "it is empty");
+        let other = std::fs::File::from(fd.try_clone().expect("a descriptor"));
+        other.write_all_at(&[1, 2, 3], 0).expect("written");
+        let view = View::of(&fd).expect("a view");
+        let mut bytes = [0; 2];
+        assert!(view.read_bytes(1, &mut bytes));
+        assert_eq!(bytes, [2, 3]);
+        assert!(!view.read_bytes(2, &mut bytes));
+        assert!(other.set_len(2).is_err());
+        other.write_all_at(&[7], 5).expect("it may grow");
+        assert!(View::of(&fd).is_ok(), "a second time, too");
+        assert!(View::of(&std::fs::File::open("/proc/self/stat").expect("a file")).is_err());
     }
 }

@@ -1,6 +1,8 @@
 //! Capture, against real X servers.
 
 mod close;
+mod cursor;
+mod in_place;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -8,15 +10,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use deskinit::desktop::{Desktop, DesktopEvent, DesktopStatus, Options, ResizeError, Sink};
-use deskinit::pixel::{Frame, Point, Region};
-use deskinit::screen::{CursorImage, Screen};
+use deskinit::pixel::{Frame, Region};
+use deskinit::screen::Screen;
 use nix::sys::signal::Signal;
-use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{ChangeWindowAttributesAux, ConnectionExt as _, CreateGCAux};
 
 use crate::support::draw::{Painter, Random, screenshot};
 use crate::support::eventually;
 use crate::support::xvfb::{Config, Process, XServer, sync};
+use in_place::in_memory;
 
 /// The promise is two seconds after the last change; this is for a machine that runs other tests beside.
 const SOON: Duration = Duration::from_secs(5);
@@ -92,6 +93,7 @@ impl Viewer {
         let mut options = Options {
             display: server.display(),
             xauthority: Some(server.xauthority()),
+            frame_buffer: server.frame_buffer(),
             ..Options::default()
         };
         change(&mut options);
@@ -199,7 +201,7 @@ fn drawing_arrives_exactly() {
     let server = XServer::start();
     let viewer = random_drawing_converges(&server, 1);
     let status = viewer.desktop.status();
-    assert!(status.shared_memory, "{status:?}");
+    assert!(status.shared_memory && !status.in_place, "{status:?}");
     assert_eq!(
         (status.width, status.height, status.depth),
         (1280, 1024, 24)
@@ -225,11 +227,16 @@ fn drawing_arrives_from_xvnc() {
 
 #[test]
 fn sixteen_bits_are_converted() {
-    let server = XServer::with(Config {
-        depth: 16,
-        ..Config::default()
-    });
-    let mut viewer = Viewer::of(&server);
+    for config in [Config::default(), in_memory()] {
+        sixteen_bits(&XServer::with(Config {
+            depth: 16,
+            ..config
+        }));
+    }
+}
+
+fn sixteen_bits(server: &XServer) {
+    let mut viewer = Viewer::of(server);
     let (link, root) = server.connect();
     let painter = Painter::on(&link, root);
     painter.fill(0xffff, 0, 0, 1280, 1024);
@@ -245,7 +252,9 @@ fn sixteen_bits_are_converted() {
         truth.row_mut(y)[104..109].fill(0x00_ff00);
     }
     viewer.converge_to(&truth);
-    assert_eq!(viewer.desktop.status().depth, 16);
+    let status = viewer.desktop.status();
+    assert_eq!(status.depth, 16);
+    assert_eq!(status.in_place, server.frame_buffer().is_some());
 }
 
 #[test]
@@ -404,6 +413,7 @@ fn storm(server: &XServer) {
 #[test]
 fn xvfb_survives_a_storm_of_sizes() {
     storm(&XServer::start());
+    storm(&XServer::with(in_memory()));
 }
 
 #[test]
@@ -419,6 +429,7 @@ fn xrandr(server: &XServer, args: &[&str]) {
 #[test]
 fn xvfb_is_resized_under_drawing() {
     resizes(&XServer::start(), false);
+    resizes(&XServer::with(in_memory()), false);
 }
 
 #[test]
@@ -487,51 +498,6 @@ fn a_server_that_hangs_is_noticed_and_left() {
     viewer.desktop.stop();
     assert!(start.elapsed() < Duration::from_secs(2));
     server.signal(Signal::SIGCONT);
-}
-
-#[test]
-fn the_cursor_is_told_with_straight_alpha() {
-    let server = XServer::start();
-    let viewer = Viewer::of(&server);
-    viewer.desktop.request_frame();
-    let (link, root) = server.connect();
-    let (source, gc, cursor) = (
-        link.generate_id().expect("an id"),
-        link.generate_id().expect("an id"),
-        link.generate_id().expect("an id"),
-    );
-    link.create_pixmap(1, source, root, 8, 8).expect("sent");
-    link.create_gc(gc, source, &CreateGCAux::new().foreground(1))
-        .expect("sent");
-    let all = x11rb::protocol::xproto::Rectangle {
-        x: 0,
-        y: 0,
-        width: 8,
-        height: 8,
-    };
-    link.poly_fill_rectangle(source, gc, &[all]).expect("sent");
-    link.create_cursor(cursor, source, source, 0xffff, 0x8080, 0, 0, 0, 0, 3, 5)
-        .expect("sent");
-    link.change_window_attributes(root, &ChangeWindowAttributesAux::new().cursor(cursor))
-        .expect("sent");
-    sync(&link);
-    let image = viewer.told.wait("the shape", |event| match event {
-        DesktopEvent::Cursor(image) if (image.width, image.height) == (8, 8) => {
-            Some(Arc::<CursorImage>::clone(image))
-        }
-        _ => None,
-    });
-    assert_eq!(image.hot, Point { x: 3, y: 5 });
-    assert!(image.rgba.chunks(4).all(|p| p == [255, 128, 0, 255]));
-    // Somebody else moves the pointer.
-    link.warp_pointer(x11rb::NONE, root, 0, 0, 0, 0, 123, 45)
-        .expect("sent");
-    Painter::on(&link, root).fill(7, 0, 0, 9, 9);
-    sync(&link);
-    viewer.told.wait("the position", |event| match event {
-        DesktopEvent::CursorMoved(at) if *at == (Point { x: 123, y: 45 }) => Some(()),
-        _ => None,
-    });
 }
 
 #[test]

@@ -159,6 +159,7 @@ impl Backend for Front {
                 "frames": d.frames,
                 "connections": d.connections,
                 "shared_memory": d.shared_memory,
+                "in_place": d.in_place,
             },
             "viewers": clients.len(),
             "clients": clients,

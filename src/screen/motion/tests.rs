@@ -44,8 +44,15 @@ fn check(old: &Frame, new: &Frame, step: &Step) {
     assert!(client == *new, "the step does not lead to the new picture");
 }
 
+fn changed(old: &Frame, new: &Frame) -> Difference {
+    Difference {
+        moved: Vec::new(),
+        changed: damage(old, new).rects().to_vec(),
+    }
+}
+
 fn search(old: &Frame, new: &Frame, hints: &[Move]) -> Step {
-    let step = Motion::default().search(old, new, damage(old, new), hints);
+    let step = Motion::default().search(old, new, &changed(old, new), hints);
     check(old, new, &step);
     step
 }
@@ -150,13 +157,115 @@ fn two_windows_scroll_by_different_amounts() {
     );
 }
 
+/// A picture of which nothing is there before it is asked for.
+struct Unread<'a> {
+    whole: &'a Frame,
+    seen: Frame,
+    pixels: u32,
+}
+
+impl Picture for Unread<'_> {
+    fn part(&mut self, rect: Rect) -> &Frame {
+        self.seen.copy_from(self.whole, rect);
+        self.pixels += rect.area();
+        &self.seen
+    }
+}
+
+#[test]
+fn a_scroll_is_guessed_from_a_few_columns_of_the_damage() {
+    let old = text(1);
+    let window = Rect::new(30, 20, 300, 260);
+    let mut new = scrolled(&old, Rect::new(30, 46, 300, 234), window.origin());
+    new.copy_from(&text(2), Rect::new(30, 254, 300, 26));
+    let mut unread = Unread {
+        whole: &new,
+        seen: Frame::new(WIDTH, HEIGHT),
+        pixels: 0,
+    };
+    let mut motion = Motion::default();
+    let guesses = motion.guess(&old, &mut unread, &Region::from(window), &[]);
+    // Its last rows come from below the screen.
+    let scroll = Move {
+        to: Rect::new(30, 20, 300, 254),
+        from: Point { x: 30, y: 46 },
+    };
+    assert_eq!(guesses, [scroll]);
+    assert!(unread.pixels * 3 < window.area(), "{}", unread.pixels);
+    // What proved true is tried before anything is voted for.
+    let proven = Difference {
+        moved: vec![Move {
+            to: Rect::new(30, 20, 300, 234),
+            ..scroll
+        }],
+        changed: vec![Rect::new(30, 254, 300, 26)],
+    };
+    check(&old, &new, &motion.search(&old, &new, &proven, &[]));
+    unread.pixels = 0;
+    let again = motion.guess(&old, &mut unread, &Region::from(window), &[]);
+    assert_eq!(again, [scroll]);
+    assert!(unread.pixels < 16 * 64, "{}", unread.pixels);
+    // A window that was dragged leaves a frame, in which nothing is looked for.
+    let hint = Move {
+        to: Rect::new(40, 30, 200, 150),
+        from: Point { x: 32, y: 24 },
+    };
+    let mut damage = Region::from(hint.to);
+    damage.add(hint.source());
+    unread.pixels = 0;
+    assert_eq!(motion.guess(&old, &mut unread, &damage, &[hint]), [hint]);
+    assert_eq!(unread.pixels, 0);
+}
+
+#[test]
+fn moves_that_were_compared_before_are_taken_over_in_an_order_that_is_exact() {
+    let old = text(1);
+    let (up, down) = (Rect::new(20, 100, 160, 40), Rect::new(20, 140, 160, 60));
+    let moves = |offsets: [(Rect, u16, u16); 3]| {
+        offsets.map(|(from, x, y)| Move {
+            to: Rect::new(x, y, from.w, from.h),
+            from: from.origin(),
+        })
+    };
+    let other = Rect::new(20, 60, 160, 50);
+    for [first, second, third] in [
+        moves([(up, 20, 80), (down, 20, 120), (other, 200, 10)]),
+        moves([(down, 20, 170), (up, 20, 130), (other, 200, 200)]),
+        // Each is where the next one comes from.
+        moves([(up, 20, 140), (down, 20, 200), (other, 20, 100)]),
+    ] {
+        let mut new = old.clone();
+        for m in [first, second, third] {
+            for (y, row) in (m.to.y..).zip(old.rows(m.source())) {
+                new.row_mut(y)[usize::from(m.to.x)..usize::from(m.to.right())].copy_from_slice(row);
+            }
+        }
+        let moved: Vec<Move> = [first, second, third]
+            .into_iter()
+            .filter(|m| new.rows(m.to).eq(old.rows(m.source())))
+            .collect();
+        assert!(moved.len() > 1);
+        let mut rest = damage(&old, &new);
+        for m in &moved {
+            rest.subtract(&Region::from(m.to));
+        }
+        let difference = Difference {
+            moved,
+            changed: rest.rects().to_vec(),
+        };
+        let step = Motion::default().search(&old, &new, &difference, &[]);
+        check(&old, &new, &step);
+        assert!(!step.moves.is_empty());
+    }
+}
+
 #[test]
 fn a_video_is_left_alone_after_a_while() {
     let mut motion = Motion::default();
     let mut searched = 0;
     for i in 0..100 {
         let (old, new) = (text(2 * i), text(2 * i + 1));
-        let step = motion.search(&old, &new, damage(&old, &new), &[]);
+        let step = motion.search(&old, &new, &changed(&old, &new), &[]);
         check(&old, &new, &step);
         searched += u32::from(motion.pause != 0 && motion.failures > 3);
     }
@@ -165,7 +274,7 @@ fn a_video_is_left_alone_after_a_while() {
     let old = text(500);
     let new = scrolled(&old, Rect::new(0, 26, WIDTH, 274), Point { x: 0, y: 0 });
     let found = (0..=MAX_PAUSE).any(|_| {
-        let step = motion.search(&old, &new, damage(&old, &new), &[]);
+        let step = motion.search(&old, &new, &changed(&old, &new), &[]);
         !step.moves.is_empty()
     });
     assert!(found);

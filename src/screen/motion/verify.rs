@@ -55,6 +55,43 @@ impl<'a> Verified<'a> {
         }
     }
 
+    /// Takes over moves of which every pixel was compared; what cannot be copied any more, because another move has
+    /// covered it, is damage. True when there was one.
+    pub(super) fn accept(&mut self, moves: &[Move]) -> bool {
+        let mut rest = moves;
+        while let Some(first) = rest.first() {
+            let (dx, dy) = super::offset(first);
+            // Found together, they go by the same way.
+            let together = rest.iter().take_while(|m| super::offset(m) == (dx, dy));
+            let (group, others) = rest.split_at(together.count());
+            let mut rects = joined(group.iter().map(|m| m.to).collect());
+            sort_for(&mut rects, dx, dy);
+            for to in rects {
+                if !self.take(to, dx, dy) {
+                    self.damage.add(to);
+                }
+            }
+            rest = others;
+        }
+        !moves.is_empty()
+    }
+
+    /// Takes over one move, unless what it copies is covered.
+    fn take(&mut self, to: Rect, dx: i32, dy: i32) -> bool {
+        let Some(m) = moved(to, dx, dy) else {
+            return false;
+        };
+        let source = m.source();
+        let covers = |r: &Rect| !r.intersect(&source).is_empty();
+        if self.covered.rects().iter().any(covers) {
+            return false;
+        }
+        self.covered.add(m.to);
+        self.damage.subtract(&Region::from(m.to));
+        self.moves.push(m);
+        true
+    }
+
     /// Takes over what of `candidate` came from `dx` to its left and `dy` above it, if that is at least one part in
     /// `share` of the candidate's damage. True when it was.
     pub(super) fn verify(&mut self, candidate: Rect, dx: i32, dy: i32, share: u64) -> bool {
@@ -84,18 +121,8 @@ impl<'a> Verified<'a> {
         rects.truncate(MAX_COPIES);
         sort_for(&mut rects, dx, dy);
         let before = self.moves.len();
-        for m in rects.iter().filter_map(|to| moved(*to, dx, dy)) {
-            let source = m.source();
-            if self
-                .covered
-                .rects()
-                .iter()
-                .all(|r| r.intersect(&source).is_empty())
-            {
-                self.covered.add(m.to);
-                self.damage.subtract(&Region::from(m.to));
-                self.moves.push(m);
-            }
+        for to in rects {
+            self.take(to, dx, dy);
         }
         self.moves.len() > before
     }
@@ -186,6 +213,19 @@ fn compare(before: &[u32], now: &[u32], out: &mut Vec<Span>) {
     }
 }
 
+/// Takes rectangles together that stand on each other: damage comes in bands.
+fn joined(mut rects: Vec<Rect>) -> Vec<Rect> {
+    rects.sort_by_key(|r| (r.x, r.w, r.y));
+    rects.dedup_by(|below, above| {
+        let joins = (above.x, above.w, above.bottom()) == (below.x, below.w, below.y);
+        if joins {
+            *above = above.bounding(below);
+        }
+        joins
+    });
+    rects
+}
+
 /// Orders targets so that few cover the source of a later one: those in front go first.
 fn sort_for(rects: &mut [Rect], dx: i32, dy: i32) {
     rects.sort_by_key(|r| {
@@ -197,6 +237,12 @@ fn sort_for(rects: &mut [Rect], dx: i32, dy: i32) {
             _ => y,
         }
     });
+}
+
+/// What of an area may have moved by so much and come from within the picture.
+pub(super) fn moved_within(area: Rect, dx: i32, dy: i32, bounds: Rect) -> Option<Move> {
+    let source = Region::from(bounds).translated(dx, dy, bounds);
+    moved(area.intersect(&source.bounds()), dx, dy).filter(|m| !m.to.is_empty())
 }
 
 fn moved(to: Rect, dx: i32, dy: i32) -> Option<Move> {

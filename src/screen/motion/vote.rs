@@ -1,5 +1,6 @@
 //! Which offset the pixels of an area may have moved by.
 
+use super::Picture;
 use crate::pixel::{Frame, Rect};
 
 /// Rows vote by a strip of so many columns; of further strips, at most so many in all and evenly spread, when those of the
@@ -20,6 +21,10 @@ const PROBES: u16 = 12;
 /// A multiplier with bits everywhere.
 const K: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// What moved before moves so again: offsets that are tried before anything is voted for, and the rows that have to say so.
+const RECENT: usize = 3;
+const WITNESSES: u16 = 8;
+
 /// A table of hashes with the place of each, and what was voted for.
 #[derive(Debug, Default)]
 pub(super) struct Votes {
@@ -28,6 +33,8 @@ pub(super) struct Votes {
     round: u32,
     rows: Vec<u64>,
     counts: Vec<u32>,
+    /// The last offsets that proved true, the latest first.
+    recent: Vec<i32>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,11 +47,44 @@ struct Slot {
 }
 
 impl Votes {
+    /// An offset down proved true.
+    pub(super) fn remember(&mut self, dy: i32) {
+        self.recent.retain(|known| *known != dy);
+        self.recent.insert(0, dy);
+        self.recent.truncate(RECENT);
+    }
+
+    /// An offset that proved true lately, if some rows of the area say that it is true again.
+    pub(super) fn again(&self, old: &Frame, new: &mut impl Picture, area: Rect) -> Option<i32> {
+        self.recent.iter().copied().find(|dy| {
+            let mut moved = 0;
+            for n in 0..2 * WITNESSES {
+                let y = area.y + n * (area.h / (2 * WITNESSES));
+                let row = Rect::new(area.x, y, area.w.min(STRIP), 1);
+                let source = i32::from(y) - dy;
+                let source = u16::try_from(source).ok().filter(|y| *y < old.height());
+                let (Some(source), Some(now)) = (source, new.part(row).rows(row).next()) else {
+                    continue;
+                };
+                let columns = usize::from(row.x)..usize::from(row.right());
+                if now == &old.row(y)[columns.clone()] || hash_row(now).is_none() {
+                    continue;
+                }
+                if now == &old.row(source)[columns] {
+                    moved += 1;
+                } else if area.contains(&Rect { y: source, ..row }) {
+                    return false;
+                }
+            }
+            moved * 2 >= WITNESSES
+        })
+    }
+
     /// The offset down that most rows vote for, other than one that is known.
     pub(super) fn vertical(
         &mut self,
         old: &Frame,
-        new: &Frame,
+        new: &mut impl Picture,
         area: Rect,
         known: Option<i32>,
     ) -> Option<i32> {
@@ -59,7 +99,7 @@ impl Votes {
                 w: area.w.min(STRIP),
                 ..area
             };
-            moved += self.strip(old, new, strip);
+            moved += self.strip(old, new.part(strip), strip);
             let winner = self.winner(height, known);
             if let Some((dy, _)) = winner.filter(|(_, votes)| votes * CLEAR >= moved) {
                 return Some(dy);

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deskinit::desktop::connect::{Connector, Link};
+use deskinit::supervisor::link::FRAME_BUFFER;
+use deskinit::sys::memfd;
 use deskinit::xserver::display::Display;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -23,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) size: (u16, u16),
     pub(crate) depth: u8,
     pub(crate) args: &'static [&'static str],
+    /// It draws into a memory file, as under `deskinit run`.
+    pub(crate) in_memory: bool,
 }
 
 impl Default for Config {
@@ -32,6 +37,7 @@ impl Default for Config {
             size: (1280, 1024),
             depth: 24,
             args: &[],
+            in_memory: false,
         }
     }
 }
@@ -93,6 +99,7 @@ pub(crate) struct XServer {
     child: Child,
     claim: Claim,
     dir: TempDir,
+    pixels: Option<OwnedFd>,
 }
 
 impl XServer {
@@ -111,6 +118,12 @@ impl XServer {
             entry.extend(part);
         }
         std::fs::write(dir.path().join("Xauthority"), entry).expect("a cookie file");
+        let pixels = config.in_memory.then(|| {
+            let memory = memfd::blank("frame-buffer").expect("a memfd");
+            let link = dir.path().join(FRAME_BUFFER);
+            std::os::unix::fs::symlink(path_of(&memory), link).expect("a link");
+            memory
+        });
         let claim = Claim::new();
         let child = launch(&config, dir.path(), claim.number);
         Self {
@@ -118,7 +131,13 @@ impl XServer {
             child,
             claim,
             dir,
+            pixels,
         }
+    }
+
+    /// Where it draws, if that is known.
+    pub(crate) fn frame_buffer(&self) -> Option<PathBuf> {
+        self.pixels.as_ref().map(path_of)
     }
 
     /// Starts a new server on the same number, with the same cookie, after [`XServer::kill`].
@@ -176,6 +195,15 @@ impl Drop for XServer {
     }
 }
 
+/// A path to a descriptor of this process that every process of ours can open.
+fn path_of(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!(
+        "/proc/{}/fd/{}",
+        std::process::id(),
+        fd.as_raw_fd()
+    ))
+}
+
 fn launch(config: &Config, dir: &Path, number: u16) -> Child {
     let mut command = Command::new(config.program);
     command.arg(format!(":{number}"));
@@ -183,6 +211,9 @@ fn launch(config: &Config, dir: &Path, number: u16) -> Child {
     if config.program == "Xvfb" {
         let geometry = format!("{width}x{height}x{}", config.depth);
         command.args(["-screen", "0", &geometry]);
+        if config.in_memory {
+            command.arg("-fbdir").arg(dir);
+        }
     } else {
         command.args(["-geometry", &format!("{width}x{height}")]);
         command.args(["-depth", &config.depth.to_string()]);

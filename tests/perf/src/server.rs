@@ -2,17 +2,25 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::symlink;
 use std::process::Stdio;
+
+use deskinit::supervisor::link::{FRAME_BUFFER, FRAME_BUFFER_VARIABLE};
+use deskinit::sys::memfd;
 
 use crate::Outcome;
 use crate::link::Address;
-use crate::screen::{Process, SIZE, Screen, wait_for};
+use crate::screen::{Process, SIZE, Screen, TempDir, wait_for};
 use crate::viewer::{Manner, Viewer};
 
 /// Which program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
+    /// As `run` arranges it: the X server draws where the display server can read.
     Deskinit,
+    /// In front of an X server that somebody else started.
+    Serve,
     Xvnc,
     X0vncserver,
     X11vnc,
@@ -27,7 +35,7 @@ pub(crate) struct Kind {
 }
 
 /// All of them, as they are called on the command line.
-pub(crate) const KINDS: [(&str, Kind); 8] = {
+pub(crate) const KINDS: [(&str, Kind); 9] = {
     const fn kind(program: Program, web: bool) -> Kind {
         Kind { program, web }
     }
@@ -36,6 +44,7 @@ pub(crate) const KINDS: [(&str, Kind); 8] = {
         ("xvnc", kind(Program::Xvnc, false)),
         ("x0vncserver", kind(Program::X0vncserver, false)),
         ("x11vnc", kind(Program::X11vnc, false)),
+        ("deskinit+serve", kind(Program::Serve, false)),
         ("deskinit+ws", kind(Program::Deskinit, true)),
         ("xvnc+ws", kind(Program::Xvnc, true)),
         ("x0vncserver+ws", kind(Program::X0vncserver, true)),
@@ -43,12 +52,42 @@ pub(crate) const KINDS: [(&str, Kind); 8] = {
     ]
 };
 
+/// Memory that an Xvfb draws in, under the name by which it opens it.
+struct Pixels {
+    memory: OwnedFd,
+    dir: TempDir,
+}
+
+impl Pixels {
+    fn new() -> Outcome<Self> {
+        let memory = memfd::blank("frame-buffer")?;
+        let dir = TempDir::new(&format!("pixels{}", memory.as_raw_fd()))?;
+        let pixels = Self { memory, dir };
+        symlink(pixels.file(), pixels.dir.path().join(FRAME_BUFFER))?;
+        Ok(pixels)
+    }
+
+    fn directory(&self) -> Outcome<&str> {
+        Ok(self.dir.path().to_str().ok_or("a strange directory")?)
+    }
+
+    /// A path that any process of ours can open.
+    fn file(&self) -> String {
+        format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            self.memory.as_raw_fd()
+        )
+    }
+}
+
 /// One that runs, with openbox on its display.
 pub(crate) struct Server {
     // In this order they end.
     _openbox: Process,
     processes: Vec<Process>,
     pub(crate) screen: Screen,
+    _pixels: Option<Pixels>,
     pub(crate) address: Address,
     /// The process that speaks RFB.
     pub(crate) pid: i32,
@@ -59,6 +98,10 @@ impl Server {
         let (vnc, web) = (free_port()?, free_port()?);
         let text = vnc.to_string();
         let (width, height) = SIZE;
+        let pixels = match kind.program {
+            Program::Deskinit => Some(Pixels::new()?),
+            _ => None,
+        };
         let screen = if kind.program == Program::Xvnc {
             let geometry = format!("{width}x{height}");
             let args = ["-geometry", &geometry, "-depth", "24", "-rfbport", &text];
@@ -72,7 +115,11 @@ impl Server {
             Screen::start("Xtigervnc", &[&args[..], &more].concat())?
         } else {
             let size = format!("{width}x{height}x24");
-            Screen::start("Xvfb", &["-screen", "0", &size])?
+            let mut args = vec!["-screen", "0", &size];
+            if let Some(pixels) = &pixels {
+                args.extend(["-fbdir", pixels.directory()?]);
+            }
+            Screen::start("Xvfb", &args)?
         };
         let openbox = screen.openbox()?;
         let display = screen.display();
@@ -87,11 +134,11 @@ impl Server {
         };
         let mut processes = Vec::new();
         match kind.program {
-            Program::Deskinit => {
+            Program::Deskinit | Program::Serve => {
                 let web = web.to_string();
                 let run_dir = screen.dir().join("run");
                 std::fs::create_dir_all(&run_dir)?;
-                let env = [
+                let mut env = vec![
                     ("VNC_PORT", text.as_str()),
                     ("NO_VNC_PORT", &web),
                     ("BIND_ADDRESS", "127.0.0.1"),
@@ -99,6 +146,8 @@ impl Server {
                     ("SHARED", "always"),
                     ("RUN_DIR", run_dir.to_str().ok_or("a strange directory")?),
                 ];
+                let file = pixels.as_ref().map(Pixels::file);
+                env.extend(file.as_deref().map(|file| (FRAME_BUFFER_VARIABLE, file)));
                 processes.push(run(&deskinit(), &["serve", "--display", &display], &env)?);
             }
             Program::Xvnc => {}
@@ -154,6 +203,7 @@ impl Server {
             _openbox: openbox,
             processes,
             screen,
+            _pixels: pixels,
             address,
             pid,
         })
