@@ -17,6 +17,8 @@ pub struct Setting {
     pub secret: bool,
     /// A flag without a value means true.
     pub boolean: bool,
+    /// The value is a list, of which each flag, also under this name, gives a part.
+    pub repeated: Option<&'static str>,
 }
 
 const NO: &[&str] = &[];
@@ -37,6 +39,7 @@ const fn row(
         doc,
         secret: false,
         boolean: false,
+        repeated: None,
     }
 }
 
@@ -101,13 +104,16 @@ pub const SETTINGS: &[Setting] = &[
         "-20 (first) to 19 (last)",
         "Priority of the application, as nice(1) has it; below 0 needs a right that containers rarely have. `nice` in `[service.app]` wins.",
     ),
-    row(
-        "SIGNAL_REWRITE",
-        NO,
-        None,
-        "pairs of signal numbers, as 15:2,1:0; 0 drops the first",
-        "Takes one signal for another, before anything else is made of it. SIGTERM (15) and SIGINT (2) stop everything, any other goes to the application.",
-    ),
+    Setting {
+        repeated: Some("rewrite"),
+        ..row(
+            "SIGNAL_REWRITE",
+            NO,
+            None,
+            "pairs of signal numbers, as 15:2,1:0; 0 drops the first",
+            "Takes one signal for another (flag: `--rewrite 15:2`, once for each pair or all in one). What was SIGTERM (15) or SIGINT (2), or becomes that, stops everything, and asks the application to end by the second of the pair; any other goes to the application.",
+        )
+    },
     row(
         "USER",
         NO,

@@ -184,8 +184,9 @@ fn gather(args: &ArgMatches) -> Raw {
     }
     raw.env(|name| std::env::var(name).ok());
     for row in SETTINGS {
-        if let Some(value) = args.try_get_one::<String>(row.name).ok().flatten() {
-            raw.flag(row, value.clone());
+        if let Some(values) = args.try_get_many::<String>(row.name).ok().flatten() {
+            let values: Vec<&str> = values.map(String::as_str).collect();
+            raw.flag(row, values.join(","));
         }
     }
     if args.try_get_one::<bool>("desktop").ok().flatten() == Some(&true)
@@ -321,6 +322,8 @@ fn flags() -> impl Iterator<Item = Arg> {
             arg.num_args(0..=1)
                 .require_equals(true)
                 .default_missing_value("1")
+        } else if let Some(name) = row.repeated {
+            arg.visible_alias(name).action(ArgAction::Append)
         } else {
             arg
         }
@@ -345,6 +348,9 @@ mod tests {
                 "--vnc-port",
                 "7",
                 "--vnc-view-only",
+                "--rewrite=15:2",
+                "--signal-rewrite",
+                "1:0,3:15",
                 "--",
                 "a",
                 "-b",
@@ -354,6 +360,7 @@ mod tests {
         let (config, _) = Config::parse(gather(args)).unwrap();
         assert_eq!(config.vnc_port, Some(7));
         assert!(config.view_only);
+        assert_eq!(config.signal_rewrite, [(15, 2), (1, 0), (3, 15)]);
         let words: Vec<_> = args.get_many::<String>("command").unwrap().collect();
         assert_eq!(words, ["a", "-b"]);
     }

@@ -241,6 +241,7 @@ fn apply(change: &Change, spec: &mut Spec, launch: &mut Launch) {
     }
     if let Some(signal) = change.stop_signal {
         spec.stop_signal = signal;
+        spec.hears_what_came = false;
     }
     spec.stop_timeout = change.stop_timeout.or(spec.stop_timeout);
     if let Some(limit) = change.start_timeout {

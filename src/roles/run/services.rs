@@ -249,6 +249,7 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
         },
         on_end: OnEnd::End,
         application: true,
+        hears_what_came: true,
         autostart: !config.start_on_connect,
         proof: match config.app_headless {
             true => Proof::Runs,

@@ -151,6 +151,8 @@ pub struct Spec {
     pub give_up: GiveUp,
     /// The signal that asks it to end.
     pub stop_signal: i32,
+    /// When a signal ends everything, it is asked by that one instead.
+    pub hears_what_came: bool,
     /// From that signal to SIGKILL. `None`: its share of the grace period when everything ends, and
     /// [`RESTART_GRACE`](super::RESTART_GRACE) when it is to come back. A share of the grace period is never exceeded.
     pub stop_timeout: Option<Duration>,
@@ -174,6 +176,7 @@ impl Spec {
             patience: Patience::Endless,
             give_up: GiveUp::NEVER,
             stop_signal: SIGTERM,
+            hears_what_came: false,
             stop_timeout: None,
         }
     }
