@@ -15,6 +15,8 @@ use crate::supervisor::link::{
     self, Entry, Record, Request, ServiceState, ServiceStatus, Status, Talk,
 };
 use crate::supervisor::plan::Order;
+use crate::sys::pidfd::Handle;
+use crate::sys::signals::SIGTERM;
 
 /// Something did not work (`LSBInitExitStatuses.GENERIC`).
 const GENERIC: u8 = 1;
@@ -280,17 +282,25 @@ impl Desk {
     }
 
     fn shutdown(&self, out: &mut String) -> u8 {
-        use nix::sys::signal::{Signal, kill};
-        match kill(nix::unistd::Pid::from_raw(self.status.pid), Signal::SIGTERM) {
+        match self.end() {
             Ok(()) => {
                 *out += "Shut down\n";
                 0
             }
             Err(error) => {
-                *out += &format!("ERROR ({})\n", error.desc());
+                *out += &format!("ERROR ({error})\n");
                 GENERIC
             }
         }
+    }
+
+    fn end(&self) -> io::Result<()> {
+        let run = Handle::of_any(self.status.pid)?;
+        // It still answers, so that the handle is of whom we mean.
+        if link::status(&self.dir, PATIENCE)?.pid == run.pid() {
+            run.signal(SIGTERM)?;
+        }
+        Ok(())
     }
 }
 
