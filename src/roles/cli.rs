@@ -1,5 +1,7 @@
 //! The command line, made from the table of settings.
 
+use super::orders::Form;
+use super::say;
 use crate::config::{
     Config, LogFormat, LogLevel, Mistake, Raw, SETTINGS, Services, effective, setting,
 };
@@ -27,9 +29,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(e) => {
-            // Nowhere to report a closed standard output.
-            let _ = e.print();
-            return ExitCode::from(if e.use_stderr() { EXIT_USAGE } else { 0 });
+            let text = e.render();
+            if e.use_stderr() {
+                say::err(text.to_string().trim_end());
+                return ExitCode::from(EXIT_USAGE);
+            }
+            return say::all(&text.to_string());
         }
     };
     let Some((role, args)) = matches.subcommand() else {
@@ -40,6 +45,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             run_dir: directory(args),
         }),
         "status" => super::status::run(super::status::Args {
+            services: names(args),
+            follow: args.get_flag("follow"),
             json: args.get_flag("json"),
             run_dir: directory(args),
         }),
@@ -48,7 +55,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         "restart" => order(Order::Restart, args),
         "signal" => {
             let word = |name| args.get_one::<String>(name).map_or("", String::as_str);
-            super::orders::signal(word("signal"), word("service"), directory(args))
+            super::orders::signal(word("signal"), word("service"), form(args), directory(args))
         }
         "await" => {
             let word = |name| args.get_one::<String>(name).map_or("", String::as_str);
@@ -66,14 +73,21 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn order(order: Order, args: &ArgMatches) -> ExitCode {
-    let names: Vec<String> = args
-        .get_many::<String>("services")
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
     let seconds = args.get_one::<u64>("timeout").copied().unwrap_or_default();
-    super::orders::order(order, &names, Duration::from_secs(seconds), directory(args))
+    let timeout = Duration::from_secs(seconds);
+    super::orders::order(order, &names(args), timeout, form(args), directory(args))
+}
+
+fn names(args: &ArgMatches) -> Vec<String> {
+    let names = args.get_many::<String>("services");
+    names.into_iter().flatten().cloned().collect()
+}
+
+fn form(args: &ArgMatches) -> Form {
+    match args.get_flag("json") {
+        true => Form::Json,
+        false => Form::Text,
+    }
 }
 
 fn record(record: Record, args: &ArgMatches) -> ExitCode {
@@ -122,8 +136,7 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
         }
     };
     if role == "config" {
-        print!("{}", effective(&raw));
-        return ExitCode::SUCCESS;
+        return say::all(&effective(&raw));
     }
     let level = match config.log_level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -152,10 +165,10 @@ fn services(raw: &Raw) -> Result<Services, Vec<Mistake>> {
 
 fn refuse(mistakes: &[Mistake]) -> ExitCode {
     for mistake in mistakes {
-        eprintln!("deskinit: {mistake}");
+        say::err(format_args!("deskinit: {mistake}"));
     }
-    eprintln!(
-        "deskinit: nothing was started; `deskinit help run` lists the settings, `deskinit config` shows what is in force"
+    say::err(
+        "deskinit: nothing was started; `deskinit help run` lists the settings, `deskinit config` shows what is in force",
     );
     ExitCode::from(EXIT_USAGE)
 }
@@ -244,7 +257,7 @@ fn command() -> Command {
         .help("Begin with the last N");
     let order = |name: &'static str, about: &'static str| {
         let command = Command::new(name).about(about);
-        command.args([services.clone(), timeout.clone(), run_dir.clone()])
+        command.args([&services, &timeout, &json, &run_dir])
     };
     let record = |name: &'static str, about: &'static str| {
         let command = Command::new(name).about(about);
@@ -258,6 +271,7 @@ fn command() -> Command {
                 .required(true)
                 .help("Name or number"),
             service.clone().required(true),
+            json.clone(),
             run_dir.clone(),
         ]);
     let settings = |c: Command| c.arg(config_file()).args(flags());
@@ -279,7 +293,12 @@ fn command() -> Command {
             "Print the settings in force and where each came from",
         )))
         .subcommand(Command::new("health").about("Exit 0 when the desktop is ready, for probes").arg(run_dir.clone()))
-        .subcommand(Command::new("status").about("What runs, and since when").arg(json.clone()).arg(run_dir.clone()))
+        .subcommand(Command::new("status").about("What runs, and since when").args([
+            &services.clone().required(false).num_args(0..),
+            &follow,
+            &json,
+            &run_dir,
+        ]))
         .subcommand(order("start", "Start a service that does not run, and what it needs"))
         .subcommand(order("stop", "Stop a service until it is started again"))
         .subcommand(order("restart", "Stop a service and start it again"))

@@ -12,6 +12,8 @@ pub fn init(level: LevelFilter, json: bool) {
         .with_writer(io::stderr)
         .with_ansi(false)
         .with_target(false)
+        // It would be said with `eprintln!`, which panics where standard error cannot be written to.
+        .log_internal_errors(false)
         .with_timer(Utc);
     // A second start (tests) keeps the first one's settings; there is nothing to do about it.
     let _ = if json {

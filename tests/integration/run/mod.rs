@@ -9,6 +9,7 @@ mod keys;
 mod limits;
 mod names;
 mod orders;
+mod output;
 mod programs;
 mod readiness;
 mod secrets;

@@ -125,6 +125,12 @@ impl Builder {
         }
     }
 
+    /// Instead of a pipe each; to be combined with [`Builder::unread`].
+    pub(crate) fn streams(mut self, stdout: Stdio, stderr: Stdio) -> Self {
+        self.command.stdout(stdout).stderr(stderr);
+        self
+    }
+
     /// Nobody reads its standard output until [`Desk::read`].
     pub(crate) fn unread(mut self) -> Self {
         self.read = false;
