@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Driver, Readiness};
 use crate::supervisor::reaper::Reaped;
-use crate::supervisor::service::{Exit, Id, Service, Verdict, signal_name};
+use crate::supervisor::service::{Blame, Exit, Id, Service, Verdict, caught, signal_name};
 use crate::sys::signals::{Received, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 impl Driver {
@@ -79,7 +79,14 @@ impl Driver {
         self.take_lines(now);
         let ours = self.plan.service(id).is_some_and(Service::is_killed);
         self.plan.exited(id, exit, now);
-        if let Some(blame) = self.witness.blame(exit).filter(|_| !ours) {
+        let blame = match Verdict::aborted(exit) {
+            true => {
+                let tail = self.channels.logs.tail(id);
+                caught(tail.iter().map(AsRef::as_ref)).map(Blame::Caught)
+            }
+            false => self.witness.blame(exit),
+        };
+        if let Some(blame) = blame.filter(|_| !ours) {
             self.plan.blame(id, blame);
         }
         match self.readiness(id) {
