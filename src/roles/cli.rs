@@ -7,6 +7,7 @@ use crate::config::{
 };
 use crate::supervisor::link::Record;
 use crate::supervisor::plan::Order;
+use crate::sys::address;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -112,7 +113,7 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
         "run" | "config" => services(&raw),
         _ => Ok(Services::default()),
     };
-    let parsed = Config::parse(raw).and_then(|(mut config, raw)| {
+    let parsed = Config::parse(raw).and_then(|(mut config, mut raw)| {
         if role == "run" {
             if let Some(words) = args.get_many::<String>("command") {
                 config.application = Some(words.cloned().collect());
@@ -120,6 +121,7 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
             if let Some(mistake) = config.missing_application() {
                 return Err(vec![mistake]);
             }
+            super::run::settle(&mut config, &mut raw);
         }
         Ok((config, raw))
     });
@@ -195,7 +197,8 @@ fn gather(args: &ArgMatches) -> Raw {
             }
         }
     }
-    raw.env(|name| std::env::var(name).ok());
+    let lookup = |name: &str| std::env::var(name).ok();
+    raw.env(lookup);
     for row in SETTINGS {
         if let Some(values) = args.try_get_many::<String>(row.name).ok().flatten() {
             let values: Vec<&str> = values.map(String::as_str).collect();
@@ -207,6 +210,7 @@ fn gather(args: &ArgMatches) -> Raw {
     {
         raw.flag(row, "1".to_owned());
     }
+    raw.abcdesktop(lookup, address::own);
     raw
 }
 

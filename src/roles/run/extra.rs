@@ -258,6 +258,7 @@ fn apply(change: &Change, spec: &mut Spec, launch: &mut Launch) {
     }
     if let Some(log) = &change.log {
         launch.sinks.output = sink(log);
+        launch.sinks.copy = None;
     }
     if let Some(log) = &change.error_log {
         let errors = sink(log);

@@ -1,5 +1,6 @@
 //! `deskinit run` as a whole: order of starting, exit codes, restarts, stopping, and what it leaves behind.
 
+mod abcdesktop;
 mod alone;
 mod closing;
 mod codes;
