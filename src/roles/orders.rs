@@ -42,11 +42,6 @@ impl Failure {
             why: why.into(),
         }
     }
-
-    /// For a name that is none of ours.
-    pub(super) fn unknown() -> Self {
-        Self::new(EXIT_UNKNOWN, "there is no such service")
-    }
 }
 
 impl From<io::Error> for Failure {

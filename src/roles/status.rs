@@ -358,6 +358,7 @@ mod tests {
                 since_ms: 400,
                 last_exit: Some("code 1".to_owned()),
                 verdict: None,
+                group: None,
             }],
         }
     }

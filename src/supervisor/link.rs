@@ -198,6 +198,9 @@ pub struct ServiceStatus {
     /// What is known of that end besides, if it was a crash: `killed for memory (limit 512 MiB)`.
     #[serde(default)]
     pub verdict: Option<String>,
+    /// Its group, where supervisord's files say so; only of their programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 impl ServiceStatus {

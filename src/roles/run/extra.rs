@@ -181,6 +181,7 @@ fn service(
             _ => Proof::Told,
         },
         autostart: extra.autostart,
+        group: extra.group.as_deref().map(Arc::from),
         ..Spec::new(&extra.name, &format!("the service {}", extra.name))
     };
     let mut launch = Launch {

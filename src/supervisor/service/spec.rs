@@ -129,6 +129,8 @@ pub struct Spec {
     pub name: Arc<str>,
     /// What people call it in a sentence: `the X server`.
     pub title: Arc<str>,
+    /// The group that people may name instead of it and others.
+    pub group: Option<Arc<str>>,
     /// Its predecessors; all of them stand before it in the plan.
     pub after: Vec<After>,
     /// It cannot live without this one: ends with it and comes back with it.
@@ -165,6 +167,7 @@ impl Spec {
         Self {
             name: name.into(),
             title: title.into(),
+            group: None,
             after: Vec::new(),
             bound_to: None,
             autostart: true,
