@@ -13,6 +13,7 @@ mod orders;
 mod output;
 mod programs;
 mod readiness;
+mod reasons;
 mod secrets;
 mod services;
 mod sound;
