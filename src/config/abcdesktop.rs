@@ -36,9 +36,7 @@ impl Raw {
         for (name, value) in HABITS {
             self.suppose(name, value.to_owned(), false);
         }
-        let open = self.get("DISABLE_REMOTEIP_FILTERING").is_some();
         if self.lacks("CONTAINER_IP_ADDR")
-            && !open
             && let Some(address) = own_address()
         {
             self.suppose("CONTAINER_IP_ADDR", address.to_string(), false);
@@ -121,6 +119,11 @@ mod tests {
             ("DISABLE_REMOTEIP_FILTERING", "enabled"),
         ];
         assert_eq!(parsed(&open).bind[0].to_string(), "0.0.0.0");
+        let closed = [
+            ("ABCDESKTOP_RUN_DIR", "/x"),
+            ("DISABLE_REMOTEIP_FILTERING", "disabled"),
+        ];
+        assert_eq!(parsed(&closed).bind[0].to_string(), "10.1.2.3");
         let config = parsed(&[]);
         assert_eq!(config.web_port, Some(5800));
         assert_eq!((config.rfb_unix_socket, config.background), (None, None));
