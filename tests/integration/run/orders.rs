@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use deskinit::supervisor::link::{Entry, Phase, ServiceState, Status};
 
 use crate::support::desk::{Builder, DESKINIT, Desk, LONG, is_ready, pid};
-use crate::support::eventually;
+use crate::support::{TempDir, eventually};
 
 /// Exit code, standard output, standard error.
 pub(super) fn ask(desk: &Desk, words: &[&str]) -> (Option<i32>, String, String) {
@@ -115,6 +115,36 @@ fn the_status_of_some_has_a_code_and_can_be_followed() {
             .any(|status| status.services[3].state == ServiceState::Stopped)
     );
     assert_eq!(all.last().unwrap().phase, Phase::Stopping);
+}
+
+/// In a namespace of its own, where root may say which number is the next.
+#[test]
+fn whoever_has_the_number_of_an_ended_service_is_not_signalled() {
+    let dir = TempDir::new();
+    let file = dir.path().join("pid").to_str().unwrap().to_owned();
+    let table =
+        format!("[service.short]\ncommand = ['sh', '-c', 'echo $$ > {file}']\nrestart = 'never'\n");
+    std::fs::write(dir.path().join("short.toml"), table).unwrap();
+    // The application's child gets the number.
+    let script = format!(
+        "until read -r p < {file}; do :; done; while [ -d /proc/$p ]; do :; done; \
+         until [ \"$n\" = $p ]; do echo $((p - 1)) > /proc/sys/kernel/ns_last_pid; sleep 1000 & n=$!; done; \
+         echo have $p; wait $n; echo lost"
+    );
+    let desk = Builder::new(&["sh", "-c", &script])
+        .env("APP_HEADLESS", "1")
+        .env("SERVICES_DIR", dir.path().to_str().unwrap());
+    let Some(desk) = desk.into_pid_1() else {
+        return;
+    };
+    let desk = desk.start();
+    desk.line("[app] have ");
+    assert_eq!(ask(&desk, &["status", "short"]).0, Some(3));
+    assert_eq!(ask(&desk, &["signal", "KILL", "short"]).0, Some(3));
+    assert_eq!(ask(&desk, &["stop", "short"]).0, Some(0));
+    assert_eq!(ask(&desk, &["restart", "short"]).0, Some(0));
+    assert_eq!(ask(&desk, &["stop", "app"]).0, Some(0));
+    assert!(!desk.lines().iter().any(|line| line.contains("lost")));
 }
 
 #[test]
