@@ -19,6 +19,9 @@
 //!  config, telemetry: for roles.   sys: all unsafe code and raw system calls.
 //! ```
 
+// What they print may fail; `roles::say` is for that.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod config;
 pub mod desktop;
 pub mod encode;
@@ -28,8 +31,11 @@ pub mod rfb;
 pub mod roles;
 pub mod screen;
 pub mod server;
+// Nothing in PID 1 may panic.
+#[deny(clippy::expect_used, clippy::indexing_slicing)]
 pub mod supervisor;
 #[allow(unsafe_code)]
+#[deny(clippy::expect_used, clippy::indexing_slicing)]
 pub mod sys;
 pub mod telemetry;
 pub mod xserver;

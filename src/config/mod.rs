@@ -10,8 +10,10 @@
 //! Flags win over the environment, the environment over the file, the file over the default. Help texts, the README's
 //! table and `deskinit config` are all made from [`table::SETTINGS`].
 
+mod abcdesktop;
 mod listen;
 mod network;
+mod parse;
 mod reader;
 mod render;
 mod secret;

@@ -14,6 +14,8 @@ pub enum Origin {
     Env(String),
     /// In this file.
     File(PathBuf),
+    /// Nowhere, but abcdesktop's images are so.
+    Abcdesktop,
     /// Nowhere.
     Default,
 }
@@ -24,6 +26,7 @@ impl fmt::Display for Origin {
             Self::Flag => f.write_str("command line"),
             Self::Env(name) => write!(f, "environment ({name})"),
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::Abcdesktop => f.write_str("default of abcdesktop"),
             Self::Default => f.write_str("default"),
         }
     }
@@ -182,7 +185,18 @@ impl Raw {
         self.put(setting, value, Origin::Flag, setting.secret);
     }
 
-    fn put(&mut self, setting: &'static Setting, value: String, origin: Origin, in_file: bool) {
+    /// Nobody says anything about it.
+    pub(super) fn lacks(&self, name: &str) -> bool {
+        self.get(name).is_none_or(|given| given.value.is_empty())
+    }
+
+    pub(super) fn put(
+        &mut self,
+        setting: &'static Setting,
+        value: String,
+        origin: Origin,
+        in_file: bool,
+    ) {
         self.given.insert(
             setting.name,
             Given {

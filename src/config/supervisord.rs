@@ -79,6 +79,7 @@ impl From<Program> for Extra {
             restart: program.restart,
             exit_codes: program.exit_codes,
             user: program.user,
+            group: Some(program.group),
             common: Change {
                 environment: program.environment.into_iter().collect(),
                 stop_signal: Some(program.stop_signal),

@@ -17,6 +17,8 @@ pub struct Setting {
     pub secret: bool,
     /// A flag without a value means true.
     pub boolean: bool,
+    /// The value is a list, of which each flag, also under this name, gives a part.
+    pub repeated: Option<&'static str>,
 }
 
 const NO: &[&str] = &[];
@@ -37,6 +39,7 @@ const fn row(
         doc,
         secret: false,
         boolean: false,
+        repeated: None,
     }
 }
 
@@ -87,7 +90,7 @@ pub const SETTINGS: &[Setting] = &[
     switch(
         "APP_HEADLESS",
         "0",
-        "The application shows no window: ready does not wait for one. Where `run` was started at a terminal, the application has it.",
+        "The application shows no window: ready does not wait for one. Where `run` was started at a terminal, the application has it. Unset, and started there with an interactive shell (`run -- bash`): 1.",
     ),
     switch(
         "KEEP_APP_RUNNING",
@@ -101,13 +104,16 @@ pub const SETTINGS: &[Setting] = &[
         "-20 (first) to 19 (last)",
         "Priority of the application, as nice(1) has it; below 0 needs a right that containers rarely have. `nice` in `[service.app]` wins.",
     ),
-    row(
-        "SIGNAL_REWRITE",
-        NO,
-        None,
-        "pairs of signal numbers, as 15:2,1:0; 0 drops the first",
-        "Takes one signal for another, before anything else is made of it. SIGTERM (15) and SIGINT (2) stop everything, any other goes to the application.",
-    ),
+    Setting {
+        repeated: Some("rewrite"),
+        ..row(
+            "SIGNAL_REWRITE",
+            NO,
+            None,
+            "pairs of signal numbers, as 15:2,1:0; 0 drops the first",
+            "Takes one signal for another (flag: `--rewrite 15:2`, once for each pair or all in one). What was SIGTERM (15) or SIGINT (2), or becomes that, stops everything, and asks the application to end by the second of the pair; any other goes to the application.",
+        )
+    },
     row(
         "USER",
         NO,
@@ -177,7 +183,14 @@ pub const SETTINGS: &[Setting] = &[
         NO,
         Some("5800"),
         PORT,
-        "Port for browsers: the page, the websocket, probes and metrics.",
+        "Port for browsers: the page, the websocket, probes and metrics. Where ABCDESKTOP_RUN_DIR or ABCDESKTOP_LOG_DIR is set, 6081 by default.",
+    ),
+    row(
+        "RFB_UNIX_SOCKET",
+        NO,
+        None,
+        "a path; off",
+        "A Unix socket for VNC viewers of the same user, who are asked for the password as anybody is. Where ABCDESKTOP_RUN_DIR or ABCDESKTOP_LOG_DIR is set, /tmp/.x11vnc by default.",
     ),
     row(
         "BIND_ADDRESS",
@@ -191,7 +204,7 @@ pub const SETTINGS: &[Setting] = &[
         &["POD_IP"],
         None,
         "an IP address",
-        "The container's own address. Where BIND_ADDRESS is not given, ports listen there and on 127.0.0.1 only, instead of everywhere.",
+        "The container's own address. Where BIND_ADDRESS is not given, ports listen there and on 127.0.0.1 only, instead of everywhere. Where ABCDESKTOP_RUN_DIR or ABCDESKTOP_LOG_DIR is set, it is looked for, as `hostname -i` does.",
     ),
     switch(
         "DISABLE_REMOTEIP_FILTERING",
@@ -206,7 +219,7 @@ pub const SETTINGS: &[Setting] = &[
     secret(
         "VNC_PASSWORD",
         &["VNC_PW"],
-        "Password of viewers; RFB's own authentication uses its first 8 characters. Without one a random token is made and shown once on the log.",
+        "Password of viewers; RFB's own authentication uses its first 8 characters. Without one it is that of /var/secrets/$POD_NAMESPACE/vnc/password, if that is there; else a random token is made and shown once on the log.",
     ),
     secret(
         "VNC_VIEW_ONLY_PASSWORD",
@@ -412,11 +425,39 @@ pub const SETTINGS: &[Setting] = &[
         )
     },
     row(
+        "HOME_XAUTHORITY",
+        NO,
+        None,
+        "1, 0, true, false, yes, no, on, off, enabled or disabled",
+        "The cookie of the display (XAUTH_KEY, if given) stands in ~/.Xauthority beside those of other displays while `run` lives, for containers that share the home. Unset: when XAUTH_KEY is given.",
+    ),
+    row(
+        "BACKGROUND_COLOR",
+        &["ABCDESKTOP_BG_COLOR"],
+        None,
+        "#rrggbb or #rgb",
+        "Colour of the screen behind all windows. Where ABCDESKTOP_RUN_DIR or ABCDESKTOP_LOG_DIR is set, #6ec6f0 by default.",
+    ),
+    row(
+        "SET_DEFAULT_WALLPAPER",
+        NO,
+        None,
+        "a file",
+        "Not shown, which the log says: a picture behind all windows is for a program that runs as a service (feh, hsetroot).",
+    ),
+    row(
+        "UMASK",
+        NO,
+        None,
+        "three or four octal digits, as 027",
+        "Permissions that files of programs do not get. Default: as `run` was started; abcdesktop's images have 027.",
+    ),
+    row(
         "RUN_DIR",
         &["ABCDESKTOP_RUN_DIR"],
         None,
         "a directory",
-        "Sockets and the cookie; closed to everybody else. Default: /tmp/.deskinit-UID-DISPLAY.",
+        "Sockets and the cookie; closed to everybody else. Default: /tmp/.deskinit-UID-DISPLAY. In one that is named also start.txt (when) and supervisord.pid (the process id of `run`).",
     ),
     row(
         "SERVICES_DIR",
@@ -437,7 +478,7 @@ pub const SETTINGS: &[Setting] = &[
         &["ABCDESKTOP_LOG_DIR"],
         None,
         "a directory",
-        "Where log files of services are whose path does not begin with /. Default: where `run` was started.",
+        "Where log files of services are whose path does not begin with /. Default: where `run` was started. When it is named, what the X server, the display server and the window manager print stands also in xserver.log, websockify.log and openbox.log there.",
     ),
     row(
         "LOG_LEVEL",

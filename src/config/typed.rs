@@ -2,6 +2,7 @@
 
 use super::listen::Addresses;
 use super::network::Network;
+use super::parse::{color, command, hosts, networks, origins, path, rewrites, seconds, umask};
 use super::reader::{self, Reader};
 use super::secret::{Key, Secret};
 use super::source::{Mistake, Raw};
@@ -44,6 +45,8 @@ pub struct Config {
     pub vnc_port: Option<u16>,
     /// Port for browsers: `None` is off, 0 any free one.
     pub web_port: Option<u16>,
+    /// A Unix socket for VNC viewers.
+    pub rfb_unix_socket: Option<PathBuf>,
     /// Where they listen; loopback only under SECURE_CONNECTION.
     pub bind: Vec<IpAddr>,
     /// SECURE_CONNECTION was asked for.
@@ -116,10 +119,20 @@ pub struct Config {
     pub x11_allow: Vec<Network>,
     /// A cookie of the operator's for the display.
     pub xauth_key: Option<Key>,
+    /// The cookie also stands in the home directory.
+    pub home_xauthority: bool,
+    /// Red, green and blue behind all windows.
+    pub background: Option<(u8, u8, u8)>,
+    /// A picture behind all windows was asked for, which there is not.
+    pub wallpaper: Option<String>,
+    /// Permissions that files of programs do not get.
+    pub umask: Option<u32>,
     /// Cookie file of a display that somebody else started.
     pub xauthority: Option<PathBuf>,
     /// Where sockets are; `None` for the default.
     pub run_dir: Option<PathBuf>,
+    /// Where log files are; `None` for where we were started.
+    pub log_dir: Option<PathBuf>,
     /// How much is logged.
     pub log_level: LogLevel,
     /// In which form.
@@ -258,6 +271,7 @@ impl Config {
         {
             r.mistake("VNC_VIEW_ONLY_PASSWORD: has the same first 8 characters as VNC_PASSWORD, which are all that RFB compares".to_owned());
         }
+        let xauth_key = r.key("XAUTH_KEY");
         Self {
             application: r
                 .value("APPLICATION", reader::words)
@@ -285,6 +299,10 @@ impl Config {
             }),
             vnc_port: r.or("VNC_PORT", None, reader::port),
             web_port: r.or("NO_VNC_PORT", None, reader::port),
+            rfb_unix_socket: r.or("RFB_UNIX_SOCKET", None, |v| match v {
+                "off" => Some(None),
+                name => path(name).map(Some),
+            }),
             bind: listen.inside,
             secure_connection: listen.secure,
             password,
@@ -345,9 +363,16 @@ impl Config {
             pulse_cookie: pulse_cookie(r),
             x11_tcp: r.or("X11LISTEN", false, |v| Some(v.eq_ignore_ascii_case("tcp"))),
             x11_allow: r.or("X11_ALLOW", Vec::new(), networks),
-            xauth_key: r.key("XAUTH_KEY"),
+            home_xauthority: r
+                .value("HOME_XAUTHORITY", reader::boolean)
+                .unwrap_or(xauth_key.is_some()),
+            xauth_key,
+            background: r.value("BACKGROUND_COLOR", color),
+            wallpaper: r.value("SET_DEFAULT_WALLPAPER", |v| Some(v.to_owned())),
+            umask: r.value("UMASK", umask),
             xauthority: r.value("XAUTHORITY", path),
             run_dir: r.value("RUN_DIR", path),
+            log_dir: r.value("LOG_DIR", path),
             log_level: r.or("LOG_LEVEL", LogLevel::Info, |v| match v {
                 "error" => Some(LogLevel::Error),
                 "warn" => Some(LogLevel::Warn),
@@ -396,58 +421,6 @@ fn pulse_cookie(r: &mut Reader) -> Option<Secret> {
         r.mistake("PULSEAUDIO_COOKIE: expected 32 hexadecimal digits".to_owned());
     }
     fine.then_some(text)
-}
-
-fn networks(value: &str) -> Option<Vec<Network>> {
-    let list = value.split(',').map(str::trim).filter(|n| !n.is_empty());
-    list.map(Network::parse).collect()
-}
-
-fn seconds(value: &str) -> Option<Option<Duration>> {
-    let n: u32 = value.parse().ok()?;
-    Some((n > 0).then(|| Duration::from_secs(u64::from(n))))
-}
-
-fn command(value: &str) -> Option<Vec<String>> {
-    reader::words(value).filter(|w| !w.is_empty())
-}
-
-fn rewrites(value: &str) -> Option<Vec<(i32, i32)>> {
-    value
-        .split(',')
-        .map(|pair| {
-            let (from, to) = pair.split_once(':')?;
-            let from: i32 = from.trim().parse().ok()?;
-            let to: i32 = to.trim().parse().ok()?;
-            // KILL and STOP never arrive; what tells of children is not the outside's to change.
-            let fine = (1..=64).contains(&from)
-                && !matches!(from, 9 | 17 | 19)
-                && (0..=64).contains(&to)
-                && to != 17;
-            fine.then_some((from, to))
-        })
-        .collect()
-}
-
-fn path(value: &str) -> Option<PathBuf> {
-    (!value.is_empty()).then(|| PathBuf::from(value))
-}
-
-fn origins(value: &str) -> Option<Vec<String>> {
-    let list = value.split(',').map(str::trim).filter(|o| !o.is_empty());
-    list.map(|o| {
-        let rest = o.strip_prefix("https://").or(o.strip_prefix("http://"));
-        let fine = o == "*" || rest.is_some_and(|h| !h.is_empty() && !h.contains('/'));
-        fine.then(|| o.to_ascii_lowercase())
-    })
-    .collect()
-}
-
-fn hosts(value: &str) -> Option<Vec<String>> {
-    let list = value.split(',').map(str::trim).filter(|h| !h.is_empty());
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    list.map(|h| h.chars().all(fine).then(|| h.to_ascii_lowercase()))
-        .collect()
 }
 
 #[cfg(test)]

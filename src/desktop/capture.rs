@@ -28,6 +28,7 @@ use x11rb::protocol::xproto::{
     ConnectionExt as _, DestroyNotifyEvent, ReparentNotifyEvent, UnmapNotifyEvent, Window,
 };
 
+use super::backdrop;
 use super::backing::Backing;
 use super::connect::{ConnectError, Connector, Link};
 use super::cursor::Pointer;
@@ -60,6 +61,8 @@ pub(super) struct Capture {
     pub(super) screen: Arc<Screen>,
     /// The size that the screen gets when the connection is made.
     pub(super) wanted: Option<(u16, u16)>,
+    /// The colour behind all windows.
+    pub(super) background: Option<(u8, u8, u8)>,
     pub(super) max_size: (u16, u16),
     pub(super) min_interval: Duration,
     /// What the X server keeps its pixels in, where that is known.
@@ -180,6 +183,11 @@ impl<'a> Session<'a> {
         let layout = Layout::of_root(link.setup(), screen).map_err(Problem::Layout)?;
         if let Some(name) = grab::missing_extension(&link)? {
             return Err(Problem::Extension(name));
+        }
+        if let Some(color) = capture.background
+            && let Err(error) = backdrop::fill(&link, root, screen.default_colormap, color)
+        {
+            tracing::debug!(%error, "the background keeps its colour");
         }
         // Notices are asked for before anything is looked at, so that no change falls in between.
         let windows = Windows::open(&link, root)?;

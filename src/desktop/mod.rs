@@ -12,6 +12,7 @@
 //! [`Desktop`] is the handle: cheap to clone, none of its calls waits for the X server but [`Desktop::probe`]. The threads
 //! connect by themselves, and again when the server comes back; nothing here panics because of a server.
 
+mod backdrop;
 mod backing;
 mod capture;
 mod clipboard;
@@ -104,6 +105,7 @@ impl Desktop {
             shared: Arc::clone(&shared),
             screen,
             wanted: options.size,
+            background: options.background,
             max_size: options.max_size,
             min_interval: options.min_interval,
             backing,

@@ -18,6 +18,8 @@ pub struct Options {
     /// The size to give the screen when the connection is made; `None` leaves it as it is. Later resizes replace it, so
     /// that an X server that was restarted gets the size back that the last one had.
     pub size: Option<(u16, u16)>,
+    /// The colour behind all windows; `None` leaves it as it is.
+    pub background: Option<(u8, u8, u8)>,
     /// No client may make the screen larger.
     pub max_size: (u16, u16),
     /// The file in which an X server of ours keeps its pixels (Xvfb's `-fbdir`); what it does not use of it is given back.
@@ -38,6 +40,7 @@ impl Default for Options {
             display: ":0".to_owned(),
             xauthority: None,
             size: None,
+            background: None,
             max_size: (u16::MAX, u16::MAX),
             frame_buffer: None,
             min_interval: Duration::from_micros(16_667),

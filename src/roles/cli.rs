@@ -1,10 +1,13 @@
 //! The command line, made from the table of settings.
 
+use super::orders::Form;
+use super::say;
 use crate::config::{
     Config, LogFormat, LogLevel, Mistake, Raw, SETTINGS, Services, effective, setting,
 };
 use crate::supervisor::link::Record;
 use crate::supervisor::plan::Order;
+use crate::sys::address;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -27,9 +30,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(e) => {
-            // Nowhere to report a closed standard output.
-            let _ = e.print();
-            return ExitCode::from(if e.use_stderr() { EXIT_USAGE } else { 0 });
+            let text = e.render();
+            if e.use_stderr() {
+                say::err(text.to_string().trim_end());
+                return ExitCode::from(EXIT_USAGE);
+            }
+            return say::all(&text.to_string());
         }
     };
     let Some((role, args)) = matches.subcommand() else {
@@ -40,6 +46,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             run_dir: directory(args),
         }),
         "status" => super::status::run(super::status::Args {
+            services: names(args),
+            follow: args.get_flag("follow"),
             json: args.get_flag("json"),
             run_dir: directory(args),
         }),
@@ -48,7 +56,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         "restart" => order(Order::Restart, args),
         "signal" => {
             let word = |name| args.get_one::<String>(name).map_or("", String::as_str);
-            super::orders::signal(word("signal"), word("service"), directory(args))
+            super::orders::signal(word("signal"), word("service"), form(args), directory(args))
         }
         "await" => {
             let word = |name| args.get_one::<String>(name).map_or("", String::as_str);
@@ -66,14 +74,21 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn order(order: Order, args: &ArgMatches) -> ExitCode {
-    let names: Vec<String> = args
-        .get_many::<String>("services")
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
     let seconds = args.get_one::<u64>("timeout").copied().unwrap_or_default();
-    super::orders::order(order, &names, Duration::from_secs(seconds), directory(args))
+    let timeout = Duration::from_secs(seconds);
+    super::orders::order(order, &names(args), timeout, form(args), directory(args))
+}
+
+fn names(args: &ArgMatches) -> Vec<String> {
+    let names = args.get_many::<String>("services");
+    names.into_iter().flatten().cloned().collect()
+}
+
+fn form(args: &ArgMatches) -> Form {
+    match args.get_flag("json") {
+        true => Form::Json,
+        false => Form::Text,
+    }
 }
 
 fn record(record: Record, args: &ArgMatches) -> ExitCode {
@@ -98,7 +113,7 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
         "run" | "config" => services(&raw),
         _ => Ok(Services::default()),
     };
-    let parsed = Config::parse(raw).and_then(|(mut config, raw)| {
+    let parsed = Config::parse(raw).and_then(|(mut config, mut raw)| {
         if role == "run" {
             if let Some(words) = args.get_many::<String>("command") {
                 config.application = Some(words.cloned().collect());
@@ -106,6 +121,7 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
             if let Some(mistake) = config.missing_application() {
                 return Err(vec![mistake]);
             }
+            super::run::settle(&mut config, &mut raw);
         }
         Ok((config, raw))
     });
@@ -122,8 +138,7 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
         }
     };
     if role == "config" {
-        print!("{}", effective(&raw));
-        return ExitCode::SUCCESS;
+        return say::all(&effective(&raw));
     }
     let level = match config.log_level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -152,10 +167,10 @@ fn services(raw: &Raw) -> Result<Services, Vec<Mistake>> {
 
 fn refuse(mistakes: &[Mistake]) -> ExitCode {
     for mistake in mistakes {
-        eprintln!("deskinit: {mistake}");
+        say::err(format_args!("deskinit: {mistake}"));
     }
-    eprintln!(
-        "deskinit: nothing was started; `deskinit help run` lists the settings, `deskinit config` shows what is in force"
+    say::err(
+        "deskinit: nothing was started; `deskinit help run` lists the settings, `deskinit config` shows what is in force",
     );
     ExitCode::from(EXIT_USAGE)
 }
@@ -182,10 +197,12 @@ fn gather(args: &ArgMatches) -> Raw {
             }
         }
     }
-    raw.env(|name| std::env::var(name).ok());
+    let lookup = |name: &str| std::env::var(name).ok();
+    raw.env(lookup);
     for row in SETTINGS {
-        if let Some(value) = args.try_get_one::<String>(row.name).ok().flatten() {
-            raw.flag(row, value.clone());
+        if let Some(values) = args.try_get_many::<String>(row.name).ok().flatten() {
+            let values: Vec<&str> = values.map(String::as_str).collect();
+            raw.flag(row, values.join(","));
         }
     }
     if args.try_get_one::<bool>("desktop").ok().flatten() == Some(&true)
@@ -193,6 +210,7 @@ fn gather(args: &ArgMatches) -> Raw {
     {
         raw.flag(row, "1".to_owned());
     }
+    raw.abcdesktop(lookup, address::own);
     raw
 }
 
@@ -243,7 +261,7 @@ fn command() -> Command {
         .help("Begin with the last N");
     let order = |name: &'static str, about: &'static str| {
         let command = Command::new(name).about(about);
-        command.args([services.clone(), timeout.clone(), run_dir.clone()])
+        command.args([&services, &timeout, &json, &run_dir])
     };
     let record = |name: &'static str, about: &'static str| {
         let command = Command::new(name).about(about);
@@ -257,6 +275,7 @@ fn command() -> Command {
                 .required(true)
                 .help("Name or number"),
             service.clone().required(true),
+            json.clone(),
             run_dir.clone(),
         ]);
     let settings = |c: Command| c.arg(config_file()).args(flags());
@@ -278,7 +297,12 @@ fn command() -> Command {
             "Print the settings in force and where each came from",
         )))
         .subcommand(Command::new("health").about("Exit 0 when the desktop is ready, for probes").arg(run_dir.clone()))
-        .subcommand(Command::new("status").about("What runs, and since when").arg(json.clone()).arg(run_dir.clone()))
+        .subcommand(Command::new("status").about("What runs, and since when").args([
+            &services.clone().required(false).num_args(0..),
+            &follow,
+            &json,
+            &run_dir,
+        ]))
         .subcommand(order("start", "Start a service that does not run, and what it needs"))
         .subcommand(order("stop", "Stop a service until it is started again"))
         .subcommand(order("restart", "Stop a service and start it again"))
@@ -321,6 +345,8 @@ fn flags() -> impl Iterator<Item = Arg> {
             arg.num_args(0..=1)
                 .require_equals(true)
                 .default_missing_value("1")
+        } else if let Some(name) = row.repeated {
+            arg.visible_alias(name).action(ArgAction::Append)
         } else {
             arg
         }
@@ -345,6 +371,9 @@ mod tests {
                 "--vnc-port",
                 "7",
                 "--vnc-view-only",
+                "--rewrite=15:2",
+                "--signal-rewrite",
+                "1:0,3:15",
                 "--",
                 "a",
                 "-b",
@@ -354,6 +383,7 @@ mod tests {
         let (config, _) = Config::parse(gather(args)).unwrap();
         assert_eq!(config.vnc_port, Some(7));
         assert!(config.view_only);
+        assert_eq!(config.signal_rewrite, [(15, 2), (1, 0), (3, 15)]);
         let words: Vec<_> = args.get_many::<String>("command").unwrap().collect();
         assert_eq!(words, ["a", "-b"]);
     }

@@ -13,6 +13,7 @@ mod orders;
 mod program;
 mod record;
 pub mod run;
+mod say;
 mod serve;
 mod sshd;
 pub mod status;

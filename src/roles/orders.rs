@@ -2,12 +2,14 @@
 //!
 //! An order is waited for: `start` until the service is ready, `stop` until it is gone.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use super::find;
+use serde_json::{Value, json};
+
+use super::{find, say};
 use crate::supervisor::link::{self, Answer, Request, ServiceState, ServiceStatus, Talk};
 use crate::supervisor::plan::Order;
 use crate::supervisor::service::signal_number;
@@ -40,11 +42,6 @@ impl Failure {
             why: why.into(),
         }
     }
-
-    /// For a name that is none of ours.
-    pub(super) fn unknown() -> Self {
-        Self::new(EXIT_UNKNOWN, "there is no such service")
-    }
 }
 
 impl From<io::Error> for Failure {
@@ -53,16 +50,35 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// How it is told what was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For people.
+    Text,
+    /// One object for each service.
+    Json,
+}
+
+/// What was done for one service: in words, and the same for programs.
+struct Done {
+    words: String,
+    facts: Value,
+}
+
 /// Does it for each of `names`; the exit code is that of the first failure.
 pub(super) fn order(
     order: Order,
     names: &[String],
     timeout: Duration,
+    form: Form,
     run_dir: Option<PathBuf>,
 ) -> ExitCode {
-    each(names, run_dir, |dir, name| {
-        let (_, state) = obey(dir, order, name, timeout)?;
-        Ok(format!("{name}: {}", state.word()))
+    each(names, form, run_dir, |dir, name| {
+        let (changed, state) = obey(dir, order, name, timeout)?;
+        Ok(Done {
+            words: state.word().to_owned(),
+            facts: json!({ "state": state, "changed": changed }),
+        })
     })
 }
 
@@ -101,38 +117,53 @@ pub(super) fn send(dir: &Path, signal: &str, name: &str) -> Result<(), Failure> 
 }
 
 /// Sends the signal, by name or number, to the main process of the service.
-pub(super) fn signal(signal: &str, name: &str, run_dir: Option<PathBuf>) -> ExitCode {
-    each(&[name.to_owned()], run_dir, |dir, name| {
+pub(super) fn signal(signal: &str, name: &str, form: Form, run_dir: Option<PathBuf>) -> ExitCode {
+    each(&[name.to_owned()], form, run_dir, |dir, name| {
         send(dir, signal, name)?;
-        Ok(format!("{name}: signalled"))
+        Ok(Done {
+            words: "signalled".to_owned(),
+            facts: json!({ "signal": signal_number(signal) }),
+        })
     })
 }
 
 fn each(
     names: &[String],
+    form: Form,
     run_dir: Option<PathBuf>,
-    act: impl Fn(&Path, &str) -> Result<String, Failure>,
+    act: impl Fn(&Path, &str) -> Result<Done, Failure>,
 ) -> ExitCode {
     let dir = match find::run_dir(run_dir) {
         Ok(dir) => dir,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "deskinit: {error}");
+            say::err(format_args!("deskinit: {error}"));
             return ExitCode::from(EXIT_NOBODY);
         }
     };
     let mut code = 0;
     for name in names {
-        match act(&dir, name) {
-            Ok(text) => {
-                let _ = writeln!(io::stdout(), "{text}");
+        let done = act(&dir, name);
+        let text = match (form, &done) {
+            (Form::Text, Ok(done)) => format!("{name}: {}\n", done.words),
+            (Form::Text, Err(failure)) => {
+                say::err(format_args!("deskinit: {name}: {}", failure.why));
+                String::new()
             }
-            Err(failure) => {
-                let _ = writeln!(io::stderr(), "deskinit: {name}: {}", failure.why);
-                if code == 0 {
-                    code = failure.code;
-                }
+            (Form::Json, done) => {
+                let mut facts = match done {
+                    Ok(done) => done.facts.clone(),
+                    Err(failure) => json!({ "error": failure.why, "code": failure.code }),
+                };
+                facts["service"] = name.as_str().into();
+                format!("{facts}\n")
             }
-        }
+        };
+        // What was done is done; that nobody hears of it is no reason to leave the others undone.
+        let _ = say::out(&text);
+        code = match done {
+            Err(failure) if code == 0 => failure.code,
+            _ => code,
+        };
     }
     ExitCode::from(code)
 }

@@ -1,13 +1,14 @@
 //! `deskinit logs` and `deskinit events`: what the services of a run printed lately, and what became of them.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::find;
 use super::orders::{EXIT_NOBODY, EXIT_UNKNOWN};
+use super::say;
 use crate::supervisor::link::{self, Entry, Record, Request, Talk};
 
 /// How long the first answer may take.
@@ -32,10 +33,8 @@ pub(super) struct Args {
 pub(super) fn run(record: Record, args: Args) -> ExitCode {
     match print(record, args) {
         Ok(code) => code,
-        // Whoever read us has gone: that is how `| head` ends.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "deskinit: no run answers: {error}");
+            say::err(format_args!("deskinit: no run answers: {error}"));
             ExitCode::from(EXIT_NOBODY)
         }
     }
@@ -49,10 +48,9 @@ fn print(record: Record, args: Args) -> io::Result<ExitCode> {
         if !known && name != "run" {
             let names: Vec<&str> = services.iter().map(|one| one.name.as_str()).collect();
             let names = names.join(", ");
-            writeln!(
-                io::stderr(),
+            say::err(format_args!(
                 "deskinit: there is no service {name}; there are run, {names}"
-            )?;
+            ));
             return Ok(ExitCode::from(EXIT_UNKNOWN));
         }
     }
@@ -64,14 +62,14 @@ fn print(record: Record, args: Args) -> io::Result<ExitCode> {
     };
     let timeout = (!args.follow).then_some(PATIENCE);
     let mut talk = Talk::begin(&dir, &request, timeout)?;
-    let mut out = io::stdout().lock();
     while let Some(entry) = talk.answer::<Entry>()? {
         let text = match args.json {
             true => serde_json::to_string(&entry)?,
             false => line(record, &entry),
         };
-        writeln!(out, "{text}")?;
-        out.flush()?;
+        if let Err(unwritten) = say::out(&(text + "\n")) {
+            return Ok(unwritten);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

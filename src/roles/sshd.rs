@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use super::program;
+use super::{program, say};
 use crate::config::{Config, SshPort};
 use crate::supervisor::link::SSH_DIRECTORY;
 use crate::sys::accounts::Accounts;
@@ -38,13 +38,13 @@ const HOST_KEYS: [&str; 3] = [
 /// Prepares, and never returns when all goes well.
 pub(super) fn run(config: &Config) -> ExitCode {
     let Some(sshd) = program::daemon("sshd") else {
-        eprintln!("sshd is not installed (Debian: openssh-server)");
+        say::err("sshd is not installed (Debian: openssh-server)");
         return ExitCode::from(EXIT_NOT_FOUND);
     };
     let file = match prepare(config) {
         Ok(file) => file,
         Err(error) => {
-            eprintln!("{error}");
+            say::err(error);
             return ExitCode::from(EXIT_CANNOT_CREATE);
         }
     };
@@ -52,7 +52,7 @@ pub(super) fn run(config: &Config) -> ExitCode {
         .args(["-D", "-e", "-f"])
         .arg(file)
         .exec();
-    eprintln!("{}: {error}", sshd.display());
+    say::err(format_args!("{}: {error}", sshd.display()));
     ExitCode::from(EXIT_NOT_FOUND)
 }
 

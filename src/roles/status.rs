@@ -3,8 +3,8 @@
 //! `run` knows the services, the display server the viewers: each is asked on its own socket, and without the second
 //! the answer of the first is still one.
 
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::fmt::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::ask::{ask, object};
-use super::find;
-use crate::supervisor::link::{self, Phase, Status};
+use super::orders::{EXIT_NOBODY, EXIT_NOT_RUNNING, EXIT_UNKNOWN};
+use super::{find, say};
+use crate::supervisor::link::{self, Phase, Request, ServiceState, ServiceStatus, Status, Talk};
 
 /// How long each may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -21,37 +22,170 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// What the command line said.
 #[derive(Clone, Debug, Default)]
 pub struct Args {
-    /// One JSON object instead of the table.
+    /// Only these services; all when empty.
+    pub services: Vec<String>,
+    /// Go on with every change.
+    pub follow: bool,
+    /// JSON objects instead of the table.
     pub json: bool,
     /// The run directory, when it was named.
     pub run_dir: Option<PathBuf>,
 }
 
-/// Prints the status; exit 1 when nobody answers.
+/// Prints the status.
+///
+/// Exit codes: 0 all that were named run, or are about to; 3 one of them does not (without names: one was given up); 4 there
+/// is none of that name; 69 no run answers.
 pub fn run(args: Args) -> ExitCode {
-    let status = find::run_dir(args.run_dir)
-        .map_err(|error| error.to_string())
-        .and_then(|dir| {
-            link::status(&dir, PATIENCE)
-                .map(|status| (status, viewers(&dir)))
-                .map_err(|error| format!("nobody answers in {}: {error}", dir.display()))
-        });
-    let (status, viewers) = match status {
-        Ok(both) => both,
-        Err(why) => {
-            let _ = writeln!(io::stderr(), "deskinit status: {why}");
-            return ExitCode::FAILURE;
+    let dir = match find::run_dir(args.run_dir.clone()) {
+        Ok(dir) => dir,
+        Err(error) => return nobody(&error),
+    };
+    let told = match args.follow {
+        true => follow(&dir, &args),
+        false => once(&dir, &args),
+    };
+    told.unwrap_or_else(|error| {
+        nobody(&format_args!(
+            "nobody answers in {}: {error}",
+            dir.display()
+        ))
+    })
+}
+
+fn nobody(why: &dyn fmt::Display) -> ExitCode {
+    say::err(format_args!("deskinit status: {why}"));
+    ExitCode::from(EXIT_NOBODY)
+}
+
+fn once(dir: &Path, args: &Args) -> io::Result<ExitCode> {
+    let mut status = link::status(dir, PATIENCE)?;
+    let code = code(&status, &args.services);
+    say_unknown(&status, &args.services);
+    keep_only(&mut status, &args.services);
+    let text = match (args.json, args.services.is_empty()) {
+        (true, _) => json(&status, viewers(dir)),
+        (false, true) => table(&status) + &ways(&viewers(dir)),
+        (false, false) => rows(&status),
+    };
+    let said = say::out(&text);
+    Ok(said.err().unwrap_or_else(|| ExitCode::from(code)))
+}
+
+/// First how things are, then a line for each change, until the run ends or nobody reads any more.
+fn follow(dir: &Path, args: &Args) -> io::Result<ExitCode> {
+    let mut talk = Talk::begin(dir, &Request::Status { watch: true }, None)?;
+    let mut before: Option<Status> = None;
+    while let Some(mut status) = talk.answer::<Status>()? {
+        if before.is_none() && code(&status, &args.services) == EXIT_UNKNOWN {
+            say_unknown(&status, &args.services);
+            return Ok(ExitCode::from(EXIT_UNKNOWN));
         }
-    };
-    let text = if args.json {
-        json(&status, viewers)
-    } else {
-        table(&status) + &ways(&viewers)
-    };
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        keep_only(&mut status, &args.services);
+        let text = match (&before, args.json) {
+            (Some(before), _) if timeless(before) == timeless(&status) => String::new(),
+            (_, true) => serde_json::to_string(&status)? + "\n",
+            (Some(before), false) => changes(before, &status, args.services.is_empty()),
+            (None, false) if args.services.is_empty() => table(&status),
+            (None, false) => rows(&status),
+        };
+        if let Err(unwritten) = say::out(&text) {
+            return Ok(unwritten);
+        }
+        before = Some(status);
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn code(status: &Status, names: &[String]) -> u8 {
+    let find = |name: &String| status.services.iter().find(|one| one.name == *name);
+    let named: Vec<_> = names.iter().map(find).collect();
+    let rests = |one: &ServiceStatus| {
+        use ServiceState::{Ended, Failed, Stopped};
+        matches!(one.state, Stopped | Ended | Failed)
+    };
+    let lost = |one: &ServiceStatus| one.state == ServiceState::Failed;
+    if named.iter().any(Option::is_none) {
+        EXIT_UNKNOWN
+    } else if named.into_iter().flatten().any(rests)
+        || (names.is_empty() && status.services.iter().any(lost))
+    {
+        EXIT_NOT_RUNNING
+    } else {
+        0
+    }
+}
+
+fn say_unknown(status: &Status, names: &[String]) {
+    let known: Vec<&str> = status
+        .services
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    for name in names.iter().filter(|name| !known.contains(&name.as_str())) {
+        let known = known.join(", ");
+        say::err(format_args!(
+            "deskinit: {name}: there is no such service; there are {known}"
+        ));
+    }
+}
+
+fn keep_only(status: &mut Status, names: &[String]) {
+    let services = &mut status.services;
+    services.retain(|one| names.is_empty() || names.contains(&one.name));
+}
+
+/// Without what changes all the time.
+fn timeless(status: &Status) -> Status {
+    let mut status = status.clone();
+    (status.uptime_ms, status.idle_ms) = (0, 0);
+    for service in &mut status.services {
+        service.since_ms = 0;
+    }
+    status
+}
+
+/// A line for each thing that is not as it was; with `whole` also of what concerns no single service.
+fn changes(before: &Status, now: &Status, whole: bool) -> String {
+    let mut text = String::new();
+    for service in &now.services {
+        let old = before.services.iter().find(|one| one.name == service.name);
+        let same = |old: &ServiceStatus| {
+            (old.state, old.pid, old.restarts) == (service.state, service.pid, service.restarts)
+        };
+        if old.is_some_and(same) {
+            continue;
+        }
+        let more = match service.pid {
+            Some(pid) => format!(", pid {pid}"),
+            None => service
+                .end()
+                .map(|end| format!(", {end}"))
+                .unwrap_or_default(),
+        };
+        let _ = writeln!(text, "{}: {}{more}", service.name, service.state.word());
+    }
+    if whole {
+        if (before.phase, &before.message) != (now.phase, &now.message) {
+            let colon = if now.message.is_empty() { "" } else { ": " };
+            let _ = writeln!(text, "{}{colon}{}", phase(now.phase), now.message);
+        }
+        if before.viewers != now.viewers {
+            let _ = writeln!(text, "viewers: {}", now.viewers);
+        }
+        if before.windows != now.windows {
+            let _ = writeln!(text, "windows: {}", now.windows);
+        }
+        if before.frozen != now.frozen {
+            let what = if now.frozen {
+                "is held still"
+            } else {
+                "goes on"
+            };
+            let _ = writeln!(text, "the application {what}");
+        }
+    }
+    text
 }
 
 /// What the display server says of each viewer; nothing while it does not answer.
@@ -106,14 +240,18 @@ fn ways(viewers: &[Value]) -> String {
     text
 }
 
-fn table(status: &Status) -> String {
-    let phase = match status.phase {
+fn phase(phase: Phase) -> &'static str {
+    match phase {
         Phase::Starting => "starting",
         Phase::Running => "running",
         Phase::Stopping => "stopping",
-    };
+    }
+}
+
+fn table(status: &Status) -> String {
     let mut text = format!(
-        "{phase} for {} on display {} (pid {}), viewers: {}, idle for {}, windows: {}{}\n",
+        "{} for {} on display {} (pid {}), viewers: {}, idle for {}, windows: {}{}\n",
+        phase(status.phase),
         duration(status.uptime_ms),
         status.display,
         status.pid,
@@ -129,9 +267,13 @@ fn table(status: &Status) -> String {
     if !status.message.is_empty() {
         let _ = writeln!(text, "{}", status.message);
     }
-    let _ = writeln!(
-        text,
-        "\n{:<10} {:<9} {:>7} {:>9} {:>8}  LAST EXIT",
+    text.push('\n');
+    text + &rows(status)
+}
+
+fn rows(status: &Status) -> String {
+    let mut text = format!(
+        "{:<10} {:<9} {:>7} {:>9} {:>8}  LAST EXIT\n",
         "SERVICE", "STATE", "PID", "RESTARTS", "SINCE"
     );
     for service in &status.services {
@@ -167,7 +309,6 @@ fn duration(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::link::{ServiceState, ServiceStatus};
 
     #[test]
     fn durations_are_short() {
@@ -193,9 +334,8 @@ mod tests {
         assert_eq!(ways(&[]), "");
     }
 
-    #[test]
-    fn the_table_says_what_a_person_asks() {
-        let status = Status {
+    fn status() -> Status {
+        Status {
             phase: Phase::Starting,
             message: "the window manager has ended, code 1, starting it again".to_owned(),
             exit_code: None,
@@ -218,9 +358,14 @@ mod tests {
                 since_ms: 400,
                 last_exit: Some("code 1".to_owned()),
                 verdict: None,
+                group: None,
             }],
-        };
-        let text = table(&status);
+        }
+    }
+
+    #[test]
+    fn the_table_says_what_a_person_asks() {
+        let text = table(&status());
         assert!(text.starts_with(
             "starting for 1m01s on display :7 (pid 1), viewers: 2, idle for 5.0s, windows: 1\nthe window manager"
         ));
@@ -228,5 +373,39 @@ mod tests {
             text.contains("\nwm         backoff         -         3     0.4s  code 1\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn codes_are_of_those_that_were_named() {
+        let mut status = status();
+        let wm = || vec!["wm".to_owned()];
+        assert_eq!(code(&status, &wm()), 0, "it will be started again");
+        assert_eq!(code(&status, &["x".to_owned()]), 4);
+        for (state, named, all) in [
+            (ServiceState::Stopped, 3, 0),
+            (ServiceState::Ended, 3, 0),
+            (ServiceState::Failed, 3, 3),
+            (ServiceState::Ready, 0, 0),
+        ] {
+            status.services[0].state = state;
+            assert_eq!((code(&status, &wm()), code(&status, &[])), (named, all));
+        }
+    }
+
+    #[test]
+    fn a_change_is_a_line() {
+        let before = status();
+        let mut now = before.clone();
+        now.uptime_ms += 1;
+        now.services[0].since_ms = 0;
+        assert_eq!(timeless(&before), timeless(&now));
+        assert_eq!(changes(&before, &now, true), "");
+        now.services[0].state = ServiceState::Ready;
+        now.services[0].pid = Some(9);
+        (now.phase, now.viewers) = (Phase::Running, 3);
+        now.message.clear();
+        assert_eq!(changes(&before, &now, false), "wm: ready, pid 9\n");
+        let text = "wm: ready, pid 9\nrunning\nviewers: 3\n";
+        assert_eq!(changes(&before, &now, true), text);
     }
 }

@@ -3,10 +3,14 @@
 use super::Peer;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::{getsockopt_impl, libc, setsockopt_impl, sockopt_impl};
+use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 /// A dead peer is noticed after about this long without an acknowledgement.
 const USER_TIMEOUT_MS: u32 = 45_000;
@@ -70,13 +74,33 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Listens at a path, for our own user (and root) only. What an earlier listener of ours has left there is removed;
+/// anything else is left alone, and nothing is followed.
+pub fn bind_unix(variable: &str, path: &Path) -> io::Result<UnixListener> {
+    let told = |e: io::Error| {
+        let text = format!("{variable}: cannot listen on {}: {e}", path.display());
+        io::Error::new(e.kind(), text)
+    };
+    let is_left = |is: fs::Metadata| {
+        is.file_type().is_socket()
+            && is.uid() == nix::unistd::geteuid().as_raw()
+            && StdUnixStream::connect(path).is_err()
+    };
+    if fs::symlink_metadata(path).is_ok_and(is_left) {
+        fs::remove_file(path).map_err(told)?;
+    }
+    let listener = UnixListener::bind(path).map_err(told)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(told)?;
+    Ok(listener)
+}
+
 /// Accepts for ever; `each` starts a task and returns at once.
 pub async fn listen(listener: TcpListener, via: &'static str, each: impl Fn(TcpStream, Peer)) {
-    let mut pause = BACK_OFF.0;
+    let mut rest = Rest::new(via);
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                pause = BACK_OFF.0;
+                rest.is_over();
                 tune(&stream);
                 each(
                     stream,
@@ -87,18 +111,64 @@ pub async fn listen(listener: TcpListener, via: &'static str, each: impl Fn(TcpS
                     },
                 );
             }
-            // The peer's own doing: nothing to wait for.
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
-                ) => {}
-            Err(e) => {
-                tracing::warn!(via, error = %e, pause_ms = pause.as_millis() as u64, "cannot accept a connection");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(BACK_OFF.1);
-            }
+            Err(e) => rest.after(&e).await,
         }
+    }
+}
+
+/// As [`listen`], at a path.
+pub async fn listen_unix(
+    listener: UnixListener,
+    via: &'static str,
+    each: impl Fn(UnixStream, Peer),
+) {
+    let mut rest = Rest::new(via);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                rest.is_over();
+                each(
+                    stream,
+                    Peer {
+                        name: "local socket".to_owned(),
+                        ip: None,
+                        via,
+                    },
+                );
+            }
+            Err(e) => rest.after(&e).await,
+        }
+    }
+}
+
+/// Pauses that grow while accept() fails.
+struct Rest {
+    via: &'static str,
+    pause: Duration,
+}
+
+impl Rest {
+    fn new(via: &'static str) -> Self {
+        let (pause, _) = BACK_OFF;
+        Self { via, pause }
+    }
+
+    fn is_over(&mut self) {
+        *self = Self::new(self.via);
+    }
+
+    async fn after(&mut self, error: &io::Error) {
+        // The peer's own doing: nothing to wait for.
+        if matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+        ) {
+            return;
+        }
+        let Self { via, pause } = *self;
+        tracing::warn!(via, %error, pause_ms = pause.as_millis() as u64, "cannot accept a connection");
+        tokio::time::sleep(pause).await;
+        self.pause = (pause * 2).min(BACK_OFF.1);
     }
 }
 
@@ -136,6 +206,31 @@ mod tests {
             let (_client, stream) = (client.unwrap(), accepted.unwrap().0);
             tune(&stream);
             assert_eq!(getsockopt(&stream, NotsentLowat), Ok(UNSENT));
+        });
+    }
+
+    #[test]
+    fn a_socket_is_for_its_user_and_takes_no_others_place() {
+        runtime().block_on(async {
+            let name = format!("deskinit-rfb-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            let listener = bind_unix("RFB_UNIX_SOCKET", &path).unwrap();
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+            assert!(
+                bind_unix("RFB_UNIX_SOCKET", &path).is_err(),
+                "somebody listens"
+            );
+            drop(listener);
+            bind_unix("RFB_UNIX_SOCKET", &path).expect("nobody listens any more");
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, "data").unwrap();
+            let told = bind_unix("RFB_UNIX_SOCKET", &path).unwrap_err().to_string();
+            assert!(
+                told.starts_with("RFB_UNIX_SOCKET: cannot listen on /"),
+                "{told}"
+            );
+            fs::remove_file(&path).unwrap();
         });
     }
 

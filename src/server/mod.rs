@@ -24,7 +24,7 @@ pub use connection::serve_stream;
 pub use hub::{ClientInfo, Hub, Options, Rates, Seat, Shared, Sharing};
 pub use limits::{Limits, Refusal, Ticket};
 pub use link::Transport;
-pub use listener::{bind, listen};
+pub use listener::{bind, bind_unix, listen, listen_unix};
 pub use pool::Pool;
 pub use stats::{Snapshot, Stats};
 

@@ -227,11 +227,8 @@ impl Driver {
         match action {
             Action::Start(id) => self.start(id, now),
             Action::Push(id, Push::Term) => {
-                let signal = self
-                    .plan
-                    .service(id)
-                    .map(|service| service.spec().stop_signal);
-                self.children.signal_group(id, signal.unwrap_or(SIGTERM));
+                let signal = self.plan.stop_signal(id);
+                self.children.signal_group(id, signal);
                 // One that was stopped could not obey.
                 self.children.signal_group(id, SIGCONT);
             }

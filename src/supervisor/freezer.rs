@@ -57,9 +57,9 @@ impl Freezer {
         self.held.len()
     }
 
-    /// Lets all that was stopped go on.
+    /// Lets all that was stopped go on, the youngest first: whom an elder stops as soon as it goes on stays so.
     pub fn thaw(&mut self) {
-        for held in self.held.drain(..) {
+        for held in self.held.drain(..).rev() {
             // Whoever is gone needs nothing.
             match held {
                 Held::Handle(handle) => drop(handle.signal(SIGCONT)),

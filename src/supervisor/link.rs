@@ -23,6 +23,10 @@ pub const SERVE_SOCKET: &str = "serve.sock";
 pub const XAUTHORITY: &str = "Xauthority";
 /// Name of the link to the X server's pixels in the run directory; Xvfb calls the file so under `-fbdir`.
 pub const FRAME_BUFFER: &str = "Xvfb_screen0";
+/// Name of the file that says when, in a run directory that was named.
+pub const START_FILE: &str = "start.txt";
+/// Name of the file of our process id there, as supervisord calls it.
+pub const PID_FILE: &str = "supervisord.pid";
 /// Name of the directory of sshd's files in the run directory.
 pub const SSH_DIRECTORY: &str = "ssh";
 /// Name of the directory of PulseAudio's files in the run directory.
@@ -194,6 +198,9 @@ pub struct ServiceStatus {
     /// What is known of that end besides, if it was a crash: `killed for memory (limit 512 MiB)`.
     #[serde(default)]
     pub verdict: Option<String>,
+    /// Its group, where supervisord's files say so; only of their programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 impl ServiceStatus {

@@ -6,7 +6,7 @@
 //!                                                             └ full: the line is dropped and counted; the count is
 //!                                                               told in the stream as soon as there is room again
 //!
-//!  pipe of one with a log file ─▶ Source: lines ─▶ file
+//!  pipe of one with a log file ─▶ Source: lines ─▶ file (of one with a copy: both)
 //! ```
 //!
 //! Pipes are always drained, so a service never waits for whoever reads our output, and neither do we.
@@ -69,6 +69,8 @@ pub struct Sinks {
     pub output: Sink,
     /// Standard error; `None`: the same pipe, so that the order of the lines is kept.
     pub errors: Option<Sink>,
+    /// Both go here as well.
+    pub copy: Option<FileSpec>,
 }
 
 impl Sinks {
@@ -76,6 +78,7 @@ impl Sinks {
     pub const STDOUT: Self = Self {
         output: Sink::Stdout,
         errors: None,
+        copy: None,
     };
 }
 
@@ -105,6 +108,8 @@ struct Source {
     start: u64,
     name: Arc<str>,
     to: To,
+    /// The file at this place gets it as well.
+    copy: Option<usize>,
     fd: OwnedFd,
     partial: Vec<u8>,
     /// What somebody waits for in a line of it.
@@ -159,12 +164,13 @@ impl Logs {
     /// No descriptor is left.
     pub fn pipes(&mut self, id: Id, name: Arc<str>, sinks: &Sinks) -> io::Result<Pipes> {
         self.starts += 1;
+        let copy = sinks.copy.as_ref().map(|spec| self.file(spec));
         let to = self.to(&sinks.output);
-        let output = self.pipe(id, &name, to)?;
+        let output = self.pipe(id, &name, to, copy)?;
         let errors = match &sinks.errors {
             Some(sink) => {
                 let to = self.to(sink);
-                Some(self.pipe(id, &name, to)?)
+                Some(self.pipe(id, &name, to, copy)?)
             }
             None => None,
         };
@@ -172,7 +178,13 @@ impl Logs {
         Ok(Pipes { output, errors })
     }
 
-    fn pipe(&mut self, id: Id, name: &Arc<str>, to: To) -> io::Result<OwnedFd> {
+    fn pipe(
+        &mut self,
+        id: Id,
+        name: &Arc<str>,
+        to: To,
+        copy: Option<usize>,
+    ) -> io::Result<OwnedFd> {
         let (ours, theirs) = output::pipe()?;
         if self.sources.len() >= SOURCES {
             self.close_oldest(id);
@@ -182,6 +194,7 @@ impl Logs {
             start: self.starts,
             name: Arc::clone(name),
             to,
+            copy,
             fd: ours,
             partial: Vec::new(),
             awaited: None,
@@ -190,19 +203,20 @@ impl Logs {
     }
 
     fn to(&mut self, sink: &Sink) -> To {
-        let spec = match sink {
-            Sink::Stdout => return To::Stdout,
-            Sink::Nowhere => return To::Nowhere,
-            Sink::File(spec) => spec,
-        };
-        let known = self
-            .files
-            .iter()
-            .position(|file| file.spec.path == spec.path);
-        To::File(known.unwrap_or_else(|| {
+        match sink {
+            Sink::Stdout => To::Stdout,
+            Sink::Nowhere => To::Nowhere,
+            Sink::File(spec) => To::File(self.file(spec)),
+        }
+    }
+
+    fn file(&mut self, spec: &FileSpec) -> usize {
+        let mut files = self.files.iter();
+        let known = files.position(|file| file.spec.path == spec.path);
+        known.unwrap_or_else(|| {
             self.files.push(LogFile::new(spec.clone()));
             self.files.len() - 1
-        }))
+        })
     }
 
     /// Closes the oldest pipe that only processes hold whose service has been started again (`next` is about to be),
@@ -423,12 +437,17 @@ impl Logs {
         match source.to {
             To::Stdout => self.enqueue(&source.name, line, QUEUE),
             To::Nowhere => {}
-            To::File(index) => {
-                let file = self.files.get_mut(index);
-                if file.is_some_and(|file| !file.push(line, Instant::now())) {
-                    self.lost += 1;
-                }
-            }
+            To::File(index) => self.put_into(index, line),
+        }
+        if let Some(index) = source.copy {
+            self.put_into(index, line);
+        }
+    }
+
+    fn put_into(&mut self, index: usize, line: &[u8]) {
+        let file = self.files.get_mut(index);
+        if file.is_some_and(|file| !file.push(line, Instant::now())) {
+            self.lost += 1;
         }
     }
 

@@ -182,11 +182,11 @@ impl Plan {
     /// The process of a service has ended.
     pub fn exited(&mut self, id: Id, exit: Exit, now: Instant) {
         let footing = self.has_footing(id);
+        let stop_signal = self.stop_signal(id);
         let Some(service) = self.services.get_mut(id.0) else {
             return;
         };
         let answer = service.spec().application && service.runs();
-        let stop_signal = service.spec().stop_signal;
         service.exited(exit, footing, now);
         for other in &mut self.services {
             if other.spec().bound_to == Some(id) {

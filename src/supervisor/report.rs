@@ -61,6 +61,7 @@ pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: 
                 since_ms: milliseconds(service.since(), now),
                 last_exit: service.last_exit().map(|exit| exit.to_string()),
                 verdict: crash(service).map(|verdict| verdict.to_string()),
+                group: service.spec().group.as_deref().map(str::to_owned),
             })
             .collect(),
     }

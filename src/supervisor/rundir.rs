@@ -11,8 +11,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::link::{
-    CONTROL_SOCKET, FRAME_BUFFER, NOTIFY_SOCKET, PULSE_DIRECTORY, SERVE_SOCKET, SSH_DIRECTORY,
-    XAUTHORITY,
+    CONTROL_SOCKET, FRAME_BUFFER, NOTIFY_SOCKET, PID_FILE, PULSE_DIRECTORY, SERVE_SOCKET,
+    SSH_DIRECTORY, START_FILE, XAUTHORITY,
 };
 use crate::sys::process::{self, Identity};
 
@@ -20,12 +20,14 @@ use crate::sys::process::{self, Identity};
 const LONGEST_PATH: usize = 107 - 1 - CONTROL_SOCKET.len();
 
 /// All that we put there.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 7] = [
     CONTROL_SOCKET,
     NOTIFY_SOCKET,
     SERVE_SOCKET,
     XAUTHORITY,
     FRAME_BUFFER,
+    START_FILE,
+    PID_FILE,
 ];
 /// Directories of services of ours.
 const DIRECTORIES: [&str; 2] = [SSH_DIRECTORY, PULSE_DIRECTORY];
@@ -137,6 +139,16 @@ impl RunDir {
     /// Where the cookie file is.
     pub fn xauthority(&self) -> PathBuf {
         self.path.join(XAUTHORITY)
+    }
+
+    /// Says since when it is whose.
+    ///
+    /// # Errors
+    /// Nothing can be written there.
+    pub fn sign(&self, time: &str) -> io::Result<()> {
+        let pid = std::process::id();
+        fs::write(self.path.join(START_FILE), format!("{time}\n"))?;
+        fs::write(self.path.join(PID_FILE), format!("{pid}\n"))
     }
 
     fn clear(&self) {

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 pub use exit::{Exit, SIGKILL, SIGTERM, signal_name, signal_number};
 use remnants::Remnants;
 pub use spec::{After, Codes, GiveUp, Id, OnEnd, Patience, Proof, Restart, Spec};
-pub use verdict::{Blame, Fault, Verdict, size};
+pub use verdict::{Blame, Fault, Verdict, caught, size};
 
 /// The first restart comes at once, the second after this; it doubles from then on.
 pub const FIRST_BACKOFF: Duration = Duration::from_millis(500);

@@ -23,7 +23,7 @@ pub fn scrub(secret: impl Fn(&str) -> bool) -> usize {
             let text = *entry;
             let bytes = CStr::from_ptr(text).to_bytes();
             if let Some(equals) = bytes.iter().position(|&byte| byte == b'=') {
-                let name = String::from_utf8_lossy(&bytes[..equals]);
+                let name = String::from_utf8_lossy(bytes.get(..equals).unwrap_or_default());
                 if secret(&name) {
                     for at in equals + 1..bytes.len() {
                         // Volatile: the compiler must not drop a write that nobody in here reads.

@@ -4,6 +4,7 @@
 //! and what an exit means is decided in `supervisor`.
 
 pub mod accounts;
+pub mod address;
 pub mod cgroup;
 pub mod environ;
 pub mod foreground;

@@ -29,6 +29,13 @@ pub fn has_ended(pid: i32) -> bool {
         .is_ok_and(|status| status != WaitStatus::StillAlive)
 }
 
+/// Is this a child of ours that has not been reaped?
+pub fn is_child(pid: i32) -> bool {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), look).is_ok()
+}
+
 /// The signal that has stopped this child since it was last asked, if one has.
 pub fn has_stopped(pid: i32) -> Option<i32> {
     use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};

@@ -13,6 +13,15 @@ pub use libc::{
     SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH,
 };
 
+/// A signal that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// As it was sent.
+    pub sent: i32,
+    /// What it is taken for: the same, unless it is rewritten.
+    pub meant: i32,
+}
+
 /// All signals of this process.
 #[derive(Debug)]
 pub struct Signals {
@@ -69,18 +78,22 @@ impl Signals {
         std::mem::take(&mut self.job_stop)
     }
 
-    /// The next signal's number, if one waits. Several of one kind may have become one: after SIGCHLD reap all.
-    pub fn take(&mut self) -> Option<i32> {
+    /// The next signal, if one waits. Several of one kind may have become one: after SIGCHLD reap all.
+    pub fn take(&mut self) -> Option<Received> {
         loop {
             let info = self.fd.read_signal().ok()??;
             let signal = i32::try_from(info.ssi_signo).ok()?;
+            let taken_for = |meant| Received {
+                sent: signal,
+                meant,
+            };
             // What a write to a closed pipe raises is our own affair; what a terminal tells its jobs does not stop an
             // init by itself.
             let own = u32::try_from(nix::unistd::getpid().as_raw()) == Ok(info.ssi_pid);
             let job = info.ssi_code > 0
                 && matches!(signal, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
             if signal == SIGCHLD {
-                return Some(signal);
+                return Some(taken_for(signal));
             }
             self.job_stop |= job && signal == libc::SIGTSTP;
             if own || job {
@@ -89,7 +102,7 @@ impl Signals {
             let meant = self.rewrite.iter().find(|(from, _)| *from == signal);
             match meant.map_or(signal, |(_, to)| *to) {
                 0 => {}
-                signal => return Some(signal),
+                meant => return Some(taken_for(meant)),
             }
         }
     }

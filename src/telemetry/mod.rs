@@ -12,6 +12,8 @@ pub fn init(level: LevelFilter, json: bool) {
         .with_writer(io::stderr)
         .with_ansi(false)
         .with_target(false)
+        // It would be said with `eprintln!`, which panics where standard error cannot be written to.
+        .log_internal_errors(false)
         .with_timer(Utc);
     // A second start (tests) keeps the first one's settings; there is nothing to do about it.
     let _ = if json {
@@ -26,20 +28,24 @@ struct Utc;
 
 impl FormatTime for Utc {
     fn format_time(&self, w: &mut Writer<'_>) -> std::fmt::Result {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        let (y, m, d) = civil(now.as_secs() / 86_400);
-        let s = now.as_secs() % 86_400;
-        write!(
-            w,
-            "{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}.{:03}Z",
-            s / 3600,
-            s / 60 % 60,
-            s % 60,
-            now.subsec_millis()
-        )
+        w.write_str(&now())
     }
+}
+
+/// The time, as log lines have it.
+pub fn now() -> String {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let (y, m, d) = civil(now.as_secs() / 86_400);
+    let s = now.as_secs() % 86_400;
+    format!(
+        "{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}.{:03}Z",
+        s / 3600,
+        s / 60 % 60,
+        s % 60,
+        now.subsec_millis()
+    )
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. Years are counted from March, so

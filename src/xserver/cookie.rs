@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-const FAMILY_WILD: u16 = 0xffff;
+pub(super) const FAMILY_WILD: u16 = 0xffff;
 /// The one method in use.
 pub(super) const METHOD: &[u8] = b"MIT-MAGIC-COOKIE-1";
 
@@ -25,6 +25,11 @@ impl Cookie {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         Ok(Self(bytes))
+    }
+
+    /// The cookie itself.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
     }
 
     /// Writes it to a new file, mode 0600; an existing file, or a link in its place, is an error. Clients take the first
@@ -44,7 +49,7 @@ impl Cookie {
     }
 }
 
-fn entry(display: u16, data: &[u8]) -> Vec<u8> {
+pub(super) fn entry(display: u16, data: &[u8]) -> Vec<u8> {
     let mut entry = FAMILY_WILD.to_be_bytes().to_vec();
     for field in [&[], display.to_string().as_bytes(), METHOD, data] {
         // All of them are far shorter.

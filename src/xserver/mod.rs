@@ -7,4 +7,5 @@ pub mod command;
 pub mod cookie;
 pub mod display;
 pub mod gate;
+pub mod home;
 pub mod leftovers;

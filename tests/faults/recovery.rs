@@ -156,5 +156,5 @@ fn status_and_health_answer_people_and_probes() {
     desk.signal(Signal::SIGTERM);
     desk.code();
     assert_eq!(ask(&["health"]).0, Some(1));
-    assert_eq!(ask(&["status"]).0, Some(1));
+    assert_eq!(ask(&["status"]).0, Some(69));
 }

@@ -52,8 +52,8 @@ fn a_part_that_crashed_is_told_while_all_goes_on() {
     let before = desk.up();
     for name in ["wm", "xserver"] {
         kill(Pid::from_raw(pid(&before, name)), Signal::SIGSEGV).unwrap();
-        // Both catch it, and abort.
-        let words = "crashed with SIGABRT";
+        // Both catch it, say so, and abort.
+        let words = "crashed with SIGSEGV";
         assert_eq!(verdict(&desk, name), words);
         desk.line(words);
         let table = Command::new(DESKINIT)

@@ -117,6 +117,23 @@ fn unsafe_lives_in_sys() {
     assert!(wrong.is_empty(), "unsafe in {wrong:?}");
 }
 
+/// A number can be used again, a handle not.
+#[test]
+fn signals_are_sent_by_handle() {
+    const CALLS: [&str; 5] = [
+        "libc::kill",
+        "libc::killpg",
+        "libc::SYS_kill",
+        "signal::kill",
+        "signal::killpg",
+    ];
+    let others = sources().into_iter();
+    for file in others.filter(|file| file.name != "sys/pidfd.rs") {
+        let found = CALLS.iter().find(|call| names(&file.code, call));
+        assert!(found.is_none(), "{}: {found:?} may hit anybody", file.name);
+    }
+}
+
 #[test]
 fn files_are_short() {
     let mut wrong = Vec::new();

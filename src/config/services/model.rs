@@ -171,6 +171,8 @@ pub struct Extra {
     pub user: Option<String>,
     /// Its end, when it is not started again, is the end of everything.
     pub ends_all: bool,
+    /// What supervisord calls the group that it is in.
+    pub group: Option<String>,
     /// What may be given for any service.
     pub common: Change,
 }
@@ -189,6 +191,7 @@ impl Extra {
             exit_codes: vec![0],
             user: None,
             ends_all: false,
+            group: None,
             common: Change::default(),
         }
     }

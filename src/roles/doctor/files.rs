@@ -83,14 +83,25 @@ fn writable(path: &Path) -> Result<(), String> {
         .map_err(|error| format!("cannot be written to: {}", error.desc()))
 }
 
-/// A dead lock is removed by whoever takes its number, unless it belongs to another user: then the number is lost, which
-/// matters only when it was asked for.
+/// A dead lock is removed by whoever takes its number, which is told when that was asked for. One that belongs to another
+/// user stays: then the number is lost, which matters only when it was asked for.
 fn locks(report: &mut Report, config: &Config, found: &[Leftover], me: u32) {
     let wanted = config.display.as_ref().map(|display| display.number);
-    for lock in found.iter().filter(|lock| me != 0 && lock.uid != me) {
+    for lock in found {
+        let path = lock.path.display();
+        if me == 0 || lock.uid == me {
+            if wanted == Some(lock.number) {
+                let advice = "nothing: it is removed when the number is taken";
+                report.note(
+                    "X locks",
+                    format!("{path} is a lock of a dead X server"),
+                    advice,
+                );
+            }
+            continue;
+        }
         let text = format!(
-            "{} is a lock of a dead X server that belongs to user {}",
-            lock.path.display(),
+            "{path} is a lock of a dead X server that belongs to user {}",
             lock.uid
         );
         if wanted == Some(lock.number) {
@@ -139,10 +150,11 @@ mod tests {
         };
         assert_eq!(
             told(&[lock(7, 5)], 5),
-            (0, 0),
+            (1, 0),
             "ours: removed when it is taken"
         );
+        assert_eq!(told(&[lock(8, 5)], 5), (0, 0), "ours, and not wanted");
         assert_eq!(told(&[lock(7, 6), lock(8, 6)], 5), (2, 1));
-        assert_eq!(told(&[lock(7, 6)], 0), (0, 0), "root removes anybody's");
+        assert_eq!(told(&[lock(7, 6)], 0), (1, 0), "root removes anybody's");
     }
 }

@@ -14,11 +14,11 @@ mod running;
 mod settings;
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::say;
 use crate::config::{Config, Mistake, Raw, Services};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -115,11 +115,9 @@ pub(super) fn run(
     } else {
         Ok(table(&report))
     };
-    let told = text
-        .map_err(io::Error::other)
-        .and_then(|text| io::stdout().write_all(text.as_bytes()));
-    match told {
-        Ok(()) if report.findings().next().is_none() => ExitCode::SUCCESS,
+    match text.map(|text| say::out(&text)) {
+        Ok(Err(unwritten)) => unwritten,
+        Ok(Ok(())) if report.findings().next().is_none() => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
 }

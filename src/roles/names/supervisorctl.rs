@@ -4,6 +4,8 @@
 //! Parts that other images start under other names answer to those too: `openbox` is the window manager, `novnc`,
 //! `websockify` and `x11vnc` are the display server.
 
+mod help;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,7 +16,10 @@ use crate::roles::orders::{self, EXIT_UNKNOWN, Failure};
 use crate::supervisor::link::{
     self, Entry, Record, Request, ServiceState, ServiceStatus, Status, Talk,
 };
+use crate::supervisor::logs::OWN_NAME;
 use crate::supervisor::plan::Order;
+use crate::sys::pidfd::Handle;
+use crate::sys::signals::SIGTERM;
 
 /// Something did not work (`LSBInitExitStatuses.GENERIC`).
 const GENERIC: u8 = 1;
@@ -32,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ORDERED: Duration = Duration::from_secs(60);
 /// `tail` shows the end of a log.
 const TAIL: usize = 30;
+
+const NO_GROUP: &str = "no such group";
 
 /// What others call our parts.
 const ALIASES: [(&str, &str); 8] = [
@@ -86,6 +93,15 @@ fn act(words: &[&str], out: &mut String) -> u8 {
         // Without a command supervisorctl begins with the status; there is no prompt here.
         return act(&["status"], out);
     };
+    // Nobody needs to answer for these.
+    match *command {
+        "help" | "?" => {
+            let known = help::help(names.first().copied(), out);
+            return if known { 0 } else { GENERIC };
+        }
+        "quit" | "exit" => return 0,
+        _ => {}
+    }
     let found = find::run_dir(None).map_err(|error| error.to_string());
     let found = found.and_then(|dir| {
         let status = link::status(&dir, PATIENCE).map_err(|error| error.to_string())?;
@@ -115,9 +131,22 @@ fn act(words: &[&str], out: &mut String) -> u8 {
         "signal" => desk.signal(names, out),
         "pid" => desk.pid(names, out),
         "tail" => desk.tail(names, out),
+        "maintail" => desk.main_tail(names, out),
+        "clear" => desk.clear(names, out),
+        "add" => desk.add(names, out),
+        "remove" => desk.remove(names, out),
+        "fg" => refuse(
+            "services have no standard input; `supervisorctl tail -f` shows what they print",
+            out,
+        ),
+        "open" => refuse("there is one run to talk to; RUN_DIR names another", out),
+        "reload" => refuse(
+            "settings are read at the start only; `supervisorctl shutdown` ends everything, and the container engine starts it again",
+            out,
+        ),
         "avail" => {
             for service in &desk.status.services {
-                *out += &format!("{:<32} in use    auto      999:999\n", service.name);
+                *out += &format!("{:<32} in use    auto      999:999\n", namespec(service));
             }
             0
         }
@@ -125,13 +154,34 @@ fn act(words: &[&str], out: &mut String) -> u8 {
             *out += "No config updates to processes\n";
             0
         }
-        "update" => 0,
+        "update" => desk.update(names, out),
         "shutdown" => desk.shutdown(out),
         other => {
             *out += &format!("*** Unknown syntax: {other}\n");
             GENERIC
         }
     }
+}
+
+fn refuse(why: &str, out: &mut String) -> u8 {
+    *out += &format!("ERROR: {why}\n");
+    GENERIC
+}
+
+/// A name, and the service that it means, or why there is none.
+type Meant<'a> = (String, Result<&'a ServiceStatus, &'static str>);
+
+/// As supervisord writes it: with the group, unless that has the same name.
+fn namespec(service: &ServiceStatus) -> String {
+    match &service.group {
+        Some(group) if *group != service.name => format!("{group}:{}", service.name),
+        _ => service.name.clone(),
+    }
+}
+
+/// The group, if this names one: `group:*` or `group:`.
+fn group(name: &str) -> Option<&str> {
+    name.strip_suffix(":*").or_else(|| name.strip_suffix(':'))
 }
 
 /// A run, as it was when it was asked.
@@ -144,7 +194,7 @@ impl Desk {
     /// The service that somebody means.
     fn find(&self, name: &str) -> Option<&ServiceStatus> {
         let called = |wanted: &str| self.status.services.iter().find(|one| one.name == wanted);
-        // A group's programs are `group:program`; ours are in none.
+        // What is in no group is also called as if it were in some.
         let name = name.rsplit_once(':').map_or(name, |(_, name)| name);
         called(name).or_else(|| {
             let (_, own) = ALIASES.iter().find(|(alias, _)| *alias == name)?;
@@ -152,27 +202,44 @@ impl Desk {
         })
     }
 
-    /// The names that are meant: those given, or all.
-    fn meant<'a>(&'a self, names: &[&'a str]) -> Vec<&'a str> {
-        match names {
-            [] | ["all"] => {
-                let all = self.status.services.iter();
-                all.map(|service| service.name.as_str()).collect()
-            }
-            names => names.to_vec(),
+    /// What is meant: by names as they were given, by all, or by `group:*`, one after the other.
+    fn meant(&self, names: &[&str]) -> Vec<Meant<'_>> {
+        if names.is_empty() || names.contains(&"all") {
+            let all = self.status.services.iter();
+            return all.map(|one| (namespec(one), Ok(one))).collect();
         }
+        let each = names.iter().flat_map(|name| match group(name) {
+            None => {
+                let found = self.find(name).ok_or("no such process");
+                vec![((*name).to_owned(), found)]
+            }
+            Some(group) => {
+                let all = self.status.services.iter();
+                let members = all.filter(|one| one.group.as_deref() == Some(group));
+                let members: Vec<_> = members.map(|one| (namespec(one), Ok(one))).collect();
+                // What is in no group is a group of its own.
+                match (members.is_empty(), self.find(group)) {
+                    (false, _) => members,
+                    (true, Some(one)) if one.group.is_none() => vec![(group.to_owned(), Ok(one))],
+                    (true, _) => vec![(group.to_owned(), Err(NO_GROUP))],
+                }
+            }
+        });
+        each.collect()
     }
 
     fn status(&self, names: &[&str], out: &mut String) -> u8 {
         let mut code = 0;
-        let names = self.meant(names);
-        for name in names.iter().filter(|name| self.find(name).is_none()) {
-            *out += &format!("{name}: ERROR (no such process)\n");
-            code = UNKNOWN;
+        let meant = self.meant(names);
+        for (name, found) in &meant {
+            if let Err(why) = found {
+                *out += &format!("{name}: ERROR ({why})\n");
+                code = UNKNOWN;
+            }
         }
-        let known = names
+        let known = meant
             .iter()
-            .filter_map(|name| Some((name, self.find(name)?)));
+            .filter_map(|(name, found)| Some((name, found.ok()?)));
         for (name, service) in known {
             let (word, text) = describe(service);
             *out += format!("{name:<33}{word:<10}{text}").trim_end();
@@ -194,11 +261,15 @@ impl Desk {
             };
         }
         let mut code = 0;
-        for name in self.meant(names) {
-            let Some(service) = self.find(name) else {
-                *out += &format!("{name}: ERROR (no such process)\n");
-                code = GENERIC;
-                continue;
+        for (name, found) in self.meant(names) {
+            let service = match found {
+                Ok(service) => service,
+                Err(why) => {
+                    *out += &format!("{name}: ERROR ({why})\n");
+                    let group = why == NO_GROUP && steps != [Order::Stop];
+                    code = if group { INVALID } else { GENERIC };
+                    continue;
+                }
             };
             for step in steps {
                 let done = orders::obey(&self.dir, *step, &service.name, ORDERED);
@@ -221,16 +292,17 @@ impl Desk {
             return INVALID;
         };
         let mut code = 0;
-        for name in self.meant(names) {
-            let sent = match self.find(name) {
-                Some(service) => orders::send(&self.dir, signal, &service.name),
-                None => Err(Failure::unknown()),
-            };
+        for (name, found) in self.meant(names) {
+            let sent = found.map(|service| orders::send(&self.dir, signal, &service.name));
             let text = match sent {
-                Ok(()) => "signalled".to_owned(),
-                Err(failure) => {
+                Ok(Ok(())) => "signalled".to_owned(),
+                Ok(Err(failure)) => {
                     code = GENERIC;
                     error(&failure)
+                }
+                Err(why) => {
+                    code = GENERIC;
+                    format!("ERROR ({why})")
                 }
             };
             *out += &format!("{name}: {text}\n");
@@ -244,15 +316,15 @@ impl Desk {
             return 0;
         }
         let mut code = 0;
-        for name in self.meant(names) {
-            match self.find(name) {
-                Some(service) => {
+        for (name, found) in self.meant(names) {
+            match found {
+                Ok(service) => {
                     if service.pid.is_none() {
                         code = NOT_RUNNING;
                     }
                     *out += &format!("{}\n", service.pid.unwrap_or(0));
                 }
-                None => {
+                Err(_) => {
                     *out += &format!("No such process {name}\n");
                     code = GENERIC;
                 }
@@ -269,28 +341,123 @@ impl Desk {
             *out += &format!("{}: ERROR (no such process name)\n", name.unwrap_or(&""));
             return GENERIC;
         };
-        match print(&self.dir, &service.name, follow) {
+        self.print(&service.name, follow, out)
+    }
+
+    /// `maintail [-f] [-BYTES]`: what supervisord writes to its log is said by `run` here.
+    fn main_tail(&self, words: &[&str], out: &mut String) -> u8 {
+        match words.iter().find(|word| !word.starts_with('-')) {
+            Some(word) => {
+                *out += &format!("Error: bad argument {word}\n");
+                GENERIC
+            }
+            None => self.print(OWN_NAME, words.contains(&"-f"), out),
+        }
+    }
+
+    fn print(&self, service: &str, follow: bool, out: &mut String) -> u8 {
+        match print(&self.dir, service, follow) {
             Ok(()) => 0,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Err(error) => {
-                *out += &format!("{}: ERROR ({error})\n", service.name);
+                *out += &format!("{service}: ERROR ({error})\n");
                 GENERIC
             }
         }
     }
 
+    fn clear(&self, names: &[&str], out: &mut String) -> u8 {
+        if names.is_empty() {
+            *out += "Error: clear requires a process name\n";
+            return GENERIC;
+        }
+        for (name, found) in self.meant(names) {
+            let why = found
+                .err()
+                .unwrap_or("logs are not cleared; files are put aside when they are full");
+            *out += &format!("{name}: ERROR ({why})\n");
+        }
+        GENERIC
+    }
+
+    fn add(&self, names: &[&str], out: &mut String) -> u8 {
+        self.each_group(names, out, |_, out| {
+            *out += "ERROR: process group already active\n";
+            0
+        })
+    }
+
+    fn remove(&self, names: &[&str], out: &mut String) -> u8 {
+        self.each_group(names, out, |service, out| {
+            let name = namespec(service);
+            *out += &match service.pid {
+                Some(_) => format!("ERROR: process/group still running: {name}\n"),
+                None => format!(
+                    "ERROR: {name} stays, stopped; nothing is removed while deskinit runs\n"
+                ),
+            };
+            GENERIC
+        })
+    }
+
+    /// Settings are read at the start, so nothing has changed; only a name may be wrong.
+    fn update(&self, names: &[&str], out: &mut String) -> u8 {
+        let mut code = 0;
+        for name in names.iter().filter(|name| **name != "all") {
+            if self.find(name).is_none() && !self.is_group(name) {
+                *out += &format!("ERROR: no such group: {name}\n");
+                code = GENERIC;
+            }
+        }
+        code
+    }
+
+    fn is_group(&self, name: &str) -> bool {
+        let mut all = self.status.services.iter();
+        all.any(|one| one.group.as_deref() == Some(name))
+    }
+
+    fn each_group(
+        &self,
+        names: &[&str],
+        out: &mut String,
+        act: impl Fn(&ServiceStatus, &mut String) -> u8,
+    ) -> u8 {
+        let mut code = 0;
+        for name in names {
+            let mut all = self.status.services.iter();
+            let member = all.find(|one| one.group.as_deref() == Some(*name));
+            code = match member.or_else(|| self.find(name)) {
+                Some(service) => act(service, out).max(code),
+                None => {
+                    *out += &format!("ERROR: no such process/group: {name}\n");
+                    GENERIC
+                }
+            };
+        }
+        code
+    }
+
     fn shutdown(&self, out: &mut String) -> u8 {
-        use nix::sys::signal::{Signal, kill};
-        match kill(nix::unistd::Pid::from_raw(self.status.pid), Signal::SIGTERM) {
+        match self.end() {
             Ok(()) => {
                 *out += "Shut down\n";
                 0
             }
             Err(error) => {
-                *out += &format!("ERROR ({})\n", error.desc());
+                *out += &format!("ERROR ({error})\n");
                 GENERIC
             }
         }
+    }
+
+    fn end(&self) -> io::Result<()> {
+        let run = Handle::of_any(self.status.pid)?;
+        // It still answers, so that the handle is of whom we mean.
+        if link::status(&self.dir, PATIENCE)?.pid == run.pid() {
+            run.signal(SIGTERM)?;
+        }
+        Ok(())
     }
 }
 
@@ -353,77 +520,4 @@ fn error(failure: &Failure) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn service(name: &str, state: ServiceState) -> ServiceStatus {
-        ServiceStatus {
-            name: name.to_owned(),
-            state,
-            pid: Some(42),
-            restarts: 0,
-            since_ms: 3_725_000,
-            last_exit: Some("code 1".to_owned()),
-            verdict: None,
-        }
-    }
-
-    #[test]
-    fn columns_words_and_codes_are_supervisords() {
-        let status = Status {
-            phase: link::Phase::Running,
-            message: String::new(),
-            exit_code: None,
-            close_windows: false,
-            display: ":0".to_owned(),
-            pid: 1,
-            uptime_ms: 0,
-            viewers: 0,
-            idle_ms: 0,
-            frozen: false,
-            windows: 0,
-            web: None,
-            vnc: None,
-            dropped_lines: 0,
-            services: vec![
-                service("wm", ServiceState::Ready),
-                service("app", ServiceState::Failed),
-            ],
-        };
-        let desk = Desk {
-            dir: PathBuf::new(),
-            status,
-        };
-        let said = |names: &[&str]| {
-            let mut out = String::new();
-            let code = desk.status(names, &mut out);
-            (out, code)
-        };
-        let running = "openbox                          RUNNING   pid 42, uptime 1:02:05\n";
-        assert_eq!(said(&["openbox"]), (running.to_owned(), 0));
-        let fatal = "desk:app                         FATAL     ended with code 1\n";
-        assert_eq!(said(&["desk:app"]), (fatal.to_owned(), 3));
-        assert_eq!(
-            said(&["nothing"]),
-            ("nothing: ERROR (no such process)\n".to_owned(), 4)
-        );
-        let (text, code) = said(&["app", "nothing"]);
-        assert!(text.starts_with("nothing: ERROR"), "the unknown come first");
-        assert_eq!(code, 3);
-        assert_eq!(said(&[]).1, 3);
-        assert_eq!(said(&["all"]).0.lines().count(), 2);
-    }
-
-    #[test]
-    fn options_that_name_a_server_are_skipped() {
-        let words_of = |text: &str| -> Result<Vec<String>, String> {
-            let args: Vec<String> = text.split(' ').map(str::to_owned).collect();
-            let found = words(&args).map_err(str::to_owned)?;
-            Ok(found.into_iter().map(str::to_owned).collect())
-        };
-        let found = words_of("-c /etc/x.conf --serverurl=unix:///x status app").unwrap();
-        assert_eq!(found, ["status", "app"]);
-        assert_eq!(words_of("tail -f app").unwrap(), ["tail", "-f", "app"]);
-        assert_eq!(words_of("--nope status"), Err("--nope".to_owned()));
-    }
-}
+mod tests;

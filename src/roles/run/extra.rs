@@ -181,6 +181,7 @@ fn service(
             _ => Proof::Told,
         },
         autostart: extra.autostart,
+        group: extra.group.as_deref().map(Arc::from),
         ..Spec::new(&extra.name, &format!("the service {}", extra.name))
     };
     let mut launch = Launch {
@@ -241,6 +242,7 @@ fn apply(change: &Change, spec: &mut Spec, launch: &mut Launch) {
     }
     if let Some(signal) = change.stop_signal {
         spec.stop_signal = signal;
+        spec.hears_what_came = false;
     }
     spec.stop_timeout = change.stop_timeout.or(spec.stop_timeout);
     if let Some(limit) = change.start_timeout {
@@ -257,6 +259,7 @@ fn apply(change: &Change, spec: &mut Spec, launch: &mut Launch) {
     }
     if let Some(log) = &change.log {
         launch.sinks.output = sink(log);
+        launch.sinks.copy = None;
     }
     if let Some(log) = &change.error_log {
         let errors = sink(log);

@@ -250,7 +250,7 @@ fn is_roots(home: &Path) -> bool {
     home == Path::new("/") || home == Path::new("/root")
 }
 
-fn may_write(directory: &Path) -> bool {
+pub(super) fn may_write(directory: &Path) -> bool {
     directory.is_dir() && access(directory, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }
 

@@ -12,6 +12,7 @@ mod extra;
 mod identity;
 mod parts;
 mod services;
+mod terminal;
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -23,9 +24,10 @@ use std::process::ExitCode;
 
 use self::environment::Environment;
 pub(super) use self::extra::vocabulary;
-use self::identity::{Started, Who};
+use self::identity::{Started, Who, may_write};
 use self::parts::Parts;
 use self::services::Place;
+pub(super) use self::terminal::settle;
 use super::{access, doctor};
 use crate::config::{self, Config, Key, LogFormat, Mistake, Raw, Secret, Services};
 use crate::supervisor::control::Control;
@@ -39,8 +41,10 @@ use crate::sys::output::Output;
 use crate::sys::process::{Capabilities, Keep};
 use crate::sys::signals::Signals;
 use crate::sys::{environ, process};
+use crate::telemetry;
 use crate::xserver::cookie::Cookie;
 use crate::xserver::display::{Display, DisplayError};
+use crate::xserver::home::HomeCookie;
 
 /// Where Kubernetes looks for the reason of an end.
 const TERMINATION_LOG: &str = "/dev/termination-log";
@@ -156,12 +160,42 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         .write(&dir.xauthority(), display.number(), key)
         .map_err(in_dir)?;
 
+    let mut warnings = Vec::new();
+    if config.run_dir.is_some() {
+        dir.sign(&telemetry::now()).map_err(in_dir)?;
+    }
+    let home_cookie = who.home().join(".Xauthority");
+    let _in_home = config.home_xauthority.then(|| {
+        let shown = key.unwrap_or(cookie.expose());
+        let put = HomeCookie::put(home_cookie.clone(), display.number(), shown);
+        put.inspect_err(|error| {
+            warnings.push(format!(
+                "{}: {error}; programs in other containers do not find the cookie of the display there",
+                home_cookie.display()
+            ));
+        })
+    });
+    let log_dir = config.log_dir.as_deref().filter(|directory| {
+        let fine = may_write(directory);
+        if !fine {
+            warnings.push(format!(
+                "LOG_DIR={}: there is no such directory, or user {} cannot write there; the log files of the parts are not kept",
+                directory.display(),
+                who.uid
+            ));
+        }
+        fine
+    });
+    if let Some(file) = &config.wallpaper {
+        warnings.push(format!(
+            "SET_DEFAULT_WALLPAPER={file}: no picture is shown behind windows; run a program that shows one (feh, hsetroot) as a service, or choose a BACKGROUND_COLOR"
+        ));
+    }
     let token = if config.password.is_none() && !config.allow_no_auth {
         Some(access::token().map_err(|error| SetupError::System("randomness", error))?)
     } else {
         None
     };
-    let mut warnings = Vec::new();
     let parts = Parts::look(config, &who, &mut warnings);
     let place = Place {
         config,
@@ -174,6 +208,7 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         accounts: &accounts,
         services,
         parts: &parts,
+        log_dir,
     };
     let (mut services, doubles) =
         services::all(&place).map_err(|error| SetupError::System("memory file", error))?;
@@ -182,6 +217,11 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         for (_, launch) in &mut services {
             let attributes = &mut launch.command.attributes;
             attributes.capabilities.get_or_insert(Capabilities::NONE);
+        }
+    }
+    if let Some(mask) = config.umask {
+        for (_, launch) in &mut services {
+            launch.command.attributes.umask.get_or_insert(mask);
         }
     }
     let form = match config.log_format {
@@ -198,6 +238,9 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
     let said = said.chain(&place.services.warnings).chain(&doubles);
     for line in who.say().iter().chain(said) {
         channels.logs.say(line);
+    }
+    if let Some(advice) = terminal::advice(config) {
+        channels.logs.say(advice);
     }
     if let Some(warning) = access::cut_warning(config) {
         channels.logs.say(warning);

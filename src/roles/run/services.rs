@@ -13,15 +13,15 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::environment::Environment;
 use super::parts::{self, Parts};
-use crate::config::{Config, Secret, Services};
+use crate::config::{Config, LogFile, Secret, Services};
 use crate::supervisor::driver::{Launch, Readiness};
 use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
-use crate::supervisor::logs::Sinks;
+use crate::supervisor::logs::{FileSpec, Sinks};
 use crate::supervisor::rundir::RunDir;
 use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Proof, Restart, Spec};
 use crate::sys::accounts::Accounts;
@@ -58,6 +58,8 @@ pub(super) struct Place<'a> {
     pub(super) services: &'a Services,
     /// What there is besides.
     pub(super) parts: &'a Parts,
+    /// Where the built-in parts have a log file each, if anywhere.
+    pub(super) log_dir: Option<&'a Path>,
 }
 
 /// The services, and what is to be said of those that are left out.
@@ -143,7 +145,7 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
             command,
             inherit: frame_buffer.into_iter().collect(),
             link,
-            sinks: Sinks::STDOUT,
+            sinks: sinks(place, "xserver.log"),
             readiness: Readiness::Displayfd,
         },
     )
@@ -203,7 +205,7 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
             command,
             inherit,
             link: None,
-            sinks: Sinks::STDOUT,
+            sinks: sinks(place, "websockify.log"),
             readiness: Readiness::Notify,
         },
     ))
@@ -225,7 +227,7 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
         command: client(place, program, args),
         inherit: Vec::new(),
         link: None,
-        sinks: Sinks::STDOUT,
+        sinks: sinks(place, "openbox.log"),
         readiness: Readiness::WindowManager,
     };
     (spec, launch)
@@ -249,6 +251,7 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
         },
         on_end: OnEnd::End,
         application: true,
+        hears_what_came: true,
         autostart: !config.start_on_connect,
         proof: match config.app_headless {
             true => Proof::Runs,
@@ -279,6 +282,18 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
             readiness,
         },
     )
+}
+
+/// To the log of the container, and to a file of the name that other images have for it.
+fn sinks(place: &Place<'_>, file: &str) -> Sinks {
+    Sinks {
+        copy: place.log_dir.map(|directory| FileSpec {
+            path: directory.join(file),
+            max_bytes: LogFile::MAX_BYTES,
+            backups: LogFile::BACKUPS,
+        }),
+        ..Sinks::STDOUT
+    }
 }
 
 /// The name under which a child opens a descriptor that it has inherited.

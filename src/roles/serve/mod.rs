@@ -112,6 +112,13 @@ async fn serve(mut config: Config) -> io::Result<()> {
             tokio::spawn(server::serve_stream(stream, peer, hub.clone()));
         }));
     }
+    if let Some(path) = &config.rfb_unix_socket {
+        let hub = hub.clone();
+        let listener = server::bind_unix("RFB_UNIX_SOCKET", path)?;
+        tokio::spawn(server::listen_unix(listener, "vnc", move |stream, peer| {
+            tokio::spawn(server::serve_stream(stream, peer, hub.clone()));
+        }));
+    }
     for listener in web {
         let site = site.clone();
         tokio::spawn(server::listen(listener, "web", move |stream, _| {
@@ -142,6 +149,9 @@ async fn serve(mut config: Config) -> io::Result<()> {
     if let Some(dir) = &config.run_dir {
         // `run` removes the whole directory; alone, nothing else is in it.
         let _ = std::fs::remove_file(dir.join(SERVE_SOCKET));
+    }
+    if let Some(path) = &config.rfb_unix_socket {
+        let _ = std::fs::remove_file(path);
     }
     Ok(())
 }
@@ -183,6 +193,7 @@ fn desktop_options(config: &Config, display: &str, ours: bool) -> DesktopOptions
         // A display of our own was started at the largest size and is shrunk to the wanted one; another's is left as
         // it is.
         size: ours.then_some(config.size),
+        background: config.background,
         max_size: config.max_size,
         frame_buffer: std::env::var_os(FRAME_BUFFER_VARIABLE).map(PathBuf::from),
         min_interval: Duration::from_secs(1) / u32::from(config.max_fps.max(1)),

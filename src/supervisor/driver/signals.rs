@@ -4,17 +4,23 @@ use std::time::Instant;
 
 use super::{Driver, Readiness};
 use crate::supervisor::reaper::Reaped;
-use crate::supervisor::service::{Exit, Id, Service, Verdict};
-use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use crate::supervisor::service::{Blame, Exit, Id, Service, Verdict, caught, signal_name};
+use crate::sys::signals::{Received, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 impl Driver {
     pub(super) fn take_signals(&mut self, now: Instant) {
         let mut children_changed = false;
         while let Some(signal) = self.channels.signals.take() {
-            match signal {
+            let Received { sent, meant } = signal;
+            // One that is taken for another still asks for the end: whoever stops containers sends nothing else.
+            let asks = |signal| matches!(signal, SIGTERM | SIGINT);
+            match meant {
                 SIGCHLD => children_changed = true,
-                SIGTERM | SIGINT => self.request_stop(signal, now),
-                _ => self.forward(signal, now),
+                _ if asks(sent) || asks(meant) => {
+                    self.say_rewritten(signal);
+                    self.request_stop(meant, now);
+                }
+                _ => self.forward(meant, now),
             }
         }
         if children_changed {
@@ -28,6 +34,16 @@ impl Driver {
             self.count_strays();
         }
         self.look_at_terminal();
+    }
+
+    fn say_rewritten(&mut self, signal: Received) {
+        let Received { sent, meant } = signal;
+        if sent != meant {
+            let name =
+                |signal| signal_name(signal).map_or_else(|| signal.to_string(), str::to_owned);
+            let text = format!("{} is taken for {}", name(sent), name(meant));
+            self.channels.logs.say(&text);
+        }
     }
 
     fn reap(&mut self) -> Option<Reaped> {
@@ -63,7 +79,14 @@ impl Driver {
         self.take_lines(now);
         let ours = self.plan.service(id).is_some_and(Service::is_killed);
         self.plan.exited(id, exit, now);
-        if let Some(blame) = self.witness.blame(exit).filter(|_| !ours) {
+        let blame = match Verdict::aborted(exit) {
+            true => {
+                let tail = self.channels.logs.tail(id);
+                caught(tail.iter().map(AsRef::as_ref)).map(Blame::Caught)
+            }
+            false => self.witness.blame(exit),
+        };
+        if let Some(blame) = blame.filter(|_| !ours) {
             self.plan.blame(id, blame);
         }
         match self.readiness(id) {

@@ -158,6 +158,7 @@ fn a_service_with_a_file_writes_there_and_its_errors_where_they_belong() {
             backups: 0,
         }),
         errors: Some(Sink::Stdout),
+        copy: None,
     };
     let pipes = logs.pipes(Id(0), "app".into(), &sinks).unwrap();
     File::from(pipes.output)

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::cause::Cause;
 use super::closing::Closing;
 use super::{Action, Plan};
-use crate::supervisor::service::{Id, Push, Service, State};
+use crate::supervisor::service::{Id, Push, SIGTERM, Service, State};
 
 /// How long after the last SIGKILL a process that still does not go (it hangs in the kernel) is waited for.
 pub(super) const AFTER_KILL: Duration = Duration::from_millis(500);
@@ -65,7 +65,7 @@ pub(super) enum Strays {
 }
 
 impl Plan {
-    /// Somebody asks for the end: SIGTERM or SIGINT. Asking again shortens the rest of the grace period, asking a third
+    /// Somebody asks for the end: SIGTERM or SIGINT, or what it is taken for. Asking again shortens the rest of the grace period, asking a third
     /// time ends it.
     pub fn request_stop(&mut self, signal: i32, now: Instant) {
         match &mut self.stop {
@@ -91,6 +91,17 @@ impl Plan {
                 stop.since = now;
                 stop.deadline = stop.deadline.min(now + left);
             }
+        }
+    }
+
+    /// The signal that asks a service to end: its own, or the one that asked for the end of everything.
+    pub fn stop_signal(&self, id: Id) -> i32 {
+        let Some(service) = self.service(id) else {
+            return SIGTERM;
+        };
+        match self.stopping() {
+            Some(Cause::Signal(signal)) if service.spec().hears_what_came => *signal,
+            _ => service.spec().stop_signal,
         }
     }
 

@@ -129,6 +129,8 @@ pub struct Spec {
     pub name: Arc<str>,
     /// What people call it in a sentence: `the X server`.
     pub title: Arc<str>,
+    /// The group that people may name instead of it and others.
+    pub group: Option<Arc<str>>,
     /// Its predecessors; all of them stand before it in the plan.
     pub after: Vec<After>,
     /// It cannot live without this one: ends with it and comes back with it.
@@ -151,6 +153,8 @@ pub struct Spec {
     pub give_up: GiveUp,
     /// The signal that asks it to end.
     pub stop_signal: i32,
+    /// When a signal ends everything, it is asked by that one instead.
+    pub hears_what_came: bool,
     /// From that signal to SIGKILL. `None`: its share of the grace period when everything ends, and
     /// [`RESTART_GRACE`](super::RESTART_GRACE) when it is to come back. A share of the grace period is never exceeded.
     pub stop_timeout: Option<Duration>,
@@ -163,6 +167,7 @@ impl Spec {
         Self {
             name: name.into(),
             title: title.into(),
+            group: None,
             after: Vec::new(),
             bound_to: None,
             autostart: true,
@@ -174,6 +179,7 @@ impl Spec {
             patience: Patience::Endless,
             give_up: GiveUp::NEVER,
             stop_signal: SIGTERM,
+            hears_what_came: false,
             stop_timeout: None,
         }
     }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use super::Service;
 use super::exit::{Exit, SIGKILL, signal_name};
 
+const SIGABRT: i32 = 6;
+const SIGSEGV: i32 = 11;
 /// SIGBUS: memory that was promised is not to be had.
 const SIGBUS: i32 = 7;
 /// Signals by which the kernel, or the program itself, ends what has gone wrong: SIGILL, SIGTRAP, SIGABRT, SIGBUS,
 /// SIGFPE, SIGSEGV, SIGSYS.
-const CRASHES: [i32; 7] = [4, 5, 6, SIGBUS, 8, 11, 31];
+const CRASHES: [i32; 7] = [4, 5, SIGABRT, SIGBUS, 8, SIGSEGV, 31];
 
 /// For what a service is killed that is to be started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub enum Blame {
         /// It is full now; else it is only small enough to have been.
         full: bool,
     },
+    /// It caught this signal, and aborted.
+    Caught(i32),
 }
 
 /// An end and what is behind it.
@@ -76,6 +80,11 @@ impl Verdict {
         crashed || self.blame.is_some()
     }
 
+    /// Did it abort? Then its last words may tell why.
+    pub fn aborted(exit: Exit) -> bool {
+        exit == Exit::Signal(SIGABRT)
+    }
+
     /// May it have been killed for memory?
     pub fn was_killed(exit: Exit) -> bool {
         exit.fatal_signal() == Some(SIGKILL)
@@ -94,6 +103,7 @@ impl fmt::Display for Verdict {
             (Exit::Signal(SIGKILL), Some(blame @ (Blame::Memory { .. } | Blame::Fault(_)))) => {
                 write!(f, "{blame}")
             }
+            (Exit::Signal(SIGABRT), Some(blame @ Blame::Caught(_))) => write!(f, "{blame}"),
             (exit, blame) => {
                 match exit {
                     Exit::Signal(signal) if CRASHES.contains(&signal) => {
@@ -114,7 +124,7 @@ impl fmt::Display for Verdict {
 impl Blame {
     fn remedy(self) -> Option<&'static str> {
         Some(match self {
-            Self::Fault(_) => return None,
+            Self::Fault(_) | Self::Caught(_) => return None,
             Self::Memory { limit: Some(_) } => "raise the container's memory limit",
             Self::Memory { limit: None } => {
                 "give the machine more memory, or the container less to do"
@@ -131,6 +141,13 @@ impl fmt::Display for Blame {
         match *self {
             Self::Fault(Fault::Late) => f.write_str("killed, not ready in time"),
             Self::Fault(Fault::Silent) => f.write_str("killed, it did not answer"),
+            Self::Caught(signal) => {
+                write!(
+                    f,
+                    "crashed with {}",
+                    signal_name(signal).unwrap_or_default()
+                )
+            }
             Self::Memory { limit: Some(limit) } => {
                 write!(f, "killed for memory (limit {})", size(limit))
             }
@@ -174,6 +191,24 @@ impl Service {
             verdict.blame = Some(blame);
         }
     }
+}
+
+/// The crash that a process tells of in its last words, before it aborts, as X servers and openbox do:
+/// `Caught signal 11 (Segmentation fault)`, `Segmentation fault at address 0x10`, `received signal 11`.
+pub fn caught<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<i32> {
+    let signal = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        if line.contains("segmentation fault at address") {
+            return Some(SIGSEGV);
+        }
+        let (_, rest) = line
+            .split_once("caught signal ")
+            .or_else(|| line.split_once("received signal "))?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        let number = digits.parse().ok()?;
+        CRASHES.contains(&number).then_some(number)
+    };
+    words.into_iter().filter_map(signal).last()
 }
 
 /// A size that people read.
@@ -239,6 +274,12 @@ mod tests {
                 "crashed with SIGBUS, /dev/shm is full (1 MiB)",
             ),
             (
+                Exit::Signal(6),
+                Some(Blame::Caught(11)),
+                "crashed with SIGSEGV",
+                "crashed with SIGSEGV",
+            ),
+            (
                 Exit::Code(135),
                 small(false),
                 "has ended, code 135, /dev/shm has only 1 MiB",
@@ -255,6 +296,24 @@ mod tests {
                 verdict.advice() == clause,
                 blame.and_then(Blame::remedy).is_none()
             );
+        }
+    }
+
+    #[test]
+    fn last_words_tell_what_was_caught() {
+        let xvfb = [
+            "(EE) Segmentation fault at address 0x10",
+            "(EE) ",
+            "(EE) Caught signal 11 (Segmentation fault). Server aborting",
+        ];
+        assert_eq!(caught(xvfb), Some(11));
+        assert_eq!(
+            caught(["(EE) Caught signal 7 (Bus error). Server aborting"]),
+            Some(7)
+        );
+        assert_eq!(caught(["(Openbox received signal 11)"]), Some(11));
+        for other in ["Caught signal 15", "caught signal", "signal 11", ""] {
+            assert_eq!(caught([other]), None, "{other}");
         }
     }
 

@@ -203,15 +203,76 @@ fn every_signal_that_can_be_collected_reaches_the_application() {
     }
 }
 
+/// An application that says by its code which signal reached it.
+const TELLTALE: &str = "trap 'exit 41' HUP; trap 'exit 42' INT; trap 'exit 43' QUIT; trap 'exit 52' USR2; \
+                        trap 'exit 55' TERM; echo ready; while :; do sleep 0.05; done";
+
 #[test]
 fn a_signal_is_taken_for_another_or_for_none() {
-    let script =
-        "trap 'exit 12' USR2; trap 'exit 13' HUP; echo ready; while :; do sleep 0.05; done";
-    let desk = headless(script).env("SIGNAL_REWRITE", "1:0,15:12").start();
+    let pairs = [
+        ("15:2", Signal::SIGTERM, 42),
+        ("15:3", Signal::SIGTERM, 43),
+        ("15:12,1:0", Signal::SIGTERM, 52),
+        ("1:15", Signal::SIGHUP, 55),
+        ("2:1", Signal::SIGINT, 41),
+        ("3:12", Signal::SIGQUIT, 52),
+    ];
+    for (pairs, signal, code) in pairs {
+        let mut builder = headless(TELLTALE);
+        for pair in pairs.split(',') {
+            builder = builder.flags(&["--rewrite", pair]);
+        }
+        let desk = builder.start();
+        desk.line("[app] ready");
+        if pairs.contains("1:0") {
+            desk.signal(Signal::SIGHUP);
+        }
+        desk.signal(signal);
+        assert_eq!(desk.code(), code, "{pairs}");
+    }
+}
+
+#[test]
+fn a_signal_taken_for_another_still_stops_everything() {
+    // Who does not care for the second is killed within the grace period, as by any other stop.
+    let script = "trap '' QUIT; echo ready; while :; do sleep 0.05; done";
+    let desk = headless(script).flags(&["--rewrite=15:3"]);
+    let desk = desk.env("GRACE_PERIOD", "2").start();
     desk.line("[app] ready");
-    desk.signal(Signal::SIGHUP);
     desk.signal(Signal::SIGTERM);
-    assert_eq!(desk.code(), 12);
+    let (status, lines) = desk.end();
+    assert_eq!(status.code(), Some(131));
+    let told = |text: &str| lines.iter().any(|line| line.contains(text));
+    assert!(told("SIGTERM is taken for SIGQUIT"), "{lines:#?}");
+    assert!(told("stopped by SIGQUIT"), "{lines:#?}");
+}
+
+#[test]
+fn a_signal_that_is_dropped_does_nothing() {
+    let desk = headless(TELLTALE).flags(&["--rewrite=15:0"]).start();
+    desk.line("[app] ready");
+    desk.signal(Signal::SIGTERM);
+    // One that comes later is dealt with later.
+    desk.signal(Signal::SIGUSR2);
+    assert_eq!(desk.code(), 52);
+}
+
+#[test]
+fn the_application_is_asked_to_end_as_we_were_unless_it_is_configured() {
+    let desk = headless(TELLTALE).start();
+    desk.line("[app] ready");
+    desk.signal(Signal::SIGINT);
+    assert_eq!(desk.code(), 42);
+    let dir = TempDir::new();
+    let table = "[service.app]\nstop_signal = \"QUIT\"\n";
+    std::fs::write(dir.path().join("app.toml"), table).unwrap();
+    let desk = headless(TELLTALE).flags(&["--rewrite", "15:2"]);
+    let desk = desk
+        .env("SERVICES_DIR", dir.path().to_str().unwrap())
+        .start();
+    desk.line("[app] ready");
+    desk.signal(Signal::SIGTERM);
+    assert_eq!(desk.code(), 43);
 }
 
 #[test]

@@ -13,7 +13,26 @@ use crate::support::xvfb::sync;
 
 /// Its exit code, and what it said.
 fn doctor(settings: &[(&str, &str)]) -> (Option<i32>, Value) {
-    let mut command = Command::new(DESKINIT);
+    said_by(Command::new(DESKINIT), settings)
+}
+
+/// The same after a shell has run `script` in a mount namespace; `None` where we may not make one.
+fn doctor_after(script: &str, settings: &[(&str, &str)]) -> Option<(Option<i32>, Value)> {
+    let mut alone = Command::new("unshare");
+    if !alone
+        .args(["--mount", "true"])
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", &format!("{script}; exec \"$@\"")]);
+    command.args(["sh", DESKINIT]);
+    Some(said_by(command, settings))
+}
+
+fn said_by(mut command: Command, settings: &[(&str, &str)]) -> (Option<i32>, Value) {
     for name in deskinit::config::all_names() {
         command.env_remove(name);
     }
@@ -49,6 +68,68 @@ fn wrong_settings_are_found_before_anything_runs() {
     assert_eq!(code, Some(1));
     assert_eq!(findings(&said), ["XSERVER", "VNC_PASSWORD", "RUN_DIR"]);
     assert!(!said.to_string().contains("changeme"));
+}
+
+/// What was said about this.
+fn about<'a>(said: &'a Value, about: &str) -> Vec<&'a str> {
+    let remarks = said["remarks"].as_array().unwrap().iter();
+    let all = remarks.filter(|remark| remark["about"] == about);
+    all.map(|remark| remark["found"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn what_the_container_lacks_is_found() {
+    for (script, place, found) in [
+        (
+            "mount -t tmpfs -o size=1m none /dev/shm",
+            "/dev/shm",
+            "has only 1 MiB",
+        ),
+        (
+            "mount -t tmpfs -o size=1m none /dev/shm; head -c 1m /dev/zero > /dev/shm/x",
+            "/dev/shm",
+            "is full (0 KiB of 1 MiB",
+        ),
+        (
+            "mount -t tmpfs -o size=64k none /tmp",
+            "/tmp",
+            "is full (64 KiB of 64 KiB",
+        ),
+        (
+            "mount -t tmpfs -o ro none /tmp",
+            "/tmp",
+            "cannot be written to: Read-only",
+        ),
+        ("ulimit -n 100", "open files", "no more than 100 a process"),
+    ] {
+        let Some((code, said)) = doctor_after(script, &[]) else {
+            return;
+        };
+        assert_eq!(code, Some(1), "{script}");
+        assert!(findings(&said).contains(&place), "{script}: {said}");
+        let told = about(&said, place);
+        assert!(
+            told.iter().any(|text| text.contains(found)),
+            "{script}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_dead_lock_of_a_wanted_number_is_told() {
+    // A number that no process has: those end at 4194304.
+    let script = "mount -t tmpfs none /tmp; printf '%10d\\n' 4194305 > /tmp/.X77-lock";
+    let Some((_, said)) = doctor_after(script, &[("DISPLAY", ":77")]) else {
+        return;
+    };
+    assert_eq!(
+        about(&said, "X locks"),
+        ["/tmp/.X77-lock is a lock of a dead X server"]
+    );
+    assert!(!findings(&said).contains(&"X locks"), "{said}");
+    let (_, said) = doctor_after(script, &[("DISPLAY", ":78")]).unwrap();
+    assert!(about(&said, "X locks").is_empty(), "{said}");
 }
 
 #[test]

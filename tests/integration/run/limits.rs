@@ -1,10 +1,11 @@
 //! How long a desktop goes on with viewers, and with viewers who do nothing.
 
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::support::client::{Client, Login};
 use crate::support::desk::{Builder, Desk, LONG};
-use crate::support::eventually;
+use crate::support::{eventually, serve};
 
 const PASSWORD: &str = "k7Zq2xPv";
 
@@ -21,6 +22,57 @@ fn desk(limits: &[(&str, &str)]) -> Desk {
 fn viewer(desk: &Desk) -> Client {
     let address = desk.up().vnc.expect("it says where it listens");
     Client::connect(address, &Login::password(PASSWORD)).expect("logs in")
+}
+
+/// What a GET of the web port is answered.
+fn get(desk: &Desk, path: &str) -> Option<String> {
+    let stream = TcpStream::connect(desk.status()?.web?).ok()?;
+    Some(serve::get(stream, path).ok()?.body)
+}
+
+#[test]
+fn idle_seconds_are_a_metric() {
+    let desk = desk(&[]);
+    let mut viewer = viewer(&desk);
+    let idle = || {
+        let metrics = get(&desk, "/metrics")?;
+        let mut lines = metrics.lines();
+        let line = lines.find_map(|line| line.strip_prefix("deskinit_idle_seconds "))?;
+        line.parse::<u64>().ok()
+    };
+    eventually("nobody did anything for 3 s", LONG, || {
+        idle().filter(|seconds| *seconds >= 3)
+    });
+    viewer.pointer(5, 5, 0).unwrap();
+    eventually("somebody did something", LONG, || {
+        idle().filter(|seconds| *seconds < 2)
+    });
+}
+
+#[test]
+fn neither_probes_nor_failed_logins_are_viewers() {
+    let desk = desk(&[("MAX_DISCONNECTION_TIME", "4")]);
+    let status = desk.up();
+    let (web, vnc) = (status.web.unwrap(), status.vnc.unwrap());
+    let begun = Instant::now();
+    // Without an end of theirs, the desktop has none.
+    while desk
+        .status()
+        .is_some_and(|status| status.exit_code.is_none())
+    {
+        assert!(
+            begun.elapsed() < LONG,
+            "something of this counts as a viewer"
+        );
+        for path in ["/livez", "/readyz", "/metrics", "/"] {
+            let _ = get(&desk, path);
+        }
+        for address in [&web, &vnc] {
+            drop(TcpStream::connect(address.as_str()));
+        }
+        assert!(Client::connect(vnc.as_str(), &Login::password("wrong")).is_err());
+    }
+    ends(desk, "no viewer for 4 s");
 }
 
 /// The end, by itself, with code 0 and this reason.

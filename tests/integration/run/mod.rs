@@ -1,5 +1,6 @@
 //! `deskinit run` as a whole: order of starting, exit codes, restarts, stopping, and what it leaves behind.
 
+mod abcdesktop;
 mod alone;
 mod closing;
 mod codes;
@@ -9,8 +10,10 @@ mod keys;
 mod limits;
 mod names;
 mod orders;
+mod output;
 mod programs;
 mod readiness;
+mod reasons;
 mod secrets;
 mod services;
 mod sound;

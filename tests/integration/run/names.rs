@@ -7,6 +7,7 @@ use crate::support::TempDir;
 use crate::support::client::{Client, Login};
 use crate::support::desk::{Builder, DESKINIT, Desk, LONG, pid};
 use crate::support::eventually;
+use crate::support::websocket::WebSocket;
 
 /// Links, as the image has them.
 struct Links(TempDir);
@@ -101,4 +102,20 @@ fn browsers_are_counted_and_ports_waited_for() {
     });
     let none = (Some(0), "0\n".to_owned());
     assert_eq!(links.call(&desk, "connectcount.sh"), none, "no browser");
+    // Neither what only connects, nor who is not let in.
+    let web = web.parse().unwrap();
+    let _probe = std::net::TcpStream::connect(web).unwrap();
+    let _stranger = WebSocket::connect(web, "/websockify", &[]).unwrap();
+    assert_eq!(links.call(&desk, "connectcount.sh"), none, "no viewer");
+    let socket = WebSocket::connect(web, "/", &[]).unwrap();
+    let browser = Client::login(socket, &Login::password("k7Zq2xPv")).expect("logs in");
+    let counts = |number: &str| {
+        eventually("the browsers are counted", LONG, || {
+            let (code, text) = links.call(&desk, "connectcount.sh");
+            (code == Some(0) && text == number).then_some(())
+        });
+    };
+    counts("1\n");
+    drop(browser);
+    counts("0\n");
 }

@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use deskinit::supervisor::link::{Entry, ServiceState};
+use deskinit::supervisor::link::{Entry, Phase, ServiceState, Status};
 
 use crate::support::desk::{Builder, DESKINIT, Desk, LONG, is_ready, pid};
-use crate::support::eventually;
+use crate::support::{TempDir, eventually};
 
 /// Exit code, standard output, standard error.
 pub(super) fn ask(desk: &Desk, words: &[&str]) -> (Option<i32>, String, String) {
@@ -50,8 +50,114 @@ fn services_are_stopped_started_and_restarted_one_by_one() {
 }
 
 #[test]
+fn the_status_of_some_has_a_code_and_can_be_followed() {
+    let desk = Desk::start(&["xterm"]);
+    desk.up();
+    let (code, text, _) = ask(&desk, &["status", "app", "wm"]);
+    assert_eq!((code, text.lines().count()), (Some(0), 3), "{text}");
+    let (code, text, error) = ask(&desk, &["status", "nothing", "wm"]);
+    assert_eq!(code, Some(4));
+    assert!(
+        text.contains("wm ") && error.contains("nothing: there is no"),
+        "{text}{error}"
+    );
+    assert_eq!(ask(&desk, &["status", "--follow", "nothing"]).0, Some(4));
+
+    let mut follow = Command::new(DESKINIT);
+    follow.args(["status", "--follow", "app", "--run-dir"]);
+    let mut child = follow
+        .arg(desk.run_dir())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut line = move || lines.next().map(Result::unwrap);
+    assert!(line().unwrap().starts_with("SERVICE "));
+    assert!(line().unwrap().starts_with("app        ready "));
+    let mut objects = Command::new(DESKINIT);
+    objects.args(["status", "-f", "--json", "--run-dir"]);
+    let objects = objects
+        .arg(desk.run_dir())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+
+    let (code, text, _) = ask(&desk, &["stop", "app", "--json"]);
+    assert_eq!(code, Some(0));
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let expected = serde_json::json!({"service": "app", "state": "stopped", "changed": true});
+    assert_eq!(told, expected);
+    assert!(line().unwrap().starts_with("app: stopping, pid "));
+    assert!(line().unwrap().starts_with("app: stopped"));
+    assert_eq!(ask(&desk, &["status", "app"]).0, Some(3));
+    assert_eq!(ask(&desk, &["status"]).0, Some(0), "nothing was given up");
+    let (code, text, _) = ask(&desk, &["signal", "TERM", "app", "--json"]);
+    assert_eq!(code, Some(3));
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (told["code"].as_u64(), told["service"].as_str()),
+        (Some(3), Some("app"))
+    );
+
+    desk.signal(nix::sys::signal::Signal::SIGTERM);
+    desk.code();
+    assert_eq!(line(), None);
+    assert!(child.wait().unwrap().success());
+    let out = objects.wait_with_output().unwrap();
+    assert!(out.status.success());
+    let text = String::from_utf8(out.stdout).unwrap();
+    let all: Vec<Status> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        all.iter()
+            .any(|status| status.services[3].state == ServiceState::Stopped)
+    );
+    assert_eq!(all.last().unwrap().phase, Phase::Stopping);
+}
+
+/// In a namespace of its own, where root may say which number is the next.
+#[test]
+fn whoever_has_the_number_of_an_ended_service_is_not_signalled() {
+    let dir = TempDir::new();
+    let file = dir.path().join("pid").to_str().unwrap().to_owned();
+    let table =
+        format!("[service.short]\ncommand = ['sh', '-c', 'echo $$ > {file}']\nrestart = 'never'\n");
+    std::fs::write(dir.path().join("short.toml"), table).unwrap();
+    // The application's child gets the number.
+    let script = format!(
+        "until read -r p < {file}; do :; done; while [ -d /proc/$p ]; do :; done; \
+         until [ \"$n\" = $p ]; do echo $((p - 1)) > /proc/sys/kernel/ns_last_pid; sleep 1000 & n=$!; done; \
+         echo have $p; wait $n; echo lost"
+    );
+    let desk = Builder::new(&["sh", "-c", &script])
+        .env("APP_HEADLESS", "1")
+        .env("SERVICES_DIR", dir.path().to_str().unwrap());
+    let Some(desk) = desk.into_pid_1() else {
+        return;
+    };
+    let desk = desk.start();
+    desk.line("[app] have ");
+    assert_eq!(ask(&desk, &["status", "short"]).0, Some(3));
+    assert_eq!(ask(&desk, &["signal", "KILL", "short"]).0, Some(3));
+    assert_eq!(ask(&desk, &["stop", "short"]).0, Some(0));
+    assert_eq!(ask(&desk, &["restart", "short"]).0, Some(0));
+    assert_eq!(ask(&desk, &["stop", "app"]).0, Some(0));
+    assert!(!desk.lines().iter().any(|line| line.contains("lost")));
+}
+
+#[test]
 fn nobody_there_has_an_exit_code_of_its_own() {
-    for words in [&["stop", "app"][..], &["logs"], &["events"]] {
+    for words in [
+        &["stop", "app"][..],
+        &["signal", "TERM", "app"],
+        &["logs"],
+        &["events"],
+        &["status"],
+        &["status", "app"],
+        &["status", "--follow"],
+    ] {
         let mut command = Command::new(DESKINIT);
         command.args(words).args(["--run-dir", "/nonexistent"]);
         assert_eq!(

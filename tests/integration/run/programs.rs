@@ -53,6 +53,89 @@ fn wait(desk: &Desk, name: &str, state: ServiceState) {
 }
 
 #[test]
+fn groups_are_told_and_ordered_as_a_whole() {
+    let programs = "
+[group:web]
+programs=back,front
+
+[program:back]
+command=sleep 1000
+startsecs=0
+numprocs=2
+process_name=%(program_name)s_%(process_num)02d
+
+[program:front]
+command=sleep 1000
+startsecs=0
+
+[program:alone]
+command=sleep 1000
+startsecs=0
+";
+    let conf = Conf::new(&[("programs.conf", programs)]);
+    let desk = conf
+        .builder(&["sleep", "1000"])
+        .env("APP_HEADLESS", "1")
+        .start();
+    desk.up();
+    let said = |words: &str| {
+        let (code, text) = ask(&desk, words);
+        let names = text
+            .lines()
+            .map(|line| line.split_whitespace().next().unwrap_or_default());
+        (code.unwrap(), names.map(str::to_owned).collect::<Vec<_>>())
+    };
+    let web = ["web:back_00", "web:back_01", "web:front"];
+    assert_eq!(said("status web:*"), (0, web.map(str::to_owned).to_vec()));
+    assert_eq!(said("status alone:*"), (0, vec!["alone".to_owned()]));
+    assert_eq!(
+        ask(&desk, "status none:*"),
+        (Some(4), "none: ERROR (no such group)\n".to_owned())
+    );
+    let (code, text) = ask(&desk, "stop web:*");
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        text,
+        "web:back_00: stopped\nweb:back_01: stopped\nweb:front: stopped\n"
+    );
+    assert_eq!(said("status web:*").0, 3);
+    assert_eq!(ask(&desk, "start web:back_01").1, "web:back_01: started\n");
+    assert_eq!(ask(&desk, "signal USR1 none:*").0, Some(1));
+    assert_eq!(ask(&desk, "start none:*").0, Some(2));
+}
+
+#[test]
+fn every_command_of_supervisorctl_has_an_answer() {
+    let desk = Builder::new(&["sleep", "1000"])
+        .env("APP_HEADLESS", "1")
+        .start();
+    desk.up();
+    for (words, code, text) in [
+        ("help", 0, "default commands (type help <topic>):"),
+        ("help stop", 0, "stop <name>|<gname>:*|all"),
+        ("help nonsense", 1, "*** No help on nonsense"),
+        ("maintail", 0, "everything is ready after"),
+        ("maintail x", 1, "Error: bad argument x"),
+        ("reload", 1, "ERROR: settings are read at the start only"),
+        ("clear app", 1, "app: ERROR (logs are not cleared"),
+        ("clear x", 1, "x: ERROR (no such process)"),
+        ("add app", 0, "ERROR: process group already active"),
+        ("add x", 1, "ERROR: no such process/group: x"),
+        ("remove app", 1, "ERROR: process/group still running: app"),
+        ("fg app", 1, "ERROR: services have no standard input"),
+        ("open http://localhost", 1, "ERROR: there is one run"),
+        ("update", 0, ""),
+        ("update x", 1, "ERROR: no such group: x"),
+        ("exit", 0, ""),
+        ("nonsense", 1, "*** Unknown syntax: nonsense"),
+    ] {
+        let (answer, said) = ask(&desk, words);
+        assert_eq!(answer, Some(code), "{words}: {said}");
+        assert!(said.contains(text), "{words}: {said}");
+    }
+}
+
+#[test]
 fn programs_run_by_their_rules_and_supervisorctl_tells_of_them() {
     let programs = "
 ; of a web desktop

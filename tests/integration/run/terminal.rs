@@ -34,11 +34,7 @@ impl Terminal {
                 ("VNC_PORT", "off"),
                 ("NO_VNC_PORT", "off"),
             ])
-            .envs([
-                ("MAX_SIZE", "1280x1024"),
-                ("APP_HEADLESS", "1"),
-                ("TERM", "dumb"),
-            ])
+            .envs([("MAX_SIZE", "1280x1024"), ("TERM", "dumb")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -114,7 +110,7 @@ impl Drop for Terminal {
 
 #[test]
 fn a_program_without_windows_has_the_terminal() {
-    let mut terminal = Terminal::new(&format!("{DESKINIT} run -- sh -i"));
+    let mut terminal = Terminal::new(&format!("{DESKINIT} run --app-headless -- sh -i"));
     terminal.sees("prompt$");
     terminal.types("tty && echo $((6 * 7))\n");
     terminal.sees("/dev/pts/");
@@ -126,10 +122,30 @@ fn a_program_without_windows_has_the_terminal() {
 }
 
 #[test]
+fn a_shell_has_the_terminal_unasked() {
+    let mut terminal = Terminal::new(&format!("{DESKINIT} run -- bash --norc"));
+    terminal.sees("prompt$");
+    terminal.types("tty && exit 6\n");
+    terminal.sees("/dev/pts/");
+    assert_eq!(terminal.code(), Some(6));
+}
+
+#[test]
+fn beside_a_program_with_windows_the_terminal_stops_everything() {
+    let mut terminal = Terminal::new(&format!("{DESKINIT} run -- xterm"));
+    terminal.sees("APP_HEADLESS=1 gives it");
+    terminal.sees("everything is ready");
+    terminal.types("\x03");
+    terminal.sees("exit code");
+    // xterm answers the request to close its window.
+    assert_eq!(terminal.code(), Some(0));
+}
+
+#[test]
 fn the_stop_key_stops_everything_and_the_shell_continues_it() {
     let mut terminal = Terminal::new("bash --norc -i");
     terminal.sees("prompt$");
-    terminal.types(&format!("{DESKINIT} run -- cat\n"));
+    terminal.types(&format!("{DESKINIT} run --app-headless -- cat\n"));
     terminal.sees("everything is ready");
     terminal.types("first\n");
     terminal.sees("first\r\nfirst");

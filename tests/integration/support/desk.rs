@@ -21,6 +21,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(40);
 /// How it is started.
 pub(crate) struct Builder {
     command: Command,
+    application: Vec<String>,
     dir: TempDir,
     read: bool,
 }
@@ -54,11 +55,9 @@ impl Builder {
             .stderr(Stdio::piped())
             .stdout(Stdio::piped())
             .arg("run");
-        if !application.is_empty() {
-            command.arg("--").args(application);
-        }
         Self {
             command,
+            application: application.iter().map(|word| (*word).to_owned()).collect(),
             dir,
             read: true,
         }
@@ -91,6 +90,7 @@ impl Builder {
             return None;
         }
         let mut command = shell(script);
+        self.name_application();
         command.arg(DESKINIT).args(self.command.get_args());
         for (name, value) in self.command.get_envs() {
             match value {
@@ -111,6 +111,26 @@ impl Builder {
         self
     }
 
+    /// Flags of `run`.
+    pub(crate) fn flags(mut self, flags: &[&str]) -> Self {
+        self.command.args(flags);
+        self
+    }
+
+    /// Behind the flags; once.
+    fn name_application(&mut self) {
+        let words = std::mem::take(&mut self.application);
+        if !words.is_empty() {
+            self.command.arg("--").args(words);
+        }
+    }
+
+    /// Instead of a pipe each; to be combined with [`Builder::unread`].
+    pub(crate) fn streams(mut self, stdout: Stdio, stderr: Stdio) -> Self {
+        self.command.stdout(stdout).stderr(stderr);
+        self
+    }
+
     /// Nobody reads its standard output until [`Desk::read`].
     pub(crate) fn unread(mut self) -> Self {
         self.read = false;
@@ -118,6 +138,7 @@ impl Builder {
     }
 
     pub(crate) fn start(mut self) -> Desk {
+        self.name_application();
         let child = self.command.spawn().expect("deskinit starts");
         let mut desk = Desk {
             child,

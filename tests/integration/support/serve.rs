@@ -231,7 +231,8 @@ impl Drop for Serve {
     }
 }
 
-fn get(mut stream: impl Read + Write, path: &str) -> std::io::Result<Answer> {
+/// What a GET is answered by whoever is at the other end.
+pub(crate) fn get(mut stream: impl Read + Write, path: &str) -> std::io::Result<Answer> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut text = Vec::new();
