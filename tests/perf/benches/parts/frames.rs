@@ -1,14 +1,16 @@
 //! Finding what differs between frames and what only moved, and converting pixels (as Raw, which does nothing else).
 
 use deskinit::encode::{Encoding, Params};
-use deskinit::pixel::{Channel, Frame, PixelFormat, Point, Rect, Region};
-use deskinit::screen::Motion;
+use deskinit::pixel::{Channel, Frame, PixelFormat, Point, Rect};
+use deskinit::screen::{Difference, Motion};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 
 use crate::content::{CONTENTS, Content, PIXELS, SIZE, frame};
 use crate::diff::Differ;
 use crate::encode;
+use crate::palette::{self, Palette};
+use crate::vote::Votes;
 
 /// Name, bits per pixel, depth, and maximum and shift of red, green and blue.
 type Format = (&'static str, u8, u8, [(u16, u8); 3]);
@@ -53,10 +55,41 @@ fn diff_scrolled(bencher: Bencher<'_, '_>, content: &Content) {
 #[divan::bench(args = CONTENTS)]
 fn motion_scrolled(bencher: Bencher<'_, '_>, content: &Content) {
     let (old, new) = (frame(*content), scrolled(*content));
-    let damage = Region::from(old.bounds());
+    let difference = Difference {
+        moved: Vec::new(),
+        changed: vec![old.bounds()],
+    };
     bencher
         .counter(ItemsCount::new(PIXELS))
-        .bench_local(|| Motion::default().search(black_box(&old), &new, damage.clone(), &[]));
+        .bench_local(|| Motion::default().search(black_box(&old), &new, &difference, &[]));
+}
+
+/// Hashes of rows alone, and their votes for how far it went.
+#[divan::bench(args = CONTENTS)]
+fn row_hashes(bencher: Bencher<'_, '_>, content: &Content) {
+    let (old, new) = (frame(*content), scrolled(*content));
+    let mut votes = Votes::default();
+    bencher
+        .counter(ItemsCount::new(PIXELS))
+        .bench_local(|| votes.vertical(black_box(&old), &mut &new, old.bounds(), None));
+}
+
+/// Indices of all colours, in pieces of the size that Tight makes, until there are too many.
+#[divan::bench(args = CONTENTS)]
+fn palette(bencher: Bencher<'_, '_>, content: &Content) {
+    let frame = frame(*content);
+    let pieces: Vec<Rect> = frame.bounds().tiles(256, 256).collect();
+    let (mut palette, mut indices) = (Palette::new(), Vec::new());
+    bencher.counter(ItemsCount::new(PIXELS)).bench_local(|| {
+        let mut fit = 0;
+        for piece in &pieces {
+            indices.clear();
+            palette.restart(palette::MAX);
+            let rows = black_box(&frame).rows(*piece);
+            fit += usize::from(palette.index(rows, &mut indices).is_some());
+        }
+        (fit, palette.colours().len())
+    });
 }
 
 fn scrolled(content: Content) -> Frame {
@@ -76,12 +109,13 @@ fn diff_small(bencher: Bencher<'_, '_>) {
 }
 
 fn diff(bencher: Bencher<'_, '_>, old: &Frame, new: &Frame) {
-    let (mut differ, mut found) = (Differ::default(), Vec::new());
+    let (mut differ, mut found, mut taken) =
+        (Differ::default(), Difference::default(), old.clone());
     let whole = Rect::sized(SIZE.0, SIZE.1);
     bencher.counter(ItemsCount::new(PIXELS)).bench_local(|| {
         found.clear();
         let read = |y: u16, out: &mut [u32]| out.copy_from_slice(black_box(new).row(y));
-        differ.diff(black_box(old), whole, read, &mut found);
-        found.len()
+        differ.take(black_box(old), &mut taken, whole, read, &mut found);
+        found.changed.len()
     });
 }
