@@ -256,12 +256,19 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> Encoded {
         let prepared = prepare(frame, region, &Region::new(), params, &self.spare);
-        self.emit(&prepared, params, out)
+        self.emit(&prepared, params, false, out)
     }
 
     /// The second half of [`Encoder::encode`], for what was prepared once for several clients with these `params`.
-    pub fn emit(&mut self, prepared: &Prepared, params: &Params, out: &mut Vec<u8>) -> Encoded {
-        prepared.emit(&mut self.streams, params, out)
+    /// `thrifty`: to this client bytes are dearer than time. Going to and fro costs it the history of its streams.
+    pub fn emit(
+        &mut self,
+        prepared: &Prepared,
+        params: &Params,
+        thrifty: bool,
+        out: &mut Vec<u8>,
+    ) -> Encoded {
+        prepared.emit(&mut self.streams, params, thrifty, out)
     }
 
     /// Appends a picture of a video as one rectangle of H.264. `None`, and nothing appended, when the encoder fails: what

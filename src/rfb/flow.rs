@@ -13,7 +13,9 @@
 //! rate that was seen is taken off first. The idea, delay instead of loss as the sign of a full queue, is that of TCP
 //! Vegas.
 //!
-//! A client without fences is paced by its requests: whoever asks has dealt with what it was sent.
+//! A client without fences is paced by its requests: whoever asks has dealt with what it was sent, or at least with what
+//! went before that, and it has left our socket. How long that takes is also the client's own leisure, of which no more
+//! is known than what small updates took; so it is a guess, and on the safe side.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -41,6 +43,8 @@ const MUTE: Duration = Duration::from_secs(5);
 const DRAWN: Duration = Duration::from_millis(30);
 /// Fewer bytes are all overhead.
 const TELLING: u64 = 4 * 1024;
+/// So many bytes tell a slow link from a fast one.
+const TRIAL: u64 = 16 * 1024;
 
 /// May an update go now?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +102,20 @@ impl Carried {
     }
 }
 
+/// What is known of the link to a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Link {
+    /// Bytes a second; `None` while it has taken everything at once.
+    pub rate: Option<f64>,
+    /// Bytes that go before whatever comes next.
+    pub queued: u64,
+    /// It has carried nothing yet that would tell whether it is slow.
+    pub untried: bool,
+    /// All that is by the client's requests, which may come late for another reason: such a client is not sent less than
+    /// it asks for.
+    pub guessed: bool,
+}
+
 /// The flow control of one client.
 #[derive(Debug)]
 pub struct Flow {
@@ -115,6 +133,11 @@ pub struct Flow {
     /// Bytes a second that a busy link has delivered.
     rate: Option<f64>,
     carried: Carried,
+    /// Position that the client has asked behind.
+    asked: u64,
+    /// Enough was delivered to tell a slow link from a fast one; so much was until then, and how long it took.
+    tried: bool,
+    trial: (u64, Duration),
     /// Position and time of the last answer.
     answer: Option<(u64, Instant)>,
     round: Round,
@@ -136,6 +159,9 @@ impl Default for Flow {
             smoothed: None,
             rate: None,
             carried: Carried::default(),
+            asked: 0,
+            tried: false,
+            trial: (0, Duration::ZERO),
             answer: None,
             round: Round::default(),
             last: None,
@@ -175,13 +201,23 @@ impl Flow {
         self.shortest
     }
 
+    /// What is known of the way to the client.
+    pub fn link(&self) -> Link {
+        Link {
+            rate: self.rate(),
+            queued: self.queued(),
+            untried: !self.tried,
+            guessed: !self.fences,
+        }
+    }
+
     /// Bytes a second that the client takes; `None` while it has taken everything at once.
     pub fn rate(&self) -> Option<f64> {
         self.carried.rate()
     }
 
     /// Bytes in flight beyond those that are on the road at this rate: they are in a queue, and go before what comes.
-    pub fn queued(&self) -> u64 {
+    fn queued(&self) -> u64 {
         if self.pings.is_empty() {
             return 0;
         }
@@ -192,7 +228,9 @@ impl Flow {
 
     /// Decides on the next update. The first one of an idle link always may go, however large.
     pub fn ready(&self, now: Instant) -> Ready {
-        if !self.fences || self.in_flight() < self.window {
+        // Until it is known how the first of it got there no more follows.
+        let window = if self.tried { self.window } else { TRIAL };
+        if !self.fences || self.in_flight() < window {
             return Ready::Now;
         }
         match self.pings.front() {
@@ -206,10 +244,16 @@ impl Flow {
         }
     }
 
-    /// True when little enough is in flight that less urgent data may go.
-    pub fn is_relaxed(&self) -> bool {
+    /// True when little enough is in flight that less urgent data may go. `idle`: nothing more urgent is expected, so a
+    /// long way may be filled with it, as far as that is no queue.
+    pub fn is_relaxed(&self, idle: bool) -> bool {
         // Bytes that went without a fence, because the list was full, are confirmed by the next one.
-        !self.fences || self.pings.is_empty() || self.in_flight() <= self.window / 2
+        !self.fences
+            || self.pings.is_empty()
+            || self.in_flight() <= self.window / 2
+            || idle
+                && self.in_flight() < self.window
+                && (self.rate().is_none() || self.queued() == 0)
     }
 
     /// An update is about to go: after a pause what was known is forgotten. True when a fence should go *before* the
@@ -233,9 +277,6 @@ impl Flow {
     pub fn sent(&mut self, bytes: u64, now: Instant) -> Option<u32> {
         self.sent += bytes;
         self.last = Some(now);
-        if !self.fences {
-            return None;
-        }
         if self.pings.len() >= MAX_PINGS {
             return None;
         }
@@ -249,19 +290,63 @@ impl Flow {
             own: in_flight.saturating_sub(self.window).max(bytes),
             limited: in_flight >= self.window,
         });
-        Some(id)
+        self.fences.then_some(id)
     }
 
     /// The client asked for an update: without fences that says that it has processed all before.
     pub fn requested(&mut self, now: Instant) {
-        let mute = !self.answers && self.pings.front().is_some_and(|p| p.at + MUTE <= now);
-        if mute {
+        let mute = self.pings.front().is_some_and(|p| p.at + MUTE <= now);
+        if self.fences && !self.answers && mute {
             self.fences = false;
             self.pings.clear();
-        }
-        if !self.fences {
             self.acknowledged = self.sent;
         }
+        self.asked = self.sent;
+    }
+
+    /// So many bytes still wait here, and have not gone into the client's socket. `unasked`: it gets updates without
+    /// asking for each.
+    pub fn waiting(&mut self, bytes: u64, unasked: bool, now: Instant) {
+        let left = self.sent.saturating_sub(bytes);
+        let position = if unasked { left } else { left.min(self.asked) };
+        if self.fences || position <= self.acknowledged {
+            return;
+        }
+        self.acknowledged = position;
+        let arrived = self.pings.iter().take_while(|p| p.position <= position);
+        let arrived: Vec<Ping> = self.pings.drain(..arrived.count()).collect();
+        let [first, ..] = arrived.as_slice() else {
+            return;
+        };
+        let last = arrived.last().map_or(first.position, |p| p.position);
+        // Some ask for the next update when one has only begun to come: it was on its own from when the one before it
+        // had been asked behind.
+        let before = self.answer.replace((last, now));
+        let (from, free) = before.map_or((0, first.at), |(position, at)| (position, at));
+        let bytes = last.saturating_sub(from);
+        let time = now.saturating_duration_since(first.at);
+        self.smoothed = Some(self.smoothed.map_or(time, |s| (s * 7 + time) / 8));
+        if bytes < TELLING {
+            self.shortest = Some(self.shortest.map_or(time, |s| s.min(time)));
+        }
+        let begun = free.max(first.at + self.shortest.unwrap_or_default());
+        self.delivered(bytes, now.saturating_duration_since(begun));
+    }
+
+    fn delivered(&mut self, bytes: u64, took: Duration) {
+        self.carried.observe(bytes, took);
+        if bytes >= TELLING && !self.tried {
+            self.trial.0 += bytes;
+            self.trial.1 += took;
+            let (bytes, took) = self.trial;
+            self.tried = bytes >= TRIAL || self.carried.rate().is_some();
+            if self.tried && self.carried.rate().is_none() {
+                // Each for itself too short to tell.
+                self.carried.observe(bytes, took);
+            }
+        }
+        // Many that are too small to tell are a link that carries many.
+        self.tried |= self.acknowledged >= INITIAL_WINDOW;
     }
 
     /// A fence came back. Unknown numbers are ignored: a client can at most deceive itself.
@@ -287,10 +372,8 @@ impl Flow {
         // It was on its own from when the one before had been delivered.
         let (before, free) = answer.map_or((0, ping.at), |(position, at)| (position, at));
         let begun = free.max(ping.at + base);
-        self.carried.observe(
-            ping.position.saturating_sub(before),
-            now.saturating_duration_since(begun),
-        );
+        let bytes = ping.position.saturating_sub(before);
+        self.delivered(bytes, now.saturating_duration_since(begun));
         if let Some((position, at)) = answer
             && ping.at < at
             && at < now
@@ -483,12 +566,12 @@ mod tests {
             assert!(flow.sent(10, now).is_some());
         }
         assert_eq!(flow.sent(40_000, now), None);
-        assert!(!flow.is_relaxed());
+        assert!(!flow.is_relaxed(false));
         for id in 0..MAX_PINGS as u32 {
             flow.answered(id, now + TICK);
         }
         assert_eq!(flow.in_flight(), 40_000);
-        assert!(flow.is_relaxed(), "nothing will ever be answered");
+        assert!(flow.is_relaxed(false), "nothing will ever be answered");
         assert_eq!(flow.queued(), 0);
     }
 
@@ -517,7 +600,10 @@ mod tests {
             while now < end {
                 link.deliver(&mut flow, now);
                 if flow.ready(now) == Ready::Now {
-                    flow.begin(now);
+                    if flow.begin(now) {
+                        let id = flow.sent(14, now);
+                        link.send(14, id, now);
+                    }
                     let id = flow.sent(size, now);
                     link.send(size, id, now);
                 }

@@ -29,6 +29,7 @@ use super::clipboard::{InflateError, LIMIT};
 use super::encodings::ClientCapabilities;
 use super::flow::{Flow, Ready};
 use super::input::InputBuffer;
+use super::pacing::Pacing;
 use super::parse::Parser;
 use super::paste::Conversation;
 use super::pending::Pending;
@@ -41,7 +42,7 @@ use super::update::{Beside, Density, Job};
 use super::version::Version;
 #[cfg(feature = "h264")]
 use super::video::VideoWatch;
-use crate::encode::{self, Encoded};
+use crate::encode::{self, Encoded, JpegQuality};
 use crate::pixel::{PixelFormat, Point, Rect, Region};
 use crate::screen::{Activity, CursorImage, Leds, Step};
 
@@ -243,6 +244,9 @@ pub struct Session {
     #[cfg(feature = "h264")]
     video: VideoWatch,
     quality: Control,
+    pacing: Pacing,
+    /// The quality of the last update.
+    fitted: Option<JpegQuality>,
     last_input: Option<Instant>,
     /// A key or a motion has come.
     touched: bool,
@@ -311,6 +315,8 @@ impl Session {
             #[cfg(feature = "h264")]
             video,
             quality: Control::default(),
+            pacing: Pacing::default(),
+            fitted: None,
             last_input: None,
             touched: false,
             counts: Counts::default(),
@@ -346,7 +352,15 @@ impl Session {
             }
             self.take(message)?;
         }
+        self.note_waiting();
         Ok(())
+    }
+
+    /// Tells the flow control what has not even gone into the client's socket.
+    fn note_waiting(&mut self) {
+        let waiting = (self.out.len() + self.unsent) as u64;
+        let unasked = self.demand.continuous.is_some();
+        self.flow.waiting(waiting, unasked, self.now);
     }
 
     /// Has a person typed or pointed since this was last asked? Also one who may only watch: somebody is there.
@@ -436,6 +450,7 @@ impl Session {
     /// Decides what to send next, and writes what needs no encoding. Not to be called while much of the output waits.
     pub fn poll(&mut self, now: Instant) -> Poll {
         self.now = now;
+        self.note_waiting();
         // A client that has neither listed anything nor asked for a picture may be anything: say nothing yet.
         if self.listed || self.demand.requested.is_some() {
             self.paste.write(&mut self.out);
@@ -471,9 +486,10 @@ impl Session {
     pub fn finish(&mut self, job: Job, encoded: Encoded, now: Instant) {
         self.now = now;
         self.job_is_out = false;
-        let mut sent = job.order.damage;
+        let order = &job.order;
+        let mut sent = order.damage.clone();
         #[cfg(feature = "h264")]
-        if let Some(rect) = job.order.video {
+        if let Some(rect) = order.video {
             if encoded.stats.h264.rects > 0 {
                 sent.add(rect);
                 self.video.sent(now);
@@ -482,17 +498,19 @@ impl Session {
                 self.pending.add(&Region::from(rect));
             }
         }
-        let (changed, refreshed) = (sent.area(), job.order.refresh.area());
-        sent.union(&job.order.refresh);
+        let (changed, refreshed) = (sent.area(), order.refresh.area());
+        sent.union(&order.refresh);
         self.refresh.sent(&sent, &encoded.lossy, now);
         self.density
             .observe(changed + refreshed, job.bytes.len() as u64);
         let bytes = job.bytes.len() as u64;
+        let awaited = self.is_interactive(now);
+        self.pacing.sent(bytes, self.flow.rate(), awaited, now);
         match (changed, refreshed) {
             (_, 0) => {
                 let lossy = encoded.lossy.area();
                 self.quality
-                    .observe(job.order.params.quality, changed, lossy, bytes);
+                    .observe(order.params.quality, changed, lossy, bytes);
             }
             (0, _) => self.quality.observe_again(refreshed, bytes),
             // Nobody knows which bytes were whose.
@@ -509,6 +527,7 @@ impl Session {
     /// A job was not encoded (the frame has another size): all of it is due again.
     pub fn give_back(&mut self, job: Job) {
         self.job_is_out = false;
+        self.pacing.give_back();
         #[cfg(feature = "h264")]
         self.pending
             .add(&job.order.video.map(Region::from).unwrap_or_default());
@@ -560,6 +579,10 @@ impl Session {
             encoding: self.caps.encoding,
             jpeg_rects: self.caps.jpeg_rects,
             quality: self.caps.quality,
+            fitted: self.fitted,
+            rate: self.flow.rate(),
+            base_round_trip: self.flow.base_round_trip(),
+            playing_pixels: self.activity.playing().area(),
             format: self.format,
             continuous: self.demand.continuous.is_some(),
         }

@@ -19,7 +19,9 @@ pub struct Job {
     /// What the client copies within its picture, first and in this order.
     pub copies: Vec<Move>,
     /// What is to be encoded.
-    pub order: Order,
+    pub order: Arc<Order>,
+    /// Bytes are dearer than the time to save them.
+    pub thrifty: bool,
     /// The update so far: its header and its pseudo-rectangles. Encoders append to it, so nothing is copied.
     pub bytes: Vec<u8>,
     /// Pseudo-rectangles in `bytes`.
@@ -121,7 +123,7 @@ impl Job {
             parts.reverse();
         }
         for (prepared, params) in parts {
-            let part = encoder.emit(prepared, params, &mut self.bytes);
+            let part = encoder.emit(prepared, params, self.thrifty, &mut self.bytes);
             encoded.rects += part.rects;
             encoded.lossy.union(&part.lossy);
             if std::ptr::eq(prepared, &picture.refresh) {
