@@ -36,6 +36,9 @@ const LEAST: u64 = 16 * 1024;
 /// four times as many of each further one, until something is known.
 const FIRST: f64 = 64.0 * 1024.0;
 
+/// No less goes at once however slow a link is guessed to be: it may be long instead.
+const GUESSED_LEAST: f64 = 32.0 * 1024.0;
+
 /// So many pixels come again without loss at once however slow a link is guessed to be, or a client that asks at leisure
 /// would never have them all.
 const GUESSED: u64 = 32 * 1024;
@@ -102,14 +105,14 @@ impl Control {
     /// For an update of so many pixels to a client that wants this quality.
     pub fn fit(&mut self, wanted: Option<JpegQuality>, pixels: u64, link: &Link) -> Fit {
         let best = wanted.map_or(0, JpegQuality::level);
+        // What takes no loss and has no fences may be a program that takes the first update for all of the picture.
+        let whole = link.guessed && wanted.is_none();
         let Some(rate) = link.rate else {
             self.level = wanted.map(JpegQuality::level);
             let first = FIRST * f64::from(self.trials.min(4)).exp2().powi(2);
-            // What takes no loss may be a program that takes the first update for all of the picture.
-            let whole = !link.untried || link.guessed && wanted.is_none();
             return Fit {
                 quality: wanted,
-                pixels: match whole {
+                pixels: match whole || !link.untried {
                     true => pixels,
                     false => pixels.min((first / self.size(self.level)) as u64),
                 },
@@ -127,10 +130,11 @@ impl Control {
         Fit {
             quality: wanted.map(|wanted| wanted.lowered(best - level.unwrap_or(0))),
             pixels: match level {
-                _ if link.guessed => pixels,
                 Some(_) => pixels,
+                None if whole => pixels,
                 None => {
-                    let bytes = carried(rate, link.queued, CUT);
+                    let least = if link.guessed { GUESSED_LEAST } else { 0.0 };
+                    let bytes = carried(rate, link.queued, CUT).max(least);
                     pixels.min((bytes / self.size(self.level)) as u64)
                 }
             },

@@ -16,12 +16,15 @@
 //! [`Session::output`]. Do not poll while much of the output waits to be sent: that is what bounds it.
 
 mod apply;
+mod figures;
 mod send;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use figures::Counts;
 
 use super::auth::Permission;
 use super::client::{ClientMessage, ProtocolError};
@@ -37,12 +40,11 @@ use super::quality::Control;
 use super::refresh::Refresh;
 use super::resize::Sizes;
 use super::server::{self, ResizeReason, ResizeStatus};
-use super::stats::Stats;
 use super::update::{Beside, Density, Job};
 use super::version::Version;
 #[cfg(feature = "h264")]
-use super::video::VideoWatch;
-use crate::encode::{self, Encoded, JpegQuality};
+use super::video::{VideoQuality, VideoWatch};
+use crate::encode::{Encoded, JpegQuality};
 use crate::pixel::{PixelFormat, Point, Rect, Region};
 use crate::screen::{Activity, CursorImage, Leds, Step};
 
@@ -243,6 +245,8 @@ pub struct Session {
     density: Density,
     #[cfg(feature = "h264")]
     video: VideoWatch,
+    #[cfg(feature = "h264")]
+    video_quality: VideoQuality,
     quality: Control,
     pacing: Pacing,
     /// The quality of the last update.
@@ -251,19 +255,6 @@ pub struct Session {
     /// A key or a motion has come.
     touched: bool,
     counts: Counts,
-}
-
-/// What is only counted.
-#[derive(Debug, Default)]
-struct Counts {
-    updates: u64,
-    rects: u64,
-    bytes: u64,
-    pixels: u64,
-    refreshed_pixels: u64,
-    ways: encode::Stats,
-    requests: u64,
-    inputs: u64,
 }
 
 impl Session {
@@ -314,6 +305,8 @@ impl Session {
             density: Density::default(),
             #[cfg(feature = "h264")]
             video,
+            #[cfg(feature = "h264")]
+            video_quality: VideoQuality::default(),
             quality: Control::default(),
             pacing: Pacing::default(),
             fitted: None,
@@ -506,16 +499,32 @@ impl Session {
         let bytes = job.bytes.len() as u64;
         let awaited = self.is_interactive(now);
         self.pacing.sent(bytes, self.flow.rate(), awaited, now);
+        let lossy = encoded.lossy.area();
+        // What went as video says nothing about photos.
+        #[cfg(feature = "h264")]
+        let (changed, lossy, bytes, video) = {
+            let video = encoded.stats.h264;
+            if video.rects > 0 {
+                self.video_quality.observe(video.bytes);
+            }
+            (
+                changed.saturating_sub(video.pixels),
+                lossy.saturating_sub(video.pixels),
+                bytes.saturating_sub(video.bytes),
+                video.pixels,
+            )
+        };
         match (changed, refreshed) {
             (_, 0) => {
-                let lossy = encoded.lossy.area();
-                self.quality
-                    .observe(order.params.quality, changed, lossy, bytes);
+                let quality = order.params.quality;
+                self.quality.observe(quality, changed, lossy, bytes);
             }
             (0, _) => self.quality.observe_again(refreshed, bytes),
             // Nobody knows which bytes were whose.
             _ => {}
         }
+        #[cfg(feature = "h264")]
+        let changed = changed + video;
         self.counts.updates += 1;
         self.counts.pixels += changed;
         self.counts.refreshed_pixels += refreshed;
@@ -558,34 +567,6 @@ impl Session {
     /// Could the client take an update now, if there were a change? While a job is out: when that is done.
     pub fn wants_frames(&self) -> bool {
         self.is_wanted() && self.flow.ready(self.now) == Ready::Now
-    }
-
-    /// Figures.
-    pub fn stats(&self) -> Stats {
-        Stats {
-            updates: self.counts.updates,
-            rects: self.counts.rects,
-            bytes: self.counts.bytes,
-            pixels: self.counts.pixels,
-            refreshed_pixels: self.counts.refreshed_pixels,
-            ways: self.counts.ways,
-            requests: self.counts.requests,
-            inputs: self.counts.inputs,
-            pending_pixels: self.pending.damage().area(),
-            lossy_pixels: self.refresh.lossy().area(),
-            round_trip: self.flow.round_trip(),
-            window: self.flow.window(),
-            in_flight: self.flow.in_flight(),
-            encoding: self.caps.encoding,
-            jpeg_rects: self.caps.jpeg_rects,
-            quality: self.caps.quality,
-            fitted: self.fitted,
-            rate: self.flow.rate(),
-            base_round_trip: self.flow.base_round_trip(),
-            playing_pixels: self.activity.playing().area(),
-            format: self.format,
-            continuous: self.demand.continuous.is_some(),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Equal work of different clients, done once.
 //!
 //! What is prepared of a frame depends on the frame and on what was asked for, not on the client (see
-//! [`crate::encode`]). Clients that watch the same thing ask for the same at the same time:
+//! [`crate::encode`]), nor on how that is sent on. Clients that watch the same thing ask for the same at the same time:
 //!
 //! ```text
 //!   first to ask ──► busy: the others wait ──► ready: whoever comes is served at once ──► a newer frame: forgotten
@@ -83,7 +83,7 @@ impl<W> Share<W> {
         });
         let known = table
             .iter_mut()
-            .find(|e| e.generation == generation && e.order == order);
+            .find(|e| e.generation == generation && e.order.prepares_as(&order));
         match known.map(|e| &mut e.state) {
             Some(State::Ready(picture)) => return Claim::Ready(who, picture.clone()),
             Some(State::Busy(others)) => {
@@ -143,7 +143,7 @@ impl<W> Task<W> {
     fn find(&self, table: &Table<W>) -> Option<usize> {
         table.iter().position(|e| {
             e.generation == self.generation
-                && e.order == self.order
+                && Arc::ptr_eq(&e.order, &self.order)
                 && matches!(e.state, State::Busy(_))
         })
     }

@@ -153,6 +153,12 @@ impl Session {
             copies,
             order,
             thrifty: self.quality.thrifty(&link),
+            #[cfg(feature = "h264")]
+            video_quality: self
+                .caps
+                .quality
+                .filter(|_| video.is_some())
+                .map(|wanted| self.video_quality.choose(wanted, &link, now)),
             bytes,
             pseudo,
             beside,

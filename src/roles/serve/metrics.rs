@@ -19,7 +19,7 @@ impl EncodeMetric for Ages {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let Self((total, classes)) = self;
         let ends = AGES.map(|ms| ms as f64 / 1000.0);
-        let ends = ends.into_iter().chain([f64::MAX]);
+        let ends = ends.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = ends.zip(*classes).collect();
         let count = classes.iter().sum();
         encoder.encode_histogram::<NoLabelSet>(total.as_secs_f64(), count, &buckets, None)
