@@ -216,7 +216,7 @@ fn no_update_is_torn() {
             let painter = Painter::on(&stage.link, stage.root);
             let mut random = Random::new(7);
             for n in 1.. {
-                let colour = ChangeGCAux::new().foreground(n * 0x01_0305 & 0xff_ffff);
+                let colour = ChangeGCAux::new().foreground((n * 0x01_0305) & 0xff_ffff);
                 stage.link.change_gc(gc, &colour).expect("sent");
                 stage
                     .link
