@@ -229,13 +229,33 @@ fn ways(viewers: &[Value]) -> String {
         let used: Vec<String> = used.collect();
         let _ = writeln!(
             text,
-            "viewer {}, {encoding}: {}",
+            "viewer {}, {encoding}{}: {}",
             viewer["id"],
+            link(viewer),
             used.join(", ")
         );
     }
     if !text.is_empty() {
         text.insert(0, '\n');
+    }
+    text
+}
+
+/// What its link lets through, as far as there is anything to say.
+fn link(viewer: &Value) -> String {
+    let mut text = String::new();
+    if let Some(asked) = viewer["quality"].as_u64() {
+        let used = viewer["quality_in_use"].as_u64().unwrap_or(asked);
+        let _ = match used == asked {
+            true => write!(text, ", quality {asked} %"),
+            false => write!(text, ", quality {used} % of {asked} %"),
+        };
+    }
+    if let Some(rate) = viewer["link_kilobytes_per_second"].as_f64() {
+        let _ = write!(text, ", link {rate:.0} kB/s");
+    }
+    if let Some(age) = viewer["frame_age_ms"].as_f64() {
+        let _ = write!(text, ", frame age {age:.0} ms");
     }
     text
 }
@@ -322,13 +342,17 @@ mod tests {
     fn viewers_are_told_by_what_they_were_sent() {
         let tally = |n: u64| serde_json::json!({ "rectangles": n, "pixels": n * 1_500_000, "bytes": n * 2000 });
         let viewer = serde_json::json!({
-            "id": 4, "encoding": "Tight", "ways": { "fill": tally(1), "jpeg": tally(0), "copy": tally(2) },
+            "id": 4, "encoding": "Tight", "quality": 79, "quality_in_use": 41,
+            "link_kilobytes_per_second": 200.4, "ways": { "fill": tally(1), "jpeg": tally(0), "copy": tally(2) },
         });
         // One that has only just come has no figures yet.
         let text = ways(&[viewer, serde_json::json!({ "id": 5 })]);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");
-        assert!(lines[1].starts_with("viewer 4, Tight: "), "{text}");
+        assert!(
+            lines[1].starts_with("viewer 4, Tight, quality 41 % of 79 %, link 200 kB/s: "),
+            "{text}"
+        );
         assert!(text.contains("copy 3.0 MPixel in 4 kB"), "{text}");
         assert!(!text.contains("jpeg"), "{text}");
         assert_eq!(ways(&[]), "");

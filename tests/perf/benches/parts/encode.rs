@@ -8,15 +8,18 @@ use divan::{Bencher, black_box};
 use crate::content::{CONTENTS, Content, PIXELS, frame};
 
 fn bench(bencher: Bencher<'_, '_>, content: Content, encoding: Encoding, quality: Option<u8>) {
-    let params = Params {
+    run(bencher, content, params(encoding, quality));
+}
+
+fn params(encoding: Encoding, quality: Option<u8>) -> Params {
+    Params {
         encoding,
         format: PixelFormat::NATIVE,
         quality: quality.map(JpegQuality::of_level),
         jpeg_rects: false,
         compress: 2,
         last_rect: true,
-    };
-    run(bencher, content, params);
+    }
 }
 
 /// Encodes the whole of a picture.
@@ -40,6 +43,16 @@ fn tight_quality_6(bencher: Bencher<'_, '_>, content: &Content) {
 #[divan::bench(args = CONTENTS)]
 fn tight_lossless(bencher: Bencher<'_, '_>, content: &Content) {
     bench(bencher, *content, Encoding::Tight, None);
+}
+
+/// Photos as rectangles of JPEG (21), all else as ZRLE.
+#[divan::bench(args = CONTENTS)]
+fn jpeg_quality_6(bencher: Bencher<'_, '_>, content: &Content) {
+    let params = Params {
+        jpeg_rects: true,
+        ..params(Encoding::Zrle, Some(6))
+    };
+    run(bencher, *content, params);
 }
 
 #[divan::bench(args = CONTENTS)]

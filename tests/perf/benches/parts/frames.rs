@@ -9,6 +9,8 @@ use divan::{Bencher, black_box};
 use crate::content::{CONTENTS, Content, PIXELS, SIZE, frame};
 use crate::diff::Differ;
 use crate::encode;
+use crate::palette::{self, Palette};
+use crate::vote::Votes;
 
 /// Name, bits per pixel, depth, and maximum and shift of red, green and blue.
 type Format = (&'static str, u8, u8, [(u16, u8); 3]);
@@ -59,6 +61,34 @@ fn motion_scrolled(bencher: Bencher<'_, '_>, content: &Content) {
         .bench_local(|| Motion::default().search(black_box(&old), &new, damage.clone(), &[]));
 }
 
+/// Hashes of rows alone, and their votes for how far it went.
+#[divan::bench(args = CONTENTS)]
+fn row_hashes(bencher: Bencher<'_, '_>, content: &Content) {
+    let (old, new) = (frame(*content), scrolled(*content));
+    let mut votes = Votes::default();
+    bencher
+        .counter(ItemsCount::new(PIXELS))
+        .bench_local(|| votes.vertical(black_box(&old), &new, old.bounds(), None));
+}
+
+/// Indices of all colours, in pieces of the size that Tight makes, until there are too many.
+#[divan::bench(args = CONTENTS)]
+fn palette(bencher: Bencher<'_, '_>, content: &Content) {
+    let frame = frame(*content);
+    let pieces: Vec<Rect> = frame.bounds().tiles(256, 256).collect();
+    let (mut palette, mut indices) = (Palette::new(), Vec::new());
+    bencher.counter(ItemsCount::new(PIXELS)).bench_local(|| {
+        let mut fit = 0;
+        for piece in &pieces {
+            indices.clear();
+            palette.restart(palette::MAX);
+            let rows = black_box(&frame).rows(*piece);
+            fit += usize::from(palette.index(rows, &mut indices).is_some());
+        }
+        (fit, palette.colours().len())
+    });
+}
+
 fn scrolled(content: Content) -> Frame {
     let mut new = frame(content);
     new.copy_within(Rect::new(0, 40, SIZE.0, SIZE.1 - 40), Point::default());
@@ -76,12 +106,12 @@ fn diff_small(bencher: Bencher<'_, '_>) {
 }
 
 fn diff(bencher: Bencher<'_, '_>, old: &Frame, new: &Frame) {
-    let (mut differ, mut found) = (Differ::default(), Vec::new());
+    let (mut differ, mut found, mut taken) = (Differ::default(), Vec::new(), old.clone());
     let whole = Rect::sized(SIZE.0, SIZE.1);
     bencher.counter(ItemsCount::new(PIXELS)).bench_local(|| {
         found.clear();
         let read = |y: u16, out: &mut [u32]| out.copy_from_slice(black_box(new).row(y));
-        differ.diff(black_box(old), whole, read, &mut found);
+        differ.take(black_box(old), &mut taken, whole, read, &mut found);
         found.len()
     });
 }

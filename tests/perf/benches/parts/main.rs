@@ -10,6 +10,11 @@ mod picture;
 // Rooms of the program that are private to it are benchmarked from their source, so that nothing is opened for it.
 #[path = "../../../../src/desktop/diff.rs"]
 mod diff;
+#[path = "../../../../src/encode/palette.rs"]
+mod palette;
+#[allow(dead_code, reason = "only the rows are of interest")]
+#[path = "../../../../src/screen/motion/vote.rs"]
+mod vote;
 /// What those rooms import.
 mod pixel {
     pub(crate) use deskinit::pixel::{Frame, Rect};
