@@ -7,11 +7,17 @@
 // clippy.toml excuses the test functions only, not their helpers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod codes;
 mod groups;
+mod limits;
 mod recovery;
+mod storage;
+mod syscalls;
 mod verdicts;
 mod xserver;
+mod zombies;
 // The same helpers as those of tests/integration, where all of them are in use.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../integration/support/mod.rs"]
 mod support;
+mod tools;

@@ -1,38 +1,21 @@
-//! Signals that we get, children that have ended among them.
+//! Signals that we get, and what the end of a service means.
 
 use std::time::Instant;
 
 use super::{Driver, Readiness};
-use crate::supervisor::reaper::Reaped;
 use crate::supervisor::service::{Exit, Id, Service, Verdict};
 use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 impl Driver {
     pub(super) fn take_signals(&mut self, now: Instant) {
-        let mut children_changed = false;
         while let Some(signal) = self.channels.signals.take() {
             match signal {
-                SIGCHLD => children_changed = true,
+                SIGCHLD => self.reap_at = Some(now),
                 SIGTERM | SIGINT => self.request_stop(signal, now),
                 _ => self.forward(signal, now),
             }
         }
-        if children_changed {
-            while let Some(reaped) = self.reap() {
-                match reaped.id {
-                    Some(id) => self.ended(id, reaped.exit, now),
-                    None => self.probe_ended(reaped.pid, reaped.exit, now),
-                }
-            }
-            self.count_remnants();
-            self.count_strays();
-        }
         self.look_at_terminal();
-    }
-
-    fn reap(&mut self) -> Option<Reaped> {
-        let remnants = &mut self.remnants;
-        self.children.reap(|id, pid| remnants.find(id, pid))
     }
 
     /// To the application; without one, those that end a program end everything.
