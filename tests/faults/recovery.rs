@@ -85,7 +85,8 @@ fn an_application_that_is_kept_comes_back() {
         .start();
     let before = desk.up();
     let (old, since) = kill_service(&before, "app");
-    let (after, _) = back(&desk, "app", old, since);
+    let (after, took) = back(&desk, "app", old, since);
+    assert!(took < Duration::from_secs(1), "{took:?}");
     let app = after
         .services
         .iter()
@@ -93,6 +94,18 @@ fn an_application_that_is_kept_comes_back() {
         .unwrap();
     assert_eq!(app.restarts, 1);
     assert_eq!(app.last_exit.as_deref(), Some("signal 9 (SIGKILL)"));
+}
+
+#[test]
+fn the_gate_is_back_at_once() {
+    let desk = Builder::new(&["xterm"]).env("X11LISTEN", "tcp").start();
+    let before = desk.up();
+    let (old, since) = kill_service(&before, "gate");
+    let (after, took) = back(&desk, "gate", old, since);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    for name in ["xserver", "display", "wm", "app"] {
+        assert_eq!(pid(&before, name), pid(&after, name));
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! What the faults are injected with, and how an init is looked at from outside.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use deskinit::supervisor::link::{Status, Talk};
+use deskinit::supervisor::link::{Entry, Record, Request, Status, Talk};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -110,7 +111,7 @@ pub(crate) fn count(lines: &[String], words: &str) -> usize {
 
 /// The status as a question that is asked now, and answered when the init gets to it.
 pub(crate) fn question(desk: &Desk) -> impl FnOnce() -> Status {
-    let request = deskinit::supervisor::link::Request::Status { watch: false };
+    let request = Request::Status { watch: false };
     let mut talk = Talk::begin(&desk.run_dir(), &request, Some(LONG)).expect("it listens");
     move || talk.answer().unwrap().expect("an answer")
 }
@@ -165,4 +166,31 @@ pub(crate) fn has(program: &str) -> bool {
         eprintln!("skipped: there is no {program} here");
     }
     found
+}
+
+/// What the web port answers: the code and the body.
+pub(crate) fn get(status: &Status, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(status.web.as_ref().unwrap()).expect("it listens");
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let code = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (code, body.to_owned())
+}
+
+/// The record of what became of a service, from the beginning and on.
+pub(crate) fn events(desk: &Desk, service: &str) -> impl Iterator<Item = Entry> {
+    let request = Request::Read {
+        record: Record::Events,
+        service: Some(service.to_owned()),
+        lines: 1000,
+        follow: true,
+    };
+    let mut talk = eventually("it listens", LONG, || {
+        Talk::begin(&desk.run_dir(), &request, Some(LONG)).ok()
+    });
+    std::iter::from_fn(move || talk.answer().unwrap())
 }
