@@ -7,13 +7,12 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use deskinit::supervisor::link::{Answer, Request, Status, Talk};
-use deskinit::supervisor::plan::Order;
+use deskinit::supervisor::link::Status;
 use nix::sys::signal::Signal;
 
 use crate::support::client::{Client, Login};
 use crate::support::desk::{Builder, Desk, LONG, is_ready, pid};
-use crate::tools::send;
+use crate::tools::{restart, send};
 
 const PASSWORD: &str = "k7Zq2xPv";
 /// So many of each where nobody says.
@@ -38,13 +37,8 @@ fn back(desk: &Desk, before: &Status, name: &str) -> Status {
     })
 }
 
-fn restart(desk: &Desk, before: &Status, name: &str) -> Status {
-    let request = Request::Order {
-        order: Order::Restart,
-        service: name.to_owned(),
-    };
-    let mut talk = Talk::begin(&desk.run_dir(), &request, Some(LONG)).unwrap();
-    assert_eq!(talk.answer::<Answer>().unwrap(), Some(Answer::Done));
+fn restarted(desk: &Desk, before: &Status, name: &str) -> Status {
+    restart(desk, name);
     back(desk, before, name)
 }
 
@@ -61,7 +55,7 @@ fn kills(name: &str, count: usize) -> Vec<Duration> {
     let mut times = Vec::new();
     for turn in 0..count {
         if turn > 0 {
-            status = restart(&desk, &status, name);
+            status = restarted(&desk, &status, name);
         }
         let worker = pid(&status, "display");
         let since = Instant::now();

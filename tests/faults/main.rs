@@ -7,6 +7,7 @@
 // clippy.toml excuses the test functions only, not their helpers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod churn;
 mod clock;
 mod codes;
 mod groups;

@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use deskinit::supervisor::link::{Entry, Record, Request, Status, Talk};
+use deskinit::supervisor::link::{Answer, Entry, Record, Request, Status, Talk};
+use deskinit::supervisor::plan::Order;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -193,4 +194,14 @@ pub(crate) fn events(desk: &Desk, service: &str) -> impl Iterator<Item = Entry> 
         Talk::begin(&desk.run_dir(), &request, Some(LONG)).ok()
     });
     std::iter::from_fn(move || talk.answer().unwrap())
+}
+
+/// Orders it, as `deskinit restart` does.
+pub(crate) fn restart(desk: &Desk, service: &str) {
+    let request = Request::Order {
+        order: Order::Restart,
+        service: service.to_owned(),
+    };
+    let mut talk = Talk::begin(&desk.run_dir(), &request, Some(LONG)).expect("it listens");
+    assert_eq!(talk.answer().unwrap(), Some(Answer::Done));
 }
