@@ -64,18 +64,16 @@ fn bomb(dir: &TempDir) -> Option<Desk> {
     let user = 70_000 + std::process::id() % 10_000;
     let run = dir.path().join("run");
     fs::create_dir_all(&run).unwrap();
-    let script = format!(
-        "import os, time\n\
-         failed = 0\n\
-         while True:\n\
-         \x20   try:\n\
-         \x20       if os.fork() == 0: failed = 0\n\
-         \x20   except OSError as error:\n\
-         \x20       if not failed: print('full', flush=True)\n\
-         \x20       failed += 1\n\
-         \x20       time.sleep(0.01)"
-    );
-    let builder = quick(&["python3", "-c", &script])
+    let script = "import os, time\n\
+                  failed = 0\n\
+                  while True:\n\
+                  \x20   try:\n\
+                  \x20       if os.fork() == 0: failed = 0\n\
+                  \x20   except OSError as error:\n\
+                  \x20       if not failed: print('full', flush=True)\n\
+                  \x20       failed += 1\n\
+                  \x20       time.sleep(0.01)";
+    let builder = quick(&["python3", "-c", script])
         .env("GRACE_PERIOD", "6")
         .env("HOME", dir.path().to_str().unwrap());
     let enter = format!(
