@@ -3,11 +3,15 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use deskinit::desktop::connect::{Connector, Link};
 use deskinit::supervisor::link::{Phase, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use x11rb::connection::Connection as _;
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, Window};
 
 use crate::support::desk::{Builder, DESKINIT, Desk, LONG, is_ready, pid};
+use crate::support::eventually;
 
 fn kill_service(status: &Status, name: &str) -> (i32, Instant) {
     let old = pid(status, name);
@@ -51,6 +55,39 @@ fn the_window_manager_is_back_at_once() {
     for name in ["xserver", "display", "app"] {
         assert_eq!(pid(&before, name), pid(&after, name));
     }
+}
+
+/// Does a window manager run, as the X server sees it?
+fn is_managed(link: &Link, root: Window) -> bool {
+    let name = b"_NET_SUPPORTING_WM_CHECK";
+    let atom = link.intern_atom(false, name).unwrap().reply().unwrap().atom;
+    let check = |window| {
+        let cookie = link.get_property(false, window, atom, AtomEnum::WINDOW, 0, 1);
+        let property = cookie.unwrap().reply().ok()?;
+        property.value32()?.next()
+    };
+    check(root).is_some_and(|window| check(window) == Some(window))
+}
+
+#[test]
+fn a_window_manager_that_is_back_before_anybody_looked_is_ready_all_the_same() {
+    let desk = Desk::start(&["xterm"]);
+    let before = desk.up();
+    let cookies = desk.run_dir().join("Xauthority");
+    let connector = Connector::new(&before.display, Some(cookies)).unwrap();
+    let (link, screen) = connector.connect().unwrap();
+    let root = link.setup().roots[screen].root;
+    let worker = Pid::from_raw(pid(&before, "display"));
+    kill(worker, Signal::SIGSTOP).unwrap();
+    let (old, since) = kill_service(&before, "wm");
+    eventually("another manager", LONG, || {
+        let status = desk.status()?;
+        let wm = status.services.iter().find(|service| service.name == "wm");
+        let other = wm?.pid.is_some_and(|pid| pid != old);
+        (other && is_managed(&link, root)).then_some(())
+    });
+    kill(worker, Signal::SIGCONT).unwrap();
+    back(&desk, "wm", old, since);
 }
 
 #[test]
