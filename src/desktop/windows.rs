@@ -46,6 +46,8 @@ pub(super) struct Windows {
     check: Option<Window>,
     /// Client windows whose mapping is watched.
     watched: HashSet<Window>,
+    /// One of these has gone since they were counted.
+    lost: bool,
     greeting: Greeting,
     close: Close,
     dirty: bool,
@@ -66,6 +68,7 @@ impl Windows {
             root,
             check: None,
             watched: HashSet::new(),
+            lost: false,
             close: Close::open(link, root, greeting.subject())?,
             greeting,
             dirty: true,
@@ -90,6 +93,8 @@ impl Windows {
             self.greeting.forget();
             shared.change(|status| status.window_manager = None);
         }
+        // Another client may get its number.
+        self.lost |= self.watched.remove(&window);
         self.changed();
     }
 
@@ -147,6 +152,14 @@ impl Windows {
             Some(_) => self.managed(link)?,
             None => self.top_level(link)?,
         };
+        // One has gone and another has come, which `run` waits to hear of, too.
+        if std::mem::take(&mut self.lost) && clients > 0 {
+            shared.change(|status| {
+                if status.windows == clients {
+                    status.windows -= 1;
+                }
+            });
+        }
         // Not every manager lists them.
         let listed = (!self.watched.is_empty()).then_some(&self.watched);
         let closing = self.close.turn(link, listed)?;
@@ -221,6 +234,7 @@ impl Windows {
         let viewable = self.count(link, list.iter().copied(), |a| {
             a.map_state == MapState::VIEWABLE
         })?;
+        self.lost |= !self.watched.is_subset(&list);
         self.watched = list;
         Ok(viewable)
     }

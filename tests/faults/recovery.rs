@@ -8,7 +8,7 @@ use deskinit::supervisor::link::{Phase, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use x11rb::connection::Connection as _;
-use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, Window};
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, MapState, Window};
 
 use crate::support::desk::{Builder, DESKINIT, Desk, LONG, is_ready, pid};
 use crate::support::eventually;
@@ -69,9 +69,11 @@ fn is_managed(link: &Link, root: Window) -> bool {
     check(root).is_some_and(|window| check(window) == Some(window))
 }
 
-#[test]
-fn a_window_manager_that_is_back_before_anybody_looked_is_ready_all_the_same() {
-    let desk = Desk::start(&["xterm"]);
+/// The display worker sleeps while one part is killed and comes back.
+fn back_unseen(name: &str, is_there: impl Fn(&Link, Window) -> bool) {
+    let desk = Builder::new(&["xterm"])
+        .env("KEEP_APP_RUNNING", "1")
+        .start();
     let before = desk.up();
     let cookies = desk.run_dir().join("Xauthority");
     let connector = Connector::new(&before.display, Some(cookies)).unwrap();
@@ -79,15 +81,36 @@ fn a_window_manager_that_is_back_before_anybody_looked_is_ready_all_the_same() {
     let root = link.setup().roots[screen].root;
     let worker = Pid::from_raw(pid(&before, "display"));
     kill(worker, Signal::SIGSTOP).unwrap();
-    let (old, since) = kill_service(&before, "wm");
-    eventually("another manager", LONG, || {
+    let (old, since) = kill_service(&before, name);
+    eventually("another one", LONG, || {
         let status = desk.status()?;
-        let wm = status.services.iter().find(|service| service.name == "wm");
-        let other = wm?.pid.is_some_and(|pid| pid != old);
-        (other && is_managed(&link, root)).then_some(())
+        let part = status.services.iter().find(|service| service.name == name);
+        let other = part?.pid.is_some_and(|pid| pid != old);
+        (other && is_there(&link, root)).then_some(())
     });
     kill(worker, Signal::SIGCONT).unwrap();
-    back(&desk, "wm", old, since);
+    back(&desk, name, old, since);
+}
+
+#[test]
+fn a_window_manager_that_is_back_before_anybody_looked_is_ready_all_the_same() {
+    back_unseen("wm", is_managed);
+}
+
+#[test]
+fn an_application_that_is_back_before_anybody_looked_is_ready_all_the_same() {
+    back_unseen("app", |link, root| {
+        let name = b"_NET_CLIENT_LIST";
+        let atom = link.intern_atom(false, name).unwrap().reply().unwrap().atom;
+        let cookie = link.get_property(false, root, atom, AtomEnum::WINDOW, 0, 64);
+        let windows = cookie.unwrap().reply().unwrap();
+        let windows: Vec<Window> = windows.value32().into_iter().flatten().collect();
+        let viewable = |window: &Window| {
+            let attributes = link.get_window_attributes(*window).unwrap().reply();
+            attributes.is_ok_and(|is| is.map_state == MapState::VIEWABLE)
+        };
+        windows.iter().any(viewable)
+    });
 }
 
 #[test]
