@@ -3,7 +3,9 @@
 
 mod asked;
 mod notices;
+mod pace;
 mod probes;
+mod reaping;
 mod signals;
 mod start;
 mod terminal;
@@ -15,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::pace::Pace;
 use self::probes::Probes;
 use super::control::Control;
 use super::freezer::Freezer;
@@ -115,11 +118,14 @@ pub struct Driver {
     launches: Vec<Launch>,
     channels: Channels,
     children: Children,
+    /// When children that have ended are looked for though no signal says so.
+    reap_at: Option<Instant>,
     remnants: Remnants,
     probes: Probes,
     strays: Strays,
     witness: Witness,
     freezer: Freezer,
+    pace: Pace,
     /// The pipe on which the X server will say that it is ready.
     displayfd: Option<(Id, OwnedFd)>,
     facts: Facts,
@@ -149,11 +155,13 @@ impl Driver {
             launches,
             channels,
             children: Children::default(),
+            reap_at: None,
             remnants: Remnants::default(),
             probes: Probes::default(),
             strays: Strays::default(),
             witness: Witness::from_now_on(),
             freezer: Freezer::default(),
+            pace: Pace::default(),
             displayfd: None,
             facts: Facts {
                 display,
@@ -198,8 +206,14 @@ impl Driver {
             self.publish(now);
             let ready = self.wait(now);
             let now = Instant::now();
+            if self.pace.is_too_fast(now) {
+                wait::rest();
+            }
             if ready.signals {
                 self.take_signals(now);
+            }
+            if self.reap_at.is_some_and(|at| now >= at) {
+                self.reap(now);
             }
             if ready.notify {
                 self.take_notices(now);
@@ -207,7 +221,8 @@ impl Driver {
             if ready.display {
                 self.take_display(now);
             }
-            if ready.strays {
+            // While more are to be reaped they are counted in the end, once.
+            if ready.strays && self.reap_at.is_none() {
                 self.count_strays();
                 self.count_remnants();
             }

@@ -62,6 +62,13 @@ impl fmt::Display for SpawnError {
         match self.kind {
             SpawnErrorKind::NotFound => write!(f, "not found ({})", self.source),
             SpawnErrorKind::NotExecutable => write!(f, "not executable ({})", self.source),
+            SpawnErrorKind::Temporary if self.source.raw_os_error() == Some(libc::EAGAIN) => {
+                write!(
+                    f,
+                    "no process is left: raise the container's limit of them, or the user's ({})",
+                    self.source
+                )
+            }
             SpawnErrorKind::Temporary => write!(f, "{}", self.source),
         }
     }

@@ -1,37 +1,25 @@
-//! Signals that we get, children that have ended among them.
+//! Signals that we get, and what the end of a service means.
 
 use std::time::Instant;
 
 use super::{Driver, Readiness};
-use crate::supervisor::reaper::Reaped;
 use crate::supervisor::service::{Blame, Exit, Id, Service, Verdict, caught, signal_name};
 use crate::sys::signals::{Received, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 impl Driver {
     pub(super) fn take_signals(&mut self, now: Instant) {
-        let mut children_changed = false;
         while let Some(signal) = self.channels.signals.take() {
             let Received { sent, meant } = signal;
             // One that is taken for another still asks for the end: whoever stops containers sends nothing else.
             let asks = |signal| matches!(signal, SIGTERM | SIGINT);
             match meant {
-                SIGCHLD => children_changed = true,
+                SIGCHLD => self.reap_at = Some(now),
                 _ if asks(sent) || asks(meant) => {
                     self.say_rewritten(signal);
                     self.request_stop(meant, now);
                 }
                 _ => self.forward(meant, now),
             }
-        }
-        if children_changed {
-            while let Some(reaped) = self.reap() {
-                match reaped.id {
-                    Some(id) => self.ended(id, reaped.exit, now),
-                    None => self.probe_ended(reaped.pid, reaped.exit, now),
-                }
-            }
-            self.count_remnants();
-            self.count_strays();
         }
         self.look_at_terminal();
     }
@@ -44,11 +32,6 @@ impl Driver {
             let text = format!("{} is taken for {}", name(sent), name(meant));
             self.channels.logs.say(&text);
         }
-    }
-
-    fn reap(&mut self) -> Option<Reaped> {
-        let remnants = &mut self.remnants;
-        self.children.reap(|id, pid| remnants.find(id, pid))
     }
 
     /// To the application; without one, those that end a program end everything.

@@ -65,6 +65,8 @@ impl Driver {
             self.plan.deadline(now),
             channels.control.deadline(),
             self.probes.deadline(),
+            self.reap_at,
+            channels.logs.deadline(),
         ];
         let timeout = deadlines
             .into_iter()
@@ -98,6 +100,11 @@ impl Driver {
             display: (display_at..end).any(hit),
         }
     }
+}
+
+/// A millisecond for the others.
+pub(super) fn rest() {
+    let _ = poll(&mut [], PollTimeout::from(1_u8));
 }
 
 /// Rounded up, so that the deadline has passed when `poll` returns.

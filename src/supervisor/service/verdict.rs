@@ -33,6 +33,11 @@ pub enum Blame {
         /// Bytes that the container may use, if there is a limit.
         limit: Option<u64>,
     },
+    /// Since it was started, the container had no process left for somebody in it.
+    Processes {
+        /// So many it may have.
+        limit: u64,
+    },
     /// It used memory in /dev/shm that was not to be had.
     SharedMemory {
         /// Bytes of /dev/shm.
@@ -90,6 +95,14 @@ impl Verdict {
         exit.fatal_signal() == Some(SIGKILL)
     }
 
+    /// Is it an end that nobody wanted?
+    pub fn has_failed(exit: Exit) -> bool {
+        match exit {
+            Exit::Code(code) => code != 0,
+            Exit::Signal(signal) => CRASHES.contains(&signal),
+        }
+    }
+
     /// May it have found no memory where it was promised some?
     pub fn found_no_memory(exit: Exit) -> bool {
         exit.fatal_signal() == Some(SIGBUS)
@@ -129,6 +142,9 @@ impl Blame {
             Self::Memory { limit: None } => {
                 "give the machine more memory, or the container less to do"
             }
+            Self::Processes { .. } => {
+                "raise that limit: docker run --pids-limit; in Kubernetes podPidsLimit of the kubelet"
+            }
             Self::SharedMemory { .. } => {
                 "give it more: docker run --shm-size=1g; in Kubernetes an emptyDir with medium: Memory at /dev/shm"
             }
@@ -152,6 +168,9 @@ impl fmt::Display for Blame {
                 write!(f, "killed for memory (limit {})", size(limit))
             }
             Self::Memory { limit: None } => f.write_str("killed for memory"),
+            Self::Processes { limit } => {
+                write!(f, "the container has no process left (limit {limit})")
+            }
             Self::SharedMemory {
                 size: of,
                 full: true,
@@ -278,6 +297,12 @@ mod tests {
                 Some(Blame::Caught(11)),
                 "crashed with SIGSEGV",
                 "crashed with SIGSEGV",
+            ),
+            (
+                Exit::Code(1),
+                Some(Blame::Processes { limit: 100 }),
+                "has ended, code 1, the container has no process left (limit 100)",
+                "code 1, the container has no process left (limit 100)",
             ),
             (
                 Exit::Code(135),
