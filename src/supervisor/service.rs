@@ -35,8 +35,6 @@ pub const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// A service that has been ready for this long is forgiven what came before.
 pub const HEALTHY: Duration = Duration::from_secs(60);
-/// A service that says nothing when it is ready and ends within this time has not been started properly.
-pub const STAYS: Duration = Duration::from_secs(1);
 /// How long an end is held back to see whether the service's foundation is dying as well.
 pub const HOLD: Duration = Duration::from_millis(100);
 /// From SIGTERM to SIGKILL when a service must go only to be started again.
@@ -109,8 +107,10 @@ pub struct Service {
     state: State,
     since: Instant,
     restarts: u32,
-    /// Restarts since it was last healthy: the exponent of the back-off.
+    /// Starts since it was last healthy that have failed or come to an end: the exponent of the back-off, and what its
+    /// limit is about.
     attempts: u32,
+    /// Of one that must last: starts in a row that did not. Its limit is about these.
     failed_starts: u32,
     /// When the first of these was made.
     trying_since: Instant,
@@ -219,7 +219,7 @@ impl Service {
             self.restarts += 1;
         }
         self.series.get_or_insert(now);
-        self.tries(now);
+        self.begin_to_try(now);
         self.fault = None;
         self.remnants = Remnants::default();
         self.enter(State::Starting, now);
@@ -238,11 +238,11 @@ impl Service {
             return;
         }
         self.series.get_or_insert(now);
-        self.tries(now);
+        self.begin_to_try(now);
         if hopeless {
             self.enter(State::Failed, now);
         } else {
-            self.fail_or_retry(now);
+            self.try_again(false, now);
         }
     }
 
@@ -252,9 +252,7 @@ impl Service {
             return false;
         }
         self.ever_ready = true;
-        if self.spec.proof != Proof::Runs {
-            self.failed_starts = 0;
-        }
+        self.failed_starts = 0;
         self.series = None;
         self.enter(State::Ready, now);
         true
@@ -263,18 +261,8 @@ impl Service {
     /// Its process has ended. `footing`: is what it is bound to up (or is it bound to nothing)?
     pub fn exited(&mut self, exit: Exit, footing: bool, now: Instant) {
         self.prove(now);
-        let healthy =
-            self.state == State::Ready && now.saturating_duration_since(self.since) >= HEALTHY;
-        if healthy {
-            self.attempts = 0;
-        }
-        // Who is ready as soon as it runs must also stay for a moment.
-        let lasted =
-            self.spec.proof != Proof::Runs || now.saturating_duration_since(self.since) >= STAYS;
-        let was_ready = self.state == State::Ready && lasted;
-        if was_ready {
-            self.failed_starts = 0;
-        }
+        self.note_health(now);
+        let was_ready = self.state == State::Ready;
         let blame = self.fault.map(Blame::Fault);
         self.last = Some(Verdict { exit, blame });
         match self.state {
@@ -371,8 +359,7 @@ impl Service {
             | State::Stopped
             | State::Ended(_)
             | State::Failed => {
-                self.attempts = 0;
-                self.failed_starts = 0;
+                self.forgive();
                 self.wait_again(now);
                 true
             }
@@ -383,7 +370,7 @@ impl Service {
     pub fn renew(&mut self, grace: Duration, now: Instant) -> bool {
         let runs = matches!(self.state, State::Starting | State::Ready);
         if runs {
-            self.attempts = 0;
+            self.forgive();
             self.series = None;
             self.tell(self.no_later(now + grace, now), true, now);
         }
@@ -484,32 +471,54 @@ impl Service {
         let started = was_ready || !matches!(self.spec.proof, Proof::Lasts(_));
         if started && !self.spec.restart.follows(exit) {
             self.enter(State::Ended(exit), now);
-        } else if was_ready {
-            self.retry(now);
         } else {
-            self.fail_or_retry(now);
+            self.try_again(was_ready, now);
         }
     }
 
-    fn tries(&mut self, now: Instant) {
-        if self.failed_starts == 0 {
+    /// How many starts its limit is about.
+    fn tries(&self) -> u32 {
+        match self.spec.proof {
+            Proof::Lasts(_) => self.failed_starts,
+            Proof::Told | Proof::Runs => self.attempts,
+        }
+    }
+
+    fn begin_to_try(&mut self, now: Instant) {
+        if self.tries() == 0 {
             self.trying_since = now;
         }
     }
 
-    fn fail_or_retry(&mut self, now: Instant) {
-        self.failed_starts += 1;
+    /// Before it is ready no more.
+    fn note_health(&mut self, now: Instant) {
+        if self.state == State::Ready && now.saturating_duration_since(self.since) >= HEALTHY {
+            self.attempts = 0;
+        }
+    }
+
+    fn forgive(&mut self) {
+        self.attempts = 0;
+        self.failed_starts = 0;
+    }
+
+    fn try_again(&mut self, was_ready: bool, now: Instant) {
+        let mut pause = backoff(self.attempts);
+        self.attempts = self.attempts.saturating_add(1);
+        if matches!(self.spec.proof, Proof::Lasts(_)) && !was_ready {
+            self.failed_starts = self.failed_starts.saturating_add(1);
+            pause = Duration::from_secs(self.failed_starts.into());
+        }
         let limit = if self.ever_ready {
             self.spec.give_up.ready_before
         } else {
             self.spec.give_up.never_ready
         };
-        if limit.is_some_and(|limit| self.failed_starts >= limit) {
+        if limit.is_some_and(|limit| self.tries() >= limit) {
             self.enter(State::Failed, now);
-        } else if let Proof::Lasts(_) = self.spec.proof {
-            self.pause(Duration::from_secs(self.failed_starts.into()), now);
         } else {
-            self.retry(now);
+            self.series.get_or_insert(now);
+            self.enter(State::Backoff { until: now + pause }, now);
         }
     }
 
@@ -520,17 +529,6 @@ impl Service {
         {
             self.ready(now);
         }
-    }
-
-    fn retry(&mut self, now: Instant) {
-        let pause = backoff(self.attempts);
-        self.attempts = self.attempts.saturating_add(1);
-        self.pause(pause, now);
-    }
-
-    fn pause(&mut self, pause: Duration, now: Instant) {
-        self.series.get_or_insert(now);
-        self.enter(State::Backoff { until: now + pause }, now);
     }
 
     /// Through no fault of its own: no back-off, and those after it wait for it anew.
@@ -548,6 +546,7 @@ impl Service {
     }
 
     fn tell(&mut self, kill_at: Instant, again: bool, now: Instant) {
+        self.note_health(now);
         self.enter(
             State::Stopping {
                 kill_at,

@@ -61,7 +61,8 @@ pub struct Change {
     pub stop_timeout: Option<Duration>,
     /// How long it may take to get ready before it is killed and tried again.
     pub start_timeout: Option<Duration>,
-    /// After so many failed starts in a row it is given up.
+    /// After so many starts without a healthy minute it is given up; of [`Ready::Lasts`], after so many that failed in a
+    /// row.
     pub restart_limit: Option<u32>,
     /// What its process is besides its program.
     pub process: Process,

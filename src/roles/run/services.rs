@@ -119,9 +119,10 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
         on_end: OnEnd::End,
         proof: Proof::Told,
         patience: Patience::Kill(XSERVER_START),
+        // With the pauses between them these are a minute and a half.
         give_up: GiveUp {
             never_ready: Some(4),
-            ready_before: Some(6),
+            ready_before: Some(10),
         },
         ..Spec::new("xserver", "the X server")
     };

@@ -30,7 +30,8 @@ pub enum Patience {
     Kill(Duration),
 }
 
-/// After how many failed starts in a row a service is given up.
+/// After how many starts a service is given up, if it has not been healthy ([`HEALTHY`](super::HEALTHY)) since the first
+/// of them. Of one that must last ([`Proof::Lasts`]), starts in a row that did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GiveUp {
     /// While it has never been ready.
@@ -52,7 +53,7 @@ impl GiveUp {
 pub enum Proof {
     /// Somebody says so.
     Told,
-    /// That it runs. It must stay for a moment ([`STAYS`](super::STAYS)), or its start has failed.
+    /// That it runs.
     Runs,
     /// That it has run for so long. One that ends before has not been started, whatever its code: it is tried again after
     /// a pause that grows by a second each time, as supervisord does.

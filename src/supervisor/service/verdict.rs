@@ -162,10 +162,10 @@ impl Service {
         self.last
     }
 
-    /// So many starts in a row have failed, and so long since the first of them.
+    /// So many starts have failed or come to an end since it was last healthy, and so long since the first of them.
     pub fn failures(&self) -> (u32, Duration) {
         let time = self.since.saturating_duration_since(self.trying_since);
-        (self.failed_starts, time)
+        (self.tries(), time)
     }
 
     /// This is behind the end that was told last.
