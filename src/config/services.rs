@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use self::fields::Fields;
 pub(super) use self::model::OPTIONAL;
 pub use self::model::{
-    Again, BUILT_IN, Change, Extra, Limit, LogFile, LogTo, Process, Ready, Services, Vocabulary,
-    Words,
+    Again, BUILT_IN, Change, Extra, Fatal, Limit, LogFile, LogTo, Process, Ready, Services,
+    Vocabulary, Words,
 };
 use super::source::{Mistake, Raw};
 use super::supervisord::{Programs, Surroundings};

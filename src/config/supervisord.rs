@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use self::ini::Ini;
 use self::values::{Known, Names};
-use super::services::{Again, Change, Extra, LogTo, Process, Ready};
+use super::services::{Again, Change, Extra, Fatal, LogTo, Process, Ready};
 use super::source::Mistake;
 
 /// A file that is larger is something else.
@@ -84,6 +84,8 @@ impl From<Program> for Extra {
                 stop_signal: Some(program.stop_signal),
                 stop_timeout: Some(program.stop_time),
                 restart_limit: Some(program.start_retries.saturating_add(1)),
+                // Images that were made for supervisord ask it about the programs that matter to them.
+                on_fatal: Some(Fatal::Ignore),
                 process: Process {
                     directory: program.directory,
                     umask: program.umask,

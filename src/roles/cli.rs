@@ -37,6 +37,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match role {
         "health" => super::health::run(super::health::Args {
+            live: args.get_flag("live"),
             run_dir: directory(args),
         }),
         "status" => super::status::run(super::status::Args {
@@ -206,6 +207,10 @@ fn command() -> Command {
         .long("desktop")
         .action(ArgAction::SetTrue)
         .help("Run a desktop without an application");
+    let live = Arg::new("live")
+        .long("live")
+        .action(ArgAction::SetTrue)
+        .help("Ask whether it lives: 0 unless a service was given up that everything else needs to be replaced for");
     let run_dir = Arg::new("run-dir")
         .long("run-dir")
         .value_name("DIR")
@@ -277,7 +282,7 @@ fn command() -> Command {
         .subcommand(settings(Command::new("config").about(
             "Print the settings in force and where each came from",
         )))
-        .subcommand(Command::new("health").about("Exit 0 when the desktop is ready, for probes").arg(run_dir.clone()))
+        .subcommand(Command::new("health").about("Exit 0 when the desktop is ready, for probes").arg(live).arg(run_dir.clone()))
         .subcommand(Command::new("status").about("What runs, and since when").arg(json.clone()).arg(run_dir.clone()))
         .subcommand(order("start", "Start a service that does not run, and what it needs"))
         .subcommand(order("stop", "Stop a service until it is started again"))

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::ask::{ask, object};
 use super::find;
-use crate::supervisor::link::{self, Phase, Status};
+use crate::supervisor::link::{self, Status};
 
 /// How long each may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -107,11 +107,7 @@ fn ways(viewers: &[Value]) -> String {
 }
 
 fn table(status: &Status) -> String {
-    let phase = match status.phase {
-        Phase::Starting => "starting",
-        Phase::Running => "running",
-        Phase::Stopping => "stopping",
-    };
+    let phase = status.phase.word();
     let mut text = format!(
         "{phase} for {} on display {} (pid {}), viewers: {}, idle for {}, windows: {}{}\n",
         duration(status.uptime_ms),
@@ -167,7 +163,7 @@ fn duration(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::link::{ServiceState, ServiceStatus};
+    use crate::supervisor::link::{Phase, ServiceState, ServiceStatus};
 
     #[test]
     fn durations_are_short() {
@@ -198,6 +194,7 @@ mod tests {
         let status = Status {
             phase: Phase::Starting,
             message: "the window manager has ended, code 1, starting it again".to_owned(),
+            not_live: None,
             exit_code: None,
             close_windows: false,
             display: ":7".to_owned(),

@@ -29,16 +29,17 @@ pub struct Facts {
 
 /// The status as it is now.
 pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: Instant) -> Status {
-    let phase = if plan.stopping().is_some() {
-        Phase::Stopping
-    } else if plan.waits_for().is_some() {
-        Phase::Starting
-    } else {
-        Phase::Running
+    let given_up_all = |missing: &[&Service]| missing.iter().all(|one| one.state() == State::Fatal);
+    let phase = match plan.missing().as_slice() {
+        _ if plan.stopping().is_some() => Phase::Stopping,
+        [] => Phase::Running,
+        missing if given_up_all(missing) => Phase::Degraded,
+        _ => Phase::Starting,
     };
     Status {
         phase,
         message: message(plan, facts),
+        not_live: plan.not_live().map(given_up),
         exit_code: plan.stopping().map(|_| plan.exit_code()),
         close_windows: plan.closes_windows(),
         display: facts.display.clone(),
@@ -85,7 +86,7 @@ fn crash(service: &Service) -> Option<Verdict> {
 fn waiting(service: &Service) -> String {
     let title = &service.spec().title;
     match (service.state(), service.verdict()) {
-        (State::Failed, _) => given_up(service),
+        (State::Fatal, _) => given_up(service),
         (_, Some(verdict)) => format!("{title} {}, starting it again", verdict.clause()),
         (_, None) if service.spec().application && service.state() == State::Starting => {
             "starting: waiting for the application's window".to_owned()
@@ -104,7 +105,7 @@ pub fn word(state: State) -> ServiceState {
         State::Stopping { .. } => ServiceState::Stopping,
         State::Stopped => ServiceState::Stopped,
         State::Ended(_) => ServiceState::Ended,
-        State::Failed => ServiceState::Failed,
+        State::Fatal => ServiceState::Fatal,
     }
 }
 

@@ -10,7 +10,7 @@
 //!   │                             │      bound to die as well?) ◀────────┘ │
 //!   │                             │                │                       ▼
 //!   │                             ▼ judged: over   │ it does            Stopping
-//!   │                     Ended, Failed            │                     │   │
+//!   │                     Ended, Fatal             │                     │   │
 //!   └──────────────────────────────────────────────┴──── to come back ───┘   └─ for good ─▶ Stopped
 //! ```
 //!
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 pub use exit::{Exit, SIGKILL, SIGTERM, signal_name, signal_number};
 use remnants::Remnants;
-pub use spec::{After, Codes, GiveUp, Id, OnEnd, Patience, Proof, Restart, Spec};
+pub use spec::{After, Codes, GiveUp, Id, OnEnd, OnFatal, Patience, Proof, Restart, Spec};
 pub use verdict::{Blame, Fault, Verdict, size};
 
 /// The first restart comes at once, the second after this; it doubles from then on.
@@ -76,8 +76,8 @@ pub enum State {
     Stopped,
     /// It ended by itself, and that was that.
     Ended(Exit),
-    /// Given up.
-    Failed,
+    /// Given up, and not started again unless somebody orders it.
+    Fatal,
 }
 
 /// How far the signals of a stop have got.
@@ -180,7 +180,7 @@ impl Service {
 
     /// Will it never run again?
     pub fn is_over(&self) -> bool {
-        matches!(self.state, State::Stopped | State::Ended(_) | State::Failed)
+        matches!(self.state, State::Stopped | State::Ended(_) | State::Fatal)
     }
 
     /// May those who come after it be started, as far as it is concerned?
@@ -188,7 +188,7 @@ impl Service {
         match (self.state, self.spec.patience, self.series) {
             (State::Ready, _, _) => true,
             // A part that people can do without does not keep the application from starting.
-            (State::Failed | State::Stopped, Patience::GoOn(_), _) => true,
+            (State::Fatal | State::Stopped, Patience::GoOn(_), _) => true,
             (_, Patience::GoOn(limit), Some(series)) => now >= series + limit,
             _ => false,
         }
@@ -240,7 +240,7 @@ impl Service {
         self.series.get_or_insert(now);
         self.begin_to_try(now);
         if hopeless {
-            self.enter(State::Failed, now);
+            self.enter(State::Fatal, now);
         } else {
             self.try_again(false, now);
         }
@@ -321,7 +321,7 @@ impl Service {
             }
             State::Held { exit, .. } => self.enter(State::Ended(exit), now),
             State::Waiting | State::Backoff { .. } => self.enter(State::Stopped, now),
-            State::Stopped | State::Ended(_) | State::Failed => {}
+            State::Stopped | State::Ended(_) | State::Fatal => {}
         }
     }
 
@@ -358,7 +358,7 @@ impl Service {
             | State::Backoff { .. }
             | State::Stopped
             | State::Ended(_)
-            | State::Failed => {
+            | State::Fatal => {
                 self.forgive();
                 self.wait_again(now);
                 true
@@ -454,7 +454,7 @@ impl Service {
             _ => None,
         };
         let others = match (self.state, self.spec.patience, self.series) {
-            (State::Ready | State::Failed, ..) => None,
+            (State::Ready | State::Fatal, ..) => None,
             (_, Patience::GoOn(limit), Some(series)) => Some(series + limit).filter(|&at| at > now),
             _ => None,
         };
@@ -515,7 +515,7 @@ impl Service {
             self.spec.give_up.never_ready
         };
         if limit.is_some_and(|limit| self.tries() >= limit) {
-            self.enter(State::Failed, now);
+            self.enter(State::Fatal, now);
         } else {
             self.series.get_or_insert(now);
             self.enter(State::Backoff { until: now + pause }, now);

@@ -10,7 +10,7 @@ use super::values::{
     READY, bounds, command_line, path, ready, seconds, signal, size, strings, umask, variables,
     within,
 };
-use super::{Again, Change, Extra, Limit, LogFile, LogTo, Process, Vocabulary, Words};
+use super::{Again, Change, Extra, Fatal, Limit, LogFile, LogTo, Process, Vocabulary, Words};
 use crate::config::source::{Mistake, nearest};
 
 /// Of every service.
@@ -28,7 +28,7 @@ const COMMON: &[&str] = &[
 /// Of programs that are not ours.
 const CLIENT: &[&str] = &["directory", "umask", "capabilities", "no_new_privileges"];
 /// Of what has to get ready and is tried again.
-const TRIED: &[&str] = &["start_timeout", "restart_limit"];
+const TRIED: &[&str] = &["start_timeout", "restart_limit", "on_fatal"];
 /// Of the operator's own alone.
 const OWN: &[&str] = &[
     "command",
@@ -147,6 +147,14 @@ impl<'a> Fields<'a> {
             }),
             restart_limit: self.take("restart_limit", "a number, 1 to 1000", |value| {
                 within(value, 1, 1000)?.try_into().ok()
+            }),
+            on_fatal: self.take("on_fatal", "not-live, ignore or end", |value| {
+                match value.as_str()? {
+                    "not-live" => Some(Fatal::NotLive),
+                    "ignore" => Some(Fatal::Ignore),
+                    "end" => Some(Fatal::End),
+                    _ => None,
+                }
             }),
             process: self.process(),
             log: self.log(),

@@ -50,6 +50,17 @@ pub enum Again {
     Always,
 }
 
+/// What it means to everything else that a service was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fatal {
+    /// Nothing.
+    Ignore,
+    /// The liveness probe fails.
+    NotLive,
+    /// Everything ends.
+    End,
+}
+
 /// What may be given for any service; what is not given stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
@@ -64,6 +75,8 @@ pub struct Change {
     /// After so many starts without a healthy minute it is given up; of [`Ready::Lasts`], after so many that failed in a
     /// row.
     pub restart_limit: Option<u32>,
+    /// What that means.
+    pub on_fatal: Option<Fatal>,
     /// What its process is besides its program.
     pub process: Process,
     /// Where its output goes.

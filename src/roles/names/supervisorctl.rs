@@ -329,7 +329,7 @@ fn describe(service: &ServiceStatus) -> (&'static str, String) {
         ServiceState::Stopping => ("STOPPING", String::new()),
         ServiceState::Stopped => ("STOPPED", ended()),
         ServiceState::Ended => ("EXITED", ended()),
-        ServiceState::Failed => ("FATAL", ended()),
+        ServiceState::Fatal => ("FATAL", ended()),
     }
 }
 
@@ -373,6 +373,7 @@ mod tests {
         let status = Status {
             phase: link::Phase::Running,
             message: String::new(),
+            not_live: None,
             exit_code: None,
             close_windows: false,
             display: ":0".to_owned(),
@@ -387,7 +388,7 @@ mod tests {
             dropped_lines: 0,
             services: vec![
                 service("wm", ServiceState::Ready),
-                service("app", ServiceState::Failed),
+                service("app", ServiceState::Fatal),
             ],
         };
         let desk = Desk {

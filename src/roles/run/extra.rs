@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use super::services::{Place, XSERVER, client, own_program};
 use crate::config::{
-    Again, Change, Config, Extra, LogTo, Mistake, Process, Ready, Services, Vocabulary, Words,
+    Again, Change, Config, Extra, Fatal, LogTo, Mistake, Process, Ready, Services, Vocabulary,
+    Words,
 };
 use crate::roles::wait::Target;
 use crate::supervisor::driver::{Errand, Launch, Probe, Readiness};
 use crate::supervisor::logs::{FileSpec, Sink, Sinks};
-use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Proof, Restart, Spec};
+use crate::supervisor::service::{
+    After, GiveUp, Id, OnEnd, OnFatal, Patience, Proof, Restart, Spec,
+};
 use crate::sys::accounts::Accounts;
 use crate::sys::process::{Attributes, Capabilities, Identity, Keep, Limit, Resource};
 
@@ -175,6 +178,11 @@ fn service(
         } else {
             OnEnd::Ignore
         },
+        on_fatal: if extra.ends_all {
+            OnFatal::End
+        } else {
+            OnFatal::NotLive
+        },
         proof: match extra.ready {
             Ready::Started => Proof::Runs,
             Ready::Lasts(time) => Proof::Lasts(time),
@@ -255,6 +263,12 @@ fn apply(change: &Change, spec: &mut Spec, launch: &mut Launch) {
             ready_before: Some(limit),
         };
     }
+    spec.on_fatal = match change.on_fatal {
+        Some(Fatal::Ignore) => OnFatal::Ignore,
+        Some(Fatal::NotLive) => OnFatal::NotLive,
+        Some(Fatal::End) => OnFatal::End,
+        None => spec.on_fatal,
+    };
     if let Some(log) = &change.log {
         launch.sinks.output = sink(log);
     }

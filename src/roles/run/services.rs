@@ -23,7 +23,9 @@ use crate::supervisor::driver::{Launch, Readiness};
 use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
 use crate::supervisor::logs::Sinks;
 use crate::supervisor::rundir::RunDir;
-use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Proof, Restart, Spec};
+use crate::supervisor::service::{
+    After, GiveUp, Id, OnEnd, OnFatal, Patience, Proof, Restart, Spec,
+};
 use crate::sys::accounts::Accounts;
 use crate::sys::process::{Attributes, Command};
 use crate::sys::{foreground, memfd};
@@ -117,6 +119,7 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
     let directory = link.as_ref().map(|_| place.dir.path());
     let spec = Spec {
         on_end: OnEnd::End,
+        on_fatal: OnFatal::End,
         proof: Proof::Told,
         patience: Patience::Kill(XSERVER_START),
         // With the pauses between them these are a minute and a half.
@@ -156,6 +159,7 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
         // that is gone.
         after: Vec::new(),
         on_end: OnEnd::End,
+        on_fatal: OnFatal::End,
         proof: Proof::Told,
         patience: Patience::Kill(DISPLAY_START),
         closes_windows: true,
@@ -249,6 +253,7 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
             Restart::Never
         },
         on_end: OnEnd::End,
+        on_fatal: OnFatal::End,
         application: true,
         autostart: !config.start_on_connect,
         proof: match config.app_headless {

@@ -120,6 +120,8 @@ impl Backend for Front {
         let (desktop, supervised, windowless) =
             (self.desktop.clone(), self.uplink.is_some(), self.windowless);
         let message = self.message();
+        // Answering at all is what being alive means of this worker: `run` replaces one that does not.
+        let broken = self.uplink.as_ref().and_then(|u| u.not_live());
         let ending = self.uplink.as_ref().is_some_and(|u| u.ending());
         let started = self.started.clone();
         Box::pin(async move {
@@ -127,8 +129,7 @@ impl Backend for Front {
             let ready = !ending && parts.iter().all(|p| p.ok);
             Readiness {
                 ready,
-                // Answering at all is what being alive means here; `run` replaces a worker that does not.
-                live: true,
+                broken,
                 started: started.fetch_or(ready, Ordering::Relaxed) || ready,
                 message,
                 parts,

@@ -165,6 +165,11 @@ impl Uplink {
             .filter(|m| !m.is_empty())
     }
 
+    /// Why the whole should be replaced, if it should.
+    pub(super) fn not_live(&self) -> Option<String> {
+        self.with_status(|s| s.not_live.clone()).flatten()
+    }
+
     /// True from the moment when everything stops.
     pub(super) fn ending(&self) -> bool {
         self.with_status(|s| s.phase == Phase::Stopping)

@@ -3,6 +3,7 @@
 
 mod alone;
 mod closing;
+mod fatal;
 mod orders;
 mod random;
 mod remnants;
@@ -23,6 +24,7 @@ const GRACE: Duration = Duration::from_secs(8);
 fn specs(keep_app: bool) -> Vec<Spec> {
     let base = |name, title| Spec {
         on_end: OnEnd::End,
+        on_fatal: OnFatal::End,
         proof: Proof::Told,
         ..Spec::new(name, title)
     };
@@ -46,6 +48,7 @@ fn specs(keep_app: bool) -> Vec<Spec> {
             after: vec![After::Ready(X), After::Once(DISPLAY)],
             bound_to: Some(X),
             on_end: OnEnd::Ignore,
+            on_fatal: OnFatal::NotLive,
             patience: Patience::GoOn(Duration::from_secs(3)),
             ..base("wm", "the window manager")
         },
@@ -133,6 +136,10 @@ impl World {
         world
     }
 
+    fn state(&self, id: Id) -> State {
+        self.plan.service(id).expect("it is planned").state()
+    }
+
     fn advance(&mut self, time: Duration) {
         self.now += time;
         self.settle();
@@ -202,6 +209,10 @@ impl World {
                     self.running.insert(id, None);
                     self.starts.push(id);
                     self.plan.started(id, self.now);
+                    // One that nobody speaks for.
+                    if self.state(id) == State::Ready {
+                        self.ready.insert(id);
+                    }
                 }
             }
             Action::Freeze(freeze) => {

@@ -114,12 +114,23 @@ impl Restart {
     }
 }
 
-/// What it means to everything else that a service has ended and is not started again.
+/// What it means to everything else that a service has ended by itself and is not started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnEnd {
     /// Nothing.
     Ignore,
-    /// Everything ends: with its code when it ended by itself, as a failure when it was given up.
+    /// Everything ends with its code.
+    End,
+}
+
+/// What it means to everything else that a service was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFatal {
+    /// Nothing.
+    Ignore,
+    /// The whole goes on and is not live any more: whoever asks may replace it.
+    NotLive,
+    /// Everything ends, as a failure.
     End,
 }
 
@@ -138,8 +149,10 @@ pub struct Spec {
     pub autostart: bool,
     /// Started again when it ends.
     pub restart: Restart,
-    /// What its end (when it is not restarted) or its failure means.
+    /// What its end means when it is not restarted.
     pub on_end: OnEnd,
+    /// What it means when it is given up.
+    pub on_fatal: OnFatal,
     /// It belongs to the user's work: stopped first, together with the processes that nobody owns.
     pub application: bool,
     /// While it is ready it can ask windows to close.
@@ -158,8 +171,8 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A service that is started at once, is ready as soon as it runs, is always started again, and whose end means
-    /// nothing to the others.
+    /// A service that is started at once, is ready as soon as it runs, is always started again, and without which the
+    /// others go on.
     pub fn new(name: &str, title: &str) -> Self {
         Self {
             name: name.into(),
@@ -169,6 +182,7 @@ impl Spec {
             autostart: true,
             restart: Restart::Always,
             on_end: OnEnd::Ignore,
+            on_fatal: OnFatal::NotLive,
             application: false,
             closes_windows: false,
             proof: Proof::Runs,

@@ -71,7 +71,7 @@ fn a_service_that_never_gets_ready_is_given_up() {
             service.tick(now);
         }
     }
-    assert_eq!(service.state(), State::Failed);
+    assert_eq!(service.state(), State::Fatal);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn one_that_ends_again_and_again_is_given_up_however_long_it_runs() {
         service.started(now);
         service.ready(now);
         service.exited(Exit::Code(1), true, now);
-        assert_eq!(service.state(), State::Failed);
+        assert_eq!(service.state(), State::Fatal);
         let (starts, time) = service.failures();
         assert_eq!(starts, 3);
         assert!(time >= began - now + second * 30, "{time:?}");
@@ -245,7 +245,7 @@ fn one_that_must_last_has_failed_before_and_is_tried_as_supervisord_does() {
     }
     service.started(now);
     service.exited(Exit::Code(0), true, now);
-    assert_eq!(service.state(), State::Failed);
+    assert_eq!(service.state(), State::Fatal);
 
     let mut service = Service::new(rules.clone(), start);
     service.started(start);

@@ -4,6 +4,7 @@ mod alone;
 mod closing;
 mod codes;
 mod doctor;
+mod fatal;
 mod gate;
 mod keys;
 mod limits;

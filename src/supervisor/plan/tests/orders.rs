@@ -64,7 +64,7 @@ fn one_that_was_given_up_can_be_started_again() {
     world.obstacles.insert(WM, nope);
     world.exit(WM, Exit::Code(1));
     world.advance(HOLD);
-    assert_eq!(world.plan.service(WM).unwrap().state(), State::Failed);
+    assert_eq!(world.plan.service(WM).unwrap().state(), State::Fatal);
     world.obstacles.clear();
     assert!(world.order(WM, Order::Restart));
     world.make_ready(WM);

@@ -83,9 +83,11 @@ proptest! {
                 Event::Order(id, order) => {
                     let id = Id(id);
                     let stopping = world.plan.stopping().is_some();
+                    // Else it is given up anew, at once.
+                    world.obstacles.remove(&id);
                     world.order(id, order);
                     let state = world.plan.service(id).map(Service::state);
-                    let kept_down = matches!(state, Some(State::Stopped | State::Ended(_) | State::Failed));
+                    let kept_down = matches!(state, Some(State::Stopped | State::Ended(_) | State::Fatal));
                     prop_assert!(stopping || order == Order::Stop || !kept_down || world.plan.stopping().is_some());
                 }
                 Event::Stop(signal) => {
