@@ -26,7 +26,7 @@ pub use reader::host_port;
 pub use render::{effective, markdown_table};
 pub use secret::{EmptySecret, Key, Secret};
 pub use services::{
-    Again, BUILT_IN, Change, Extra, Fatal, Limit, LogFile, LogTo, Process, Ready, Services,
+    Again, BUILT_IN, Change, Extra, Fatal, Limit, LogFile, LogTo, Owner, Process, Ready, Services,
     Vocabulary, Words,
 };
 pub use source::{Mistake, Origin, Raw};

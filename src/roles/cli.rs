@@ -175,6 +175,7 @@ fn gather(args: &ArgMatches) -> Raw {
         },
         None => {
             let path = Path::new(DEFAULT_FILE);
+            raw.look_beside(path);
             match std::fs::read_to_string(path) {
                 Ok(text) => raw.file(path, &text),
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}

@@ -9,6 +9,7 @@ mod start;
 mod terminal;
 mod wait;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -39,6 +40,9 @@ pub use self::probes::Probe;
 pub enum Readiness {
     /// It writes a line to the descriptor named by `-displayfd`, which is added to its arguments.
     Displayfd,
+    /// It writes a line to a descriptor: that of this number, or one whose number stands in place of `{fd}` in its
+    /// arguments, or behind `-displayfd` at their end.
+    Descriptor(Option<i32>),
     /// It sends `READY=1` itself; it is also the one who reports about the display.
     Notify,
     /// It sends `READY=1` itself, and is heard about nothing else.
@@ -120,8 +124,8 @@ pub struct Driver {
     strays: Strays,
     witness: Witness,
     freezer: Freezer,
-    /// The pipe on which the X server will say that it is ready.
-    displayfd: Option<(Id, OwnedFd)>,
+    /// The pipes on which services will say that they are ready.
+    pipes: BTreeMap<Id, OwnedFd>,
     facts: Facts,
     greeting: Option<Greeting>,
     /// The status has changed since it was last sent.
@@ -154,7 +158,7 @@ impl Driver {
             strays: Strays::default(),
             witness: Witness::from_now_on(),
             freezer: Freezer::default(),
-            displayfd: None,
+            pipes: BTreeMap::new(),
             facts: Facts {
                 display,
                 pid: nix::unistd::getpid().as_raw(),
@@ -204,8 +208,8 @@ impl Driver {
             if ready.notify {
                 self.take_notices(now);
             }
-            if ready.display {
-                self.take_display(now);
+            if ready.pipes {
+                self.take_pipes(now);
             }
             if ready.strays {
                 self.count_strays();

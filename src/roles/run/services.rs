@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Environment;
+use super::identity::Who;
 use super::parts::{self, Parts};
 use crate::config::{Config, Secret, Services};
 use crate::supervisor::driver::{Launch, Readiness};
@@ -54,7 +55,7 @@ pub(super) struct Place<'a> {
     pub(super) password: Option<&'a Secret>,
     pub(super) environment: &'a Environment,
     /// As whom everything is started.
-    pub(super) uid: u32,
+    pub(super) who: &'a Who,
     pub(super) accounts: &'a Accounts,
     /// What the files say about services.
     pub(super) services: &'a Services,
@@ -71,18 +72,19 @@ type All = (Vec<(Spec, Launch)>, Vec<String>);
 /// No descriptor is left for a secret.
 pub(super) fn all(place: &Place<'_>) -> io::Result<All> {
     let (pixels, for_display) = frame_buffer(place.config).unzip();
-    let mut services = vec![
-        xserver(place, pixels),
-        display(place, for_display)?,
-        window_manager(place),
-    ];
+    let mut services = vec![xserver(place, pixels), display(place, for_display)?];
+    let change = place.services.changes.get("wm");
+    let managed = !change.is_some_and(|change| change.disabled);
+    if managed {
+        services.push(window_manager(place));
+    }
     if let Some((program, args)) = place
         .config
         .application
         .as_deref()
         .and_then(<[String]>::split_first)
     {
-        services.push(application(place, program, args));
+        services.push(application(place, program, args, managed));
     }
     services.extend(parts::all(place)?);
     let doubles = super::extra::add(place, &mut services);
@@ -236,15 +238,13 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
     (spec, launch)
 }
 
-fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Launch) {
+fn application(place: &Place<'_>, program: &str, args: &[String], managed: bool) -> (Spec, Launch) {
     let config = place.config;
+    // The display server has given the screen its size by then, with a window manager or without.
+    let mut after = vec![After::Ready(XSERVER), After::Once(DISPLAY)];
+    after.extend(managed.then_some(After::Ready(WM)));
     let spec = Spec {
-        // The display server has given the screen its size by then, with a window manager or without.
-        after: vec![
-            After::Ready(XSERVER),
-            After::Once(DISPLAY),
-            After::Ready(WM),
-        ],
+        after,
         // One that shows nothing does not die of the X server.
         bound_to: (!config.app_headless).then_some(XSERVER),
         restart: if config.keep_app_running {

@@ -66,6 +66,7 @@ impl Driver {
         if let Some(blame) = self.witness.blame(exit).filter(|_| !ours) {
             self.plan.blame(id, blame);
         }
+        self.pipes.remove(&id);
         match self.readiness(id) {
             Some(Readiness::Notify) => {
                 self.plan.set_viewers(0, now);
@@ -73,7 +74,6 @@ impl Driver {
             }
             Some(Readiness::Displayfd) => {
                 self.facts.windows = 0;
-                self.displayfd = None;
             }
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! Starting a service: its streams, its link, its process; and what to make of a failure.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ffi::OsString;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use super::{Driver, Readiness};
 use crate::supervisor::plan::{EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, NotStarted};
 use crate::supervisor::service::Id;
 use crate::sys::output;
-use crate::sys::process::{SpawnError, SpawnErrorKind};
+use crate::sys::process::{Inherited, SpawnError, SpawnErrorKind};
 
 impl Driver {
     pub(super) fn start(&mut self, id: Id, now: Instant) {
@@ -58,18 +59,52 @@ impl Driver {
         if let Readiness::Line(text) = &launch.readiness {
             self.channels.logs.expect(id, text);
         }
-        let mut inherit: Vec<BorrowedFd<'_>> = launch.inherit.iter().map(AsFd::as_fd).collect();
-        if launch.readiness != Readiness::Displayfd {
-            return self.children.spawn(id, &launch.command, pipes, &inherit);
-        }
+        let mut inherit: Vec<Inherited<'_>> = launch.inherit.iter().map(Into::into).collect();
+        let number = match launch.readiness {
+            Readiness::Displayfd => None,
+            Readiness::Descriptor(number) => number,
+            _ => return self.children.spawn(id, &launch.command, pipes, &inherit),
+        };
         let (ours, theirs) = output::pipe()?;
+        let theirs = Inherited {
+            number: number.unwrap_or(theirs.as_raw_fd()),
+            ..Inherited::from(&theirs)
+        };
         let mut command = launch.command.clone();
-        command
-            .args
-            .extend(["-displayfd".into(), theirs.as_raw_fd().to_string().into()]);
-        inherit.push(theirs.as_fd());
+        if number.is_none() {
+            command.args = numbered(command.args, theirs.number);
+        }
+        inherit.push(theirs);
         let pid = self.children.spawn(id, &command, pipes, &inherit)?;
-        self.displayfd = Some((id, ours));
+        self.pipes.insert(id, ours);
         Ok(pid)
+    }
+}
+
+/// With the number of a descriptor where these arguments want it.
+fn numbered(args: Vec<OsString>, number: i32) -> Vec<OsString> {
+    const PLACE: &str = "{fd}";
+    let has_place = |arg: &OsString| arg.to_str().is_some_and(|text| text.contains(PLACE));
+    let number = number.to_string();
+    if !args.iter().any(has_place) {
+        let more = ["-displayfd".into(), number.into()];
+        return args.into_iter().chain(more).collect();
+    }
+    let put = |arg: OsString| match arg.to_str() {
+        Some(text) => text.replace(PLACE, &number).into(),
+        None => arg,
+    };
+    args.into_iter().map(put).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_goes_to_its_place_or_behind_the_others() {
+        let numbered = |args: &[&str]| numbered(args.iter().map(Into::into).collect(), 9);
+        assert_eq!(numbered(&[":1"]), [":1", "-displayfd", "9"]);
+        assert_eq!(numbered(&["--address={fd}", "x"]), ["--address=9", "x"]);
     }
 }
