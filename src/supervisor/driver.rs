@@ -31,6 +31,7 @@ use super::service::{Fault, Id, Push, Service, Spec};
 use super::strays::Strays;
 use super::witness::Witness;
 use crate::sys::process::Command;
+use crate::sys::procfs::Process;
 use crate::sys::signals::{SIGCONT, SIGKILL, SIGTERM, Signals};
 
 pub use self::probes::Probe;
@@ -72,6 +73,10 @@ pub struct Launch {
     pub sinks: Sinks,
     /// How its readiness is known.
     pub readiness: Readiness,
+    /// What must succeed before each start, if its [`Spec`] says so.
+    pub before_start: Option<Errand>,
+    /// What follows each end, if its [`Spec`] says so.
+    pub after_stop: Option<Errand>,
 }
 
 /// Another program that a service needs for a moment.
@@ -89,6 +94,7 @@ impl Launch {
         Command {
             program: errand.program.clone(),
             args: errand.args.clone(),
+            terminal: false,
             ..self.command.clone()
         }
     }
@@ -132,6 +138,8 @@ pub struct Driver {
     news: bool,
     /// Everything was ready once, and that was said.
     complete: bool,
+    /// When it was last said that the system has no room for another process.
+    shortage: Option<Instant>,
     /// What became of the services, lately.
     events: Journal,
     /// What was last said there of each.
@@ -172,6 +180,7 @@ impl Driver {
             greeting: None,
             news: true,
             complete: false,
+            shortage: None,
             events: Journal::new(EVENTS),
             recorded: Vec::new(),
         }
@@ -229,7 +238,8 @@ impl Driver {
 
     fn act(&mut self, action: Action, now: Instant) {
         match action {
-            Action::Start(id) => self.start(id, now),
+            Action::Start(id) => self.start(id, None, now),
+            Action::Hook(id, hook) => self.start(id, Some(hook), now),
             Action::Push(id, Push::Term) => {
                 let signal = self
                     .plan
@@ -242,6 +252,12 @@ impl Driver {
             Action::Push(id, Push::Kill) => {
                 let service = self.plan.service(id);
                 let failing = match service.and_then(Service::fault) {
+                    _ if service.is_some_and(Service::cleans) => {
+                        "does not get done with its after_stop in time"
+                    }
+                    Some(_) if service.is_some_and(Service::prepares) => {
+                        "does not get done with its before_start in time"
+                    }
                     Some(Fault::Late) => "is not ready in time",
                     Some(Fault::Silent) => "does not answer",
                     None => "does not end in time",
@@ -283,9 +299,9 @@ impl Driver {
                         self.children.signal_group(id, SIGCONT);
                     }
                 }
-                let children = &self.children;
+                let (plan, children) = (&self.plan, &self.children);
                 self.strays
-                    .look(self.facts.pid, |pid| children.service(pid).is_some());
+                    .look(self.facts.pid, |process| owned(plan, children, process));
                 self.plan.strays(self.strays.len());
             }
             Action::PushStrays(push) => {
@@ -301,7 +317,7 @@ impl Driver {
                 self.strays.push(
                     signal,
                     self.facts.pid,
-                    |pid| children.service(pid).is_some(),
+                    |process| owned(plan, children, process),
                     told,
                 );
                 self.plan.strays(self.strays.len());
@@ -370,4 +386,13 @@ impl Driver {
             .service(id)
             .map_or_else(|| "".into(), |service| Arc::clone(&service.spec().title))
     }
+}
+
+/// Is it the main process of a service, or of a hook or beside one?
+fn owned(plan: &Plan, children: &Children, process: &Process) -> bool {
+    let hook = || {
+        let service = plan.service(children.service(process.group)?)?;
+        Some(service.cleans() || service.prepares())
+    };
+    children.service(process.pid).is_some() || hook() == Some(true)
 }

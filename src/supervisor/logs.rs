@@ -153,6 +153,11 @@ impl Logs {
         }
     }
 
+    /// A service is started: its last words are not those of its next process.
+    pub fn begin(&mut self, id: Id) {
+        self.tails.remove(&id);
+    }
+
     /// New pipes for a service; the returned ends are for its process.
     ///
     /// # Errors
@@ -168,7 +173,6 @@ impl Logs {
             }
             None => None,
         };
-        self.tails.remove(&id);
         Ok(Pipes { output, errors })
     }
 

@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 use self::presence::Presence;
 use self::stop::{Stop, Strays};
 use super::service::{
-    After, Blame, Exit, Id, OnEnd, OnFatal, Patience, Push, SIGKILL, Service, Spec, State, Verdict,
-    signal_name,
+    After, Blame, Exit, Id, Obstacle, OnEnd, OnFatal, Patience, Push, SIGKILL, Service, Spec,
+    State, Verdict, signal_name,
 };
 
 pub use cause::{Cause, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_UNAVAILABLE, Outcome};
@@ -36,8 +36,10 @@ pub use presence::Limits;
 /// Something the driver must do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Start it, then say [`Plan::started`] or [`Plan::not_started`].
+    /// Start it, then say [`Plan::started`] or [`Plan::not_started`], and [`Plan::exited`] when it has ended.
     Start(Id),
+    /// The same with a command of the service's.
+    Hook(Id, Hook),
     /// Signal its process group.
     Push(Id, Push),
     /// Signal what its last process has left behind in its process group, and say [`Plan::left_behind`] when that changes.
@@ -48,6 +50,15 @@ pub enum Action {
     PushStrays(Push),
     /// Hold the application and all that belongs to it still, or let it go on.
     Freeze(bool),
+}
+
+/// A command around the process of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Must succeed before a start.
+    BeforeStart,
+    /// Follows an end.
+    AfterStop,
 }
 
 /// Settings of the plan as a whole.
@@ -64,8 +75,8 @@ pub struct Policy {
 /// Why a service could not be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotStarted {
-    /// What the whole ends with if the service is vital and trying again is hopeless; `None`: try again.
-    pub hopeless: Option<u8>,
+    /// What to make of it.
+    pub obstacle: Obstacle,
     /// What went wrong.
     pub reason: String,
 }
@@ -131,7 +142,7 @@ impl Plan {
         self.presence.idle(now)
     }
 
-    /// The process of a service runs.
+    /// The process of a service runs, or that of its hook.
     pub fn started(&mut self, id: Id, now: Instant) {
         if let Some(service) = self.services.get_mut(id.0) {
             service.started(now);
@@ -143,12 +154,14 @@ impl Plan {
         let Some(service) = self.services.get_mut(id.0) else {
             return;
         };
-        service.not_started(why.hopeless.is_some(), now);
+        if service.cleans() {
+            return service.not_started(why.obstacle, now);
+        }
+        service.not_started(why.obstacle, now);
         if service.state() == State::Fatal && service.spec().on_fatal == OnFatal::End {
-            let code = if service.spec().application {
-                why.hopeless
-            } else {
-                None
+            let code = match why.obstacle {
+                Obstacle::Hopeless(code) if service.spec().application => Some(code),
+                _ => None,
             };
             let reason = format!(
                 "{} could not be started: {}",
@@ -180,13 +193,16 @@ impl Plan {
         }
     }
 
-    /// The process of a service has ended.
+    /// The process of a service has ended, or that of its hook.
     pub fn exited(&mut self, id: Id, exit: Exit, now: Instant) {
         let footing = self.has_footing(id);
         let Some(service) = self.services.get_mut(id.0) else {
             return;
         };
-        let answer = service.spec().application && service.runs();
+        if service.cleans() {
+            return service.exited(exit, footing, now);
+        }
+        let answer = service.spec().application && service.runs() && !service.prepares();
         let stop_signal = service.spec().stop_signal;
         service.exited(exit, footing, now);
         for other in &mut self.services {
@@ -262,8 +278,17 @@ impl Plan {
             if let Some(push) = service.push_remnants(now) {
                 return Some(Action::PushRemnants(id, push));
             }
+            let Some(service) = self.services.get(index) else {
+                continue;
+            };
+            if service.wants_cleanup() {
+                return Some(Action::Hook(id, Hook::AfterStop));
+            }
             if self.may_start(id, now) {
-                return Some(Action::Start(id));
+                return Some(match service.wants_preparation() {
+                    true => Action::Hook(id, Hook::BeforeStart),
+                    false => Action::Start(id),
+                });
             }
         }
         None
@@ -375,7 +400,8 @@ impl Plan {
                 }
             };
             let patience = self.service(other).map(|other| other.spec().patience);
-            let goes_on = matches!(patience, Some(Patience::GoOn(_)));
+            let goes_on =
+                matches!(patience, Some(Patience::GoOn(_))) && spec.bound_to != Some(other);
             absent
                 .get(other.0)
                 .copied()
@@ -400,6 +426,7 @@ impl Plan {
         };
         service.state() == State::Waiting
             && service.has_room(now)
+            && self.has_footing(id)
             && service.spec().after.iter().all(|after| match *after {
                 After::Ready(other) => self
                     .services

@@ -56,8 +56,8 @@ pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: 
             .services()
             .map(|(id, service)| ServiceStatus {
                 name: service.spec().name.to_string(),
-                state: word(service.state()),
-                pid: pid(id),
+                state: word(service),
+                pid: pid(id).filter(|_| service.runs()),
                 restarts: service.restarts(),
                 since_ms: milliseconds(service.since(), now),
                 last_exit: service.last_exit().map(|exit| exit.to_string()),
@@ -95,14 +95,16 @@ fn waiting(service: &Service) -> String {
     }
 }
 
-/// The word for a state that others are told.
-pub fn word(state: State) -> ServiceState {
-    match state {
+/// The word that others are told for what it is doing.
+pub fn word(service: &Service) -> ServiceState {
+    match service.state() {
         State::Waiting => ServiceState::Waiting,
-        State::Starting => ServiceState::Starting,
+        State::Preparing | State::Starting => ServiceState::Starting,
         State::Ready => ServiceState::Ready,
         State::Held { .. } | State::Backoff { .. } => ServiceState::Backoff,
         State::Stopping { .. } => ServiceState::Stopping,
+        // What follows its end belongs to it.
+        State::Stopped if service.cleans() => ServiceState::Stopping,
         State::Stopped => ServiceState::Stopped,
         State::Ended(_) => ServiceState::Ended,
         State::Fatal => ServiceState::Fatal,

@@ -23,7 +23,7 @@ pub struct Strays {
 
 impl Strays {
     /// Begins to follow all descendants of `ancestor` for which `service` does not hold.
-    pub fn look(&mut self, ancestor: i32, service: impl Fn(i32) -> bool) {
+    pub fn look(&mut self, ancestor: i32, service: impl Fn(&Process) -> bool) {
         self.looking = true;
         self.refresh(ancestor, service);
     }
@@ -34,7 +34,7 @@ impl Strays {
         &mut self,
         signal: i32,
         ancestor: i32,
-        service: impl Fn(i32) -> bool,
+        service: impl Fn(&Process) -> bool,
         told: impl Fn(i32) -> bool,
     ) {
         self.looking = true;
@@ -52,7 +52,7 @@ impl Strays {
 
     /// Forgets those that have gone and finds those that have come since the last [`Strays::push`]. New ones are killed
     /// only when all are being killed: until then they are what an application started in order to end well.
-    pub fn refresh(&mut self, ancestor: i32, service: impl Fn(i32) -> bool) {
+    pub fn refresh(&mut self, ancestor: i32, service: impl Fn(&Process) -> bool) {
         if self.looking {
             let kill = self.kill;
             self.find(ancestor, &service, |_, handle| {
@@ -81,7 +81,7 @@ impl Strays {
     fn find(
         &mut self,
         ancestor: i32,
-        service: &impl Fn(i32) -> bool,
+        service: &impl Fn(&Process) -> bool,
         found: impl Fn(&Process, &Handle),
     ) {
         let now = procfs::descendants(ancestor);
@@ -92,7 +92,7 @@ impl Strays {
             if self.known.len() >= AT_ONCE {
                 return;
             }
-            if service(process.pid) || self.known.contains_key(&process.pid) {
+            if service(process) || self.known.contains_key(&process.pid) {
                 continue;
             }
             // Opened between two looks that agree: it is the process that was found.

@@ -83,8 +83,10 @@ pub enum SpawnErrorKind {
     NotFound,
     /// It is there but cannot be run (a shell's 126).
     NotExecutable,
-    /// Something that may be better later: no process, no memory, no descriptor is left.
+    /// Something that may be better later.
     Temporary,
+    /// No process, no memory or no descriptor is left.
+    Shortage,
 }
 
 impl fmt::Display for SpawnError {
@@ -95,7 +97,7 @@ impl fmt::Display for SpawnError {
         match self.kind {
             SpawnErrorKind::NotFound => write!(f, "not found ({})", self.source),
             SpawnErrorKind::NotExecutable => write!(f, "not executable ({})", self.source),
-            SpawnErrorKind::Temporary => write!(f, "{}", self.source),
+            SpawnErrorKind::Temporary | SpawnErrorKind::Shortage => write!(f, "{}", self.source),
         }
     }
 }
@@ -115,15 +117,10 @@ impl From<io::Error> for SpawnError {
         };
         let kind = match source.raw_os_error() {
             Some(libc::ENOENT | libc::ENOTDIR) if step.is_none() => SpawnErrorKind::NotFound,
-            Some(
-                libc::EAGAIN
-                | libc::ENOMEM
-                | libc::EMFILE
-                | libc::ENFILE
-                | libc::ETXTBSY
-                | libc::EINTR
-                | libc::EIO,
-            ) => SpawnErrorKind::Temporary,
+            Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
+                SpawnErrorKind::Shortage
+            }
+            Some(libc::ETXTBSY | libc::EINTR | libc::EIO) => SpawnErrorKind::Temporary,
             _ => SpawnErrorKind::NotExecutable,
         };
         Self { kind, step, source }

@@ -15,6 +15,8 @@ use super::{
 };
 use crate::config::source::{Mistake, nearest};
 
+/// What a command is.
+const COMMAND: &str = "a command line, or an array of words";
 /// Of every service.
 const COMMON: &[&str] = &[
     "environment",
@@ -23,6 +25,9 @@ const COMMON: &[&str] = &[
     "start_timeout",
     "restart_limit",
     "on_fatal",
+    "before_start",
+    "after_stop",
+    "hook_timeout",
     "directory",
     "umask",
     "nice",
@@ -101,11 +106,7 @@ impl<'a> Fields<'a> {
             let text = "has no command; give one, as a line or as an array of words";
             self.mistake(None, text);
         }
-        let command = self.take(
-            "command",
-            "a command line, or an array of words",
-            command_line,
-        );
+        let command = self.take("command", COMMAND, command_line);
         let mut extra = Extra::new(self.name, command.unwrap_or_default());
         extra.after = self.take("after", "an array of names of services", strings);
         extra.bound_to = self.take("bound_to", "the name of a service", |value| {
@@ -156,6 +157,11 @@ impl<'a> Fields<'a> {
                 "ignore" => Some(false),
                 "end" => Some(true),
                 _ => None,
+            }),
+            before_start: self.take("before_start", COMMAND, command_line),
+            after_stop: self.take("after_stop", COMMAND, command_line),
+            hook_timeout: self.take("hook_timeout", "seconds, above 0 to 3600", |value| {
+                seconds(value).filter(|time| !time.is_zero())
             }),
             disabled: self.switch("enabled") == Some(false),
             on_fatal: self.take("on_fatal", "not-live, ignore or end", |value| {

@@ -97,6 +97,12 @@ pub struct Change {
     pub exit_codes: Option<Vec<u8>>,
     /// Its end, when it is not started again, is the end of everything.
     pub ends_all: Option<bool>,
+    /// A command that must succeed before each start.
+    pub before_start: Option<Vec<String>>,
+    /// A command that follows each end.
+    pub after_stop: Option<Vec<String>>,
+    /// How long either may take before it is killed.
+    pub hook_timeout: Option<Duration>,
     /// It is not there at all.
     pub disabled: bool,
     /// What its process is besides its program.

@@ -325,6 +325,9 @@ fn parts_of_ours_may_be_told_much() {
         on_end = "ignore"
         start_timeout = 20
         stop_signal = "RTMIN+3"
+        before_start = "mkdir '/tmp/a b'"
+        after_stop = ["true"]
+        hook_timeout = 0.5
         [service.xserver]
         umask = "077"
         directory = "/srv"
@@ -339,6 +342,10 @@ fn parts_of_ours_may_be_told_much() {
     assert_eq!(app.ends_all, Some(false));
     assert_eq!(app.start_timeout, Some(Duration::from_secs(20)));
     assert_eq!(app.stop_signal, Some(37));
+    let words = |words: &[&str]| Some(words.iter().map(|&word| word.to_owned()).collect());
+    assert_eq!(app.before_start, words(&["mkdir", "/tmp/a b"]));
+    assert_eq!(app.after_stop, words(&["true"]));
+    assert_eq!(app.hook_timeout, Some(Duration::from_millis(500)));
     assert_eq!(changes["xserver"].process.umask, Some(0o77));
     assert_eq!(changes["display"].process.capabilities, Some(Vec::new()));
 }

@@ -132,6 +132,8 @@ fn service(
         link: None,
         sinks: Sinks::STDOUT,
         readiness: readiness(&extra.ready),
+        before_start: None,
+        after_stop: None,
     };
     if let Some(owner) = &extra.owner {
         owners::hand_over(owner, place.accounts, place.who, &mut launch);
@@ -218,6 +220,22 @@ fn apply(change: &Change, spec: &mut Spec, launch: &mut Launch) {
         Some(Fatal::End) => OnFatal::End,
         None => spec.on_fatal,
     };
+    for (words, has, hook) in [
+        (
+            &change.before_start,
+            &mut spec.before_start,
+            &mut launch.before_start,
+        ),
+        (
+            &change.after_stop,
+            &mut spec.after_stop,
+            &mut launch.after_stop,
+        ),
+    ] {
+        *hook = words.as_deref().map(errand);
+        *has = hook.is_some();
+    }
+    spec.hook_timeout = change.hook_timeout.unwrap_or(spec.hook_timeout);
     if let Some(log) = &change.log {
         launch.sinks.output = sink(log);
     }

@@ -151,6 +151,8 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
             link,
             sinks: Sinks::STDOUT,
             readiness: Readiness::Displayfd,
+            before_start: None,
+            after_stop: None,
         },
     )
 }
@@ -212,6 +214,8 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
             link: None,
             sinks: Sinks::STDOUT,
             readiness: Readiness::Notify,
+            before_start: None,
+            after_stop: None,
         },
     ))
 }
@@ -234,6 +238,8 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
         link: None,
         sinks: Sinks::STDOUT,
         readiness: Readiness::WindowManager,
+        before_start: None,
+        after_stop: None,
     };
     (spec, launch)
 }
@@ -283,6 +289,8 @@ fn application(place: &Place<'_>, program: &str, args: &[String], managed: bool)
             link: None,
             sinks: Sinks::STDOUT,
             readiness,
+            before_start: None,
+            after_stop: None,
         },
     )
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Driver, Readiness};
+use super::{Driver, Readiness, owned};
 use crate::supervisor::reaper::Reaped;
 use crate::supervisor::service::{Exit, Id, Service, Verdict};
 use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -31,8 +31,13 @@ impl Driver {
     }
 
     fn reap(&mut self) -> Option<Reaped> {
-        let remnants = &mut self.remnants;
-        self.children.reap(|id, pid| remnants.find(id, pid))
+        let (plan, remnants) = (&self.plan, &mut self.remnants);
+        self.children.reap(|id, pid| {
+            // What its main process has left is known already.
+            if !plan.service(id).is_some_and(Service::cleans) {
+                remnants.find(id, pid);
+            }
+        })
     }
 
     /// To the application; without one, those that end a program end everything.
@@ -61,8 +66,22 @@ impl Driver {
         // Its last words come before ours about it.
         self.channels.logs.drain_all();
         self.take_lines(now);
-        let ours = self.plan.service(id).is_some_and(Service::is_killed);
+        let service = self.plan.service(id);
+        let (cleans, prepares, ours) = (
+            service.is_some_and(Service::cleans),
+            service.is_some_and(Service::prepares),
+            service.is_some_and(Service::is_killed),
+        );
         self.plan.exited(id, exit, now);
+        if cleans || prepares && exit == Exit::Code(0) {
+            self.news = true;
+            if cleans && exit != Exit::Code(0) {
+                let title = self.title(id);
+                let text = format!("{title}: its after_stop has failed, {exit}");
+                self.channels.logs.say(&text);
+            }
+            return;
+        }
         if let Some(blame) = self.witness.blame(exit).filter(|_| !ours) {
             self.plan.blame(id, blame);
         }
@@ -97,9 +116,9 @@ impl Driver {
     }
 
     pub(super) fn count_strays(&mut self) {
-        let children = &self.children;
+        let (plan, children) = (&self.plan, &self.children);
         self.strays
-            .refresh(self.facts.pid, |pid| children.service(pid).is_some());
+            .refresh(self.facts.pid, |process| owned(plan, children, process));
         self.plan.strays(self.strays.len());
     }
 }

@@ -163,6 +163,12 @@ pub struct Spec {
     pub patience: Patience,
     /// When to stop trying.
     pub give_up: GiveUp,
+    /// A command must succeed before each start.
+    pub before_start: bool,
+    /// A command follows each end.
+    pub after_stop: bool,
+    /// How long either may take before it is killed. A share of the grace period is never exceeded.
+    pub hook_timeout: Duration,
     /// The signal that asks it to end.
     pub stop_signal: i32,
     /// From that signal to SIGKILL. `None`: its share of the grace period when everything ends, and
@@ -188,6 +194,9 @@ impl Spec {
             proof: Proof::Runs,
             patience: Patience::Endless,
             give_up: GiveUp::NEVER,
+            before_start: false,
+            after_stop: false,
+            hook_timeout: super::HOOK,
             stop_signal: SIGTERM,
             stop_timeout: None,
         }

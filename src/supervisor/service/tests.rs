@@ -1,5 +1,7 @@
 //! One service, step by step.
 
+mod model;
+
 use super::*;
 
 fn spec() -> Spec {
