@@ -202,6 +202,7 @@ impl Driver {
                 self.news = true;
                 self.publish(now);
                 self.act(action, now);
+                self.news = true;
             }
             self.probe(now);
             if let Some(outcome) = self.plan.outcome(now) {

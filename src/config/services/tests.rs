@@ -286,6 +286,14 @@ fn every_key_says_what_it_takes() {
             "exit_codes says what is no failure; it needs restart = \"on-failure\"",
         ),
         (
+            "hook_timeout = 0",
+            "hook_timeout = 0: expected seconds, above 0",
+        ),
+        (
+            "before_start = []",
+            "before_start = (array): expected a command line",
+        ),
+        (
             "on_fatal = \"live\"",
             "on_fatal = \"live\": expected not-live, ignore or end",
         ),

@@ -31,6 +31,7 @@ fn they_surround_every_process_in_its_surroundings() {
     "#;
     let desk = desk(&files, table);
     desk.up();
+    desk.line("[job] runs");
     assert_eq!(lines(&desk), ["[job] before in /usr for ann", "[job] runs"]);
     let (code, _, _) = super::orders::ask(&desk, &["signal", "KILL", "job"]);
     assert_eq!(code, Some(0));
@@ -45,9 +46,14 @@ fn they_surround_every_process_in_its_surroundings() {
     ];
     assert_eq!(lines(&desk)[2..], again);
     // Who is stopped by somebody has not stopped before that has ended.
-    assert_eq!(super::orders::ask(&desk, &["stop", "job"]).0, Some(0));
+    let (code, out, error) = super::orders::ask(&desk, &["stop", "job"]);
+    assert_eq!(code, Some(0), "{out}{error}{:#?}", desk.status());
     assert_eq!(lines(&desk)[5..], ["[job] after 7"]);
     assert_eq!(super::orders::ask(&desk, &["start", "job"]).0, Some(0));
+    eventually("it listens", LONG, || {
+        let said = lines(&desk).into_iter();
+        (said.filter(|line| line.ends_with("runs")).count() == 3).then_some(())
+    });
     desk.signal(Signal::SIGTERM);
     let (status, lines) = desk.end();
     assert_eq!(status.code(), Some(143));
