@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::ask::{ask, object};
 use super::orders::{EXIT_NOBODY, EXIT_NOT_RUNNING, EXIT_UNKNOWN};
 use super::{find, say};
-use crate::supervisor::link::{self, Phase, Request, ServiceState, ServiceStatus, Status, Talk};
+use crate::supervisor::link::{self, Request, ServiceState, ServiceStatus, Status, Talk};
 
 /// How long each may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -101,10 +101,10 @@ fn code(status: &Status, names: &[String]) -> u8 {
     let find = |name: &String| status.services.iter().find(|one| one.name == *name);
     let named: Vec<_> = names.iter().map(find).collect();
     let rests = |one: &ServiceStatus| {
-        use ServiceState::{Ended, Failed, Stopped};
-        matches!(one.state, Stopped | Ended | Failed)
+        use ServiceState::{Ended, Fatal, Stopped};
+        matches!(one.state, Stopped | Ended | Fatal)
     };
-    let lost = |one: &ServiceStatus| one.state == ServiceState::Failed;
+    let lost = |one: &ServiceStatus| one.state == ServiceState::Fatal;
     if named.iter().any(Option::is_none) {
         EXIT_UNKNOWN
     } else if named.into_iter().flatten().any(rests)
@@ -168,7 +168,7 @@ fn changes(before: &Status, now: &Status, whole: bool) -> String {
     if whole {
         if (before.phase, &before.message) != (now.phase, &now.message) {
             let colon = if now.message.is_empty() { "" } else { ": " };
-            let _ = writeln!(text, "{}{colon}{}", phase(now.phase), now.message);
+            let _ = writeln!(text, "{}{colon}{}", now.phase.word(), now.message);
         }
         if before.viewers != now.viewers {
             let _ = writeln!(text, "viewers: {}", now.viewers);
@@ -260,18 +260,10 @@ fn link(viewer: &Value) -> String {
     text
 }
 
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Running => "running",
-        Phase::Stopping => "stopping",
-    }
-}
-
 fn table(status: &Status) -> String {
+    let phase = status.phase.word();
     let mut text = format!(
-        "{} for {} on display {} (pid {}), viewers: {}, idle for {}, windows: {}{}\n",
-        phase(status.phase),
+        "{phase} for {} on display {} (pid {}), viewers: {}, idle for {}, windows: {}{}\n",
         duration(status.uptime_ms),
         status.display,
         status.pid,
@@ -329,6 +321,7 @@ fn duration(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervisor::link::Phase;
 
     #[test]
     fn durations_are_short() {
@@ -362,6 +355,7 @@ mod tests {
         Status {
             phase: Phase::Starting,
             message: "the window manager has ended, code 1, starting it again".to_owned(),
+            not_live: None,
             exit_code: None,
             close_windows: false,
             display: ":7".to_owned(),
@@ -408,7 +402,7 @@ mod tests {
         for (state, named, all) in [
             (ServiceState::Stopped, 3, 0),
             (ServiceState::Ended, 3, 0),
-            (ServiceState::Failed, 3, 3),
+            (ServiceState::Fatal, 3, 3),
             (ServiceState::Ready, 0, 0),
         ] {
             status.services[0].state = state;

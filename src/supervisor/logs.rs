@@ -167,6 +167,11 @@ impl Logs {
         }
     }
 
+    /// A service is started: its last words are not those of its next process.
+    pub fn begin(&mut self, id: Id) {
+        self.tails.remove(&id);
+    }
+
     /// New pipes for a service; the returned ends are for its process.
     ///
     /// # Errors
@@ -183,7 +188,6 @@ impl Logs {
             }
             None => None,
         };
-        self.tails.remove(&id);
         Ok(Pipes { output, errors })
     }
 

@@ -6,12 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::BorrowedFd;
 
 use super::logs::Pipes;
 use super::service::{Exit, Id};
 use crate::sys::pidfd::Handle;
-use crate::sys::process::{self, Command, SpawnError};
+use crate::sys::process::{self, Command, Inherited, SpawnError};
 use crate::sys::reap;
 
 /// The living main processes of the services.
@@ -41,7 +40,7 @@ impl Children {
         id: Id,
         command: &Command,
         pipes: Pipes,
-        inherit: &[BorrowedFd<'_>],
+        inherit: &[Inherited<'_>],
     ) -> Result<i32, SpawnError> {
         let handle = process::spawn(command, pipes.output, pipes.errors, inherit)?;
         let pid = handle.pid();

@@ -25,7 +25,7 @@ pub struct Strays {
 
 impl Strays {
     /// Begins to follow all descendants of `ancestor` for which `service` does not hold.
-    pub fn look(&mut self, ancestor: i32, service: impl Fn(i32) -> bool) {
+    pub fn look(&mut self, ancestor: i32, service: impl Fn(&Process) -> bool) {
         self.looking = true;
         self.refresh(ancestor, service);
     }
@@ -36,7 +36,7 @@ impl Strays {
         &mut self,
         signal: i32,
         ancestor: i32,
-        service: impl Fn(i32) -> bool,
+        service: impl Fn(&Process) -> bool,
         told: impl Fn(i32) -> bool,
     ) {
         self.looking = true;
@@ -50,7 +50,7 @@ impl Strays {
 
     /// Forgets those that have gone and finds those that have come since the last [`Strays::push`]. New ones are killed
     /// only when all are being killed: until then they are what an application started in order to end well.
-    pub fn refresh(&mut self, ancestor: i32, service: impl Fn(i32) -> bool) {
+    pub fn refresh(&mut self, ancestor: i32, service: impl Fn(&Process) -> bool) {
         if self.looking {
             let kill = self.kill;
             self.find(ancestor, &service, |_| kill.then_some(SIGKILL));
@@ -76,7 +76,7 @@ impl Strays {
     fn find(
         &mut self,
         ancestor: i32,
-        service: &impl Fn(i32) -> bool,
+        service: &impl Fn(&Process) -> bool,
         signal: impl Fn(&Process) -> Option<i32>,
     ) {
         let now = procfs::descendants(ancestor);
@@ -85,7 +85,7 @@ impl Strays {
             .retain(|pid, handle| there(pid) && handle.signal(0).is_ok());
         self.beyond = 0;
         for process in &now {
-            if service(process.pid) || self.known.contains_key(&process.pid) {
+            if service(process) || self.known.contains_key(&process.pid) {
                 continue;
             }
             let signal = signal(process);

@@ -180,6 +180,17 @@ impl Uplink {
             .filter(|m| !m.is_empty())
     }
 
+    /// Is a window manager among the services? As long as that is not known, it is taken for granted.
+    pub(super) fn has_window_manager(&self) -> bool {
+        self.with_status(|s| s.services.iter().any(|one| one.name == "wm"))
+            .unwrap_or(true)
+    }
+
+    /// Why the whole should be replaced, if it should.
+    pub(super) fn not_live(&self) -> Option<String> {
+        self.with_status(|s| s.not_live.clone()).flatten()
+    }
+
     /// True from the moment when everything stops.
     pub(super) fn ending(&self) -> bool {
         self.with_status(|s| s.phase == Phase::Stopping)

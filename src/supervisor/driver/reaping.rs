@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use super::Driver;
+use crate::supervisor::service::Service;
 
 /// Reaped in one turn. All that a fork bomb leaves behind may end at once, and meanwhile somebody asks, or stops us.
 const TURN: usize = 256;
@@ -20,8 +21,14 @@ impl Driver {
     pub(super) fn reap(&mut self, now: Instant) {
         self.reap_at = None;
         for _ in 0..TURN {
-            let remnants = &mut self.remnants;
-            match self.children.reap(|id, pid| remnants.find(id, pid)) {
+            let (plan, remnants) = (&self.plan, &mut self.remnants);
+            let reaped = self.children.reap(|id, pid| {
+                // What its main process has left is known already.
+                if !plan.service(id).is_some_and(Service::cleans) {
+                    remnants.find(id, pid);
+                }
+            });
+            match reaped {
                 Ok(Some(reaped)) => match reaped.id {
                     Some(id) => self.ended(id, reaped.exit, now),
                     None => self.probe_ended(reaped.pid, reaped.exit, now),

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Driver, Readiness};
+use super::{Driver, Readiness, owned};
 use crate::supervisor::service::{Blame, Exit, Id, Service, Verdict, caught, signal_name};
 use crate::sys::signals::{Received, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
@@ -60,8 +60,22 @@ impl Driver {
         // Its last words come before ours about it.
         self.channels.logs.drain_all();
         self.take_lines(now);
-        let ours = self.plan.service(id).is_some_and(Service::is_killed);
+        let service = self.plan.service(id);
+        let (cleans, prepares, ours) = (
+            service.is_some_and(Service::cleans),
+            service.is_some_and(Service::prepares),
+            service.is_some_and(Service::is_killed),
+        );
         self.plan.exited(id, exit, now);
+        if cleans || prepares && exit == Exit::Code(0) {
+            self.news = true;
+            if cleans && exit != Exit::Code(0) {
+                let title = self.title(id);
+                let text = format!("{title}: its after_stop has failed, {exit}");
+                self.channels.logs.say(&text);
+            }
+            return;
+        }
         let blame = match Verdict::aborted(exit) {
             true => {
                 let tail = self.channels.logs.tail(id);
@@ -72,6 +86,7 @@ impl Driver {
         if let Some(blame) = blame.filter(|_| !ours) {
             self.plan.blame(id, blame);
         }
+        self.pipes.remove(&id);
         match self.readiness(id) {
             Some(Readiness::Notify) => {
                 self.plan.set_viewers(0, now);
@@ -79,7 +94,6 @@ impl Driver {
             }
             Some(Readiness::Displayfd) => {
                 self.facts.windows = 0;
-                self.displayfd = None;
             }
             _ => {}
         }
@@ -103,9 +117,9 @@ impl Driver {
     }
 
     pub(super) fn count_strays(&mut self) {
-        let children = &self.children;
+        let (plan, children) = (&self.plan, &self.children);
         self.strays
-            .refresh(self.facts.pid, |pid| children.service(pid).is_some());
+            .refresh(self.facts.pid, |process| owned(plan, children, process));
         self.plan.strays(self.strays.len());
     }
 }

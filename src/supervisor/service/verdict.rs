@@ -28,6 +28,8 @@ pub enum Fault {
 pub enum Blame {
     /// It was killed for this.
     Fault(Fault),
+    /// It was not that of the service, but of what must succeed before it; killed for this, if it was.
+    BeforeStart(Option<Fault>),
     /// The kernel has killed it for want of memory.
     Memory {
         /// Bytes that the container may use, if there is a limit.
@@ -62,6 +64,12 @@ impl Verdict {
     /// Words that follow the name of a service: `crashed with SIGSEGV`.
     pub fn clause(self) -> String {
         match (self.exit, self.blame) {
+            (_, Some(Blame::BeforeStart(fault))) => {
+                let blame = fault.map(Blame::Fault);
+                let exit = self.exit;
+                let clause = Self { exit, blame }.clause();
+                format!("could not be started: its before_start {clause}")
+            }
             (Exit::Signal(SIGKILL), Some(Blame::Memory { .. } | Blame::Fault(_))) => {
                 format!("was {self}")
             }
@@ -112,6 +120,10 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.exit, self.blame) {
+            (exit, Some(Blame::BeforeStart(fault))) => {
+                let blame = fault.map(Blame::Fault);
+                write!(f, "before_start: {}", Self { exit, blame })
+            }
             // Said by the blame itself.
             (Exit::Signal(SIGKILL), Some(blame @ (Blame::Memory { .. } | Blame::Fault(_)))) => {
                 write!(f, "{blame}")
@@ -137,7 +149,7 @@ impl fmt::Display for Verdict {
 impl Blame {
     fn remedy(self) -> Option<&'static str> {
         Some(match self {
-            Self::Fault(_) | Self::Caught(_) => return None,
+            Self::Fault(_) | Self::Caught(_) | Self::BeforeStart(_) => return None,
             Self::Memory { limit: Some(_) } => "raise the container's memory limit",
             Self::Memory { limit: None } => {
                 "give the machine more memory, or the container less to do"
@@ -155,8 +167,13 @@ impl Blame {
 impl fmt::Display for Blame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Fault(Fault::Late) => f.write_str("killed, not ready in time"),
-            Self::Fault(Fault::Silent) => f.write_str("killed, it did not answer"),
+            Self::Fault(Fault::Late) | Self::BeforeStart(Some(Fault::Late)) => {
+                f.write_str("killed, not ready in time")
+            }
+            Self::Fault(Fault::Silent) | Self::BeforeStart(Some(Fault::Silent)) => {
+                f.write_str("killed, it did not answer")
+            }
+            Self::BeforeStart(None) => f.write_str("before_start"),
             Self::Caught(signal) => {
                 write!(
                     f,
@@ -198,15 +215,17 @@ impl Service {
         self.last
     }
 
-    /// So many starts in a row have failed, and so long since the first of them.
+    /// So many starts have failed or come to an end since it was last healthy, and so long since the first of them.
     pub fn failures(&self) -> (u32, Duration) {
         let time = self.since.saturating_duration_since(self.trying_since);
-        (self.failed_starts, time)
+        (self.tries(), time)
     }
 
     /// This is behind the end that was told last.
     pub fn blame(&mut self, blame: Blame) {
-        if let Some(verdict) = &mut self.last {
+        if let Some(verdict) = &mut self.last
+            && !matches!(verdict.blame, Some(Blame::BeforeStart(_)))
+        {
             verdict.blame = Some(blame);
         }
     }
@@ -279,6 +298,18 @@ mod tests {
                 Some(Blame::Fault(Fault::Silent)),
                 "was killed, it did not answer",
                 "killed, it did not answer",
+            ),
+            (
+                Exit::Code(3),
+                Some(Blame::BeforeStart(None)),
+                "could not be started: its before_start has ended, code 3",
+                "before_start: code 3",
+            ),
+            (
+                Exit::Signal(9),
+                Some(Blame::BeforeStart(Some(Fault::Late))),
+                "could not be started: its before_start was killed, not ready in time",
+                "before_start: killed, not ready in time",
             ),
             (
                 Exit::Code(137),

@@ -1,8 +1,8 @@
 //! Finding what differs between frames and what only moved, and converting pixels (as Raw, which does nothing else).
 
 use deskinit::encode::{Encoding, Params};
-use deskinit::pixel::{Channel, Frame, PixelFormat, Point, Rect, Region};
-use deskinit::screen::Motion;
+use deskinit::pixel::{Channel, Frame, PixelFormat, Point, Rect};
+use deskinit::screen::{Difference, Motion};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 
@@ -55,10 +55,13 @@ fn diff_scrolled(bencher: Bencher<'_, '_>, content: &Content) {
 #[divan::bench(args = CONTENTS)]
 fn motion_scrolled(bencher: Bencher<'_, '_>, content: &Content) {
     let (old, new) = (frame(*content), scrolled(*content));
-    let damage = Region::from(old.bounds());
+    let difference = Difference {
+        moved: Vec::new(),
+        changed: vec![old.bounds()],
+    };
     bencher
         .counter(ItemsCount::new(PIXELS))
-        .bench_local(|| Motion::default().search(black_box(&old), &new, damage.clone(), &[]));
+        .bench_local(|| Motion::default().search(black_box(&old), &new, &difference, &[]));
 }
 
 /// Hashes of rows alone, and their votes for how far it went.
@@ -68,7 +71,7 @@ fn row_hashes(bencher: Bencher<'_, '_>, content: &Content) {
     let mut votes = Votes::default();
     bencher
         .counter(ItemsCount::new(PIXELS))
-        .bench_local(|| votes.vertical(black_box(&old), &new, old.bounds(), None));
+        .bench_local(|| votes.vertical(black_box(&old), &mut &new, old.bounds(), None));
 }
 
 /// Indices of all colours, in pieces of the size that Tight makes, until there are too many.
@@ -106,12 +109,13 @@ fn diff_small(bencher: Bencher<'_, '_>) {
 }
 
 fn diff(bencher: Bencher<'_, '_>, old: &Frame, new: &Frame) {
-    let (mut differ, mut found, mut taken) = (Differ::default(), Vec::new(), old.clone());
+    let (mut differ, mut found, mut taken) =
+        (Differ::default(), Difference::default(), old.clone());
     let whole = Rect::sized(SIZE.0, SIZE.1);
     bencher.counter(ItemsCount::new(PIXELS)).bench_local(|| {
         found.clear();
         let read = |y: u16, out: &mut [u32]| out.copy_from_slice(black_box(new).row(y));
         differ.take(black_box(old), &mut taken, whole, read, &mut found);
-        found.len()
+        found.changed.len()
     });
 }

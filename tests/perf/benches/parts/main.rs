@@ -8,6 +8,7 @@
 #[path = "../../src/picture.rs"]
 mod picture;
 // Rooms of the program that are private to it are benchmarked from their source, so that nothing is opened for it.
+#[allow(dead_code, reason = "what moved is measured by the search")]
 #[path = "../../../../src/desktop/diff.rs"]
 mod diff;
 #[path = "../../../../src/encode/palette.rs"]
@@ -17,8 +18,12 @@ mod palette;
 mod vote;
 /// What those rooms import.
 mod pixel {
-    pub(crate) use deskinit::pixel::{Frame, Rect};
+    pub(crate) use deskinit::pixel::{Frame, Point, Rect};
 }
+mod screen {
+    pub(crate) use deskinit::screen::{Difference, Move};
+}
+use deskinit::screen::Picture;
 
 mod content;
 mod encode;
