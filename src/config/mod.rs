@@ -28,8 +28,8 @@ pub use reader::host_port;
 pub use render::{effective, markdown_table};
 pub use secret::{EmptySecret, Key, Secret};
 pub use services::{
-    Again, BUILT_IN, Change, Extra, Limit, LogFile, LogTo, Process, Ready, Services, Vocabulary,
-    Words,
+    Again, BUILT_IN, Change, Extra, Fatal, Limit, LogFile, LogTo, Owner, Process, Ready, Services,
+    Vocabulary, Words,
 };
 pub use source::{Mistake, Origin, Raw};
 pub use table::{SETTINGS, Setting, all_names, secret_names, setting};

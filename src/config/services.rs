@@ -1,10 +1,10 @@
 //! More services, from TOML files: what each is, after whom it comes, what its end means.
 //!
 //! ```text
-//!  deskinit.toml ─┐
-//!  SERVICES_DIR/  ├─► [service.NAME] tables ──► Services: extra ones, in an order in which they can be started,
-//!  *.toml, sorted ┘    (later files win,                  and what is changed of built-in ones
-//!                       key by key)               └─► every mistake, with its file, table and key
+//!  deskinit.toml ──────┐
+//!  *.toml beside it    ├─► [service.NAME] tables ──► Services: extra ones, in an order in which they can be started,
+//!  SERVICES_DIR/*.toml ┘    (later files win,                  and what is changed of built-in ones
+//!                            key by key)               └─► every mistake, with its file, table and key
 //! ```
 
 mod fields;
@@ -17,16 +17,16 @@ use std::path::{Path, PathBuf};
 use self::fields::Fields;
 pub(super) use self::model::OPTIONAL;
 pub use self::model::{
-    Again, BUILT_IN, Change, Extra, Limit, LogFile, LogTo, Process, Ready, Services, Vocabulary,
-    Words,
+    Again, BUILT_IN, Change, Extra, Fatal, Limit, LogFile, LogTo, Owner, Process, Ready, Services,
+    Vocabulary, Words,
 };
 use super::source::{Mistake, Raw};
 use super::supervisord::{Programs, Surroundings};
 use super::table::secret_names;
 
 impl Services {
-    /// Reads the tables of the settings file, the files of `SERVICES_DIR`, and supervisord's of `SUPERVISOR_CONF_DIR`,
-    /// which may name the variables of `environment`.
+    /// Reads the tables of the settings file, the other files of its directory, those of `SERVICES_DIR`, and supervisord's
+    /// of `SUPERVISOR_CONF_DIR`, which may name the variables of `environment`.
     ///
     /// # Errors
     /// Every mistake of all files, not only the first.
@@ -48,8 +48,14 @@ impl Services {
         if let Some((path, value)) = raw.services() {
             tables.add(path, value.clone());
         }
+        if let Some(settings) = raw.beside() {
+            let directory = settings.parent().unwrap_or(settings);
+            tables.directory("", directory, Some(settings));
+        }
         let (directory, given) = raw.directory("SERVICES_DIR");
-        tables.directory(&directory, given);
+        if given || directory.exists() {
+            tables.directory("SERVICES_DIR=", &directory, None);
+        }
         tables.parse()
     }
 }
@@ -78,17 +84,22 @@ impl<'a> Tables<'a> {
         }
     }
 
-    fn directory(&mut self, directory: &Path, given: bool) {
+    /// All `*.toml` files of a directory but one, in the order of their names; `setting` is what has named the directory.
+    fn directory(&mut self, setting: &str, directory: &Path, but: Option<&Path>) {
         let entries = match std::fs::read_dir(directory) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !given => return,
+            // Nobody need have one beside settings that are the default.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && but.is_some() => return,
             Err(error) => {
                 let path = directory.display();
-                return self.mistake(format!("SERVICES_DIR={path}: cannot be read: {error}"));
+                return self.mistake(format!("{setting}{path}: cannot be read: {error}"));
             }
         };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|end| end == "toml"));
+        paths.retain(|path| {
+            let other = but.is_none_or(|but| path != but);
+            other && path.extension().is_some_and(|end| end == "toml")
+        });
         paths.sort();
         for path in paths {
             match std::fs::read_to_string(&path) {

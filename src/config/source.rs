@@ -57,6 +57,8 @@ pub struct Raw {
     given: BTreeMap<&'static str, Given>,
     /// The tables of services, for whoever starts these.
     services: Option<(PathBuf, toml::Value)>,
+    /// The settings file beside which there may be more of these.
+    beside: Option<PathBuf>,
     mistakes: Vec<Mistake>,
 }
 
@@ -127,6 +129,16 @@ impl Raw {
     pub(super) fn services(&self) -> Option<(&Path, &toml::Value)> {
         let (path, value) = self.services.as_ref()?;
         Some((path, value))
+    }
+
+    /// The other files in the directory of this settings file may hold tables of services.
+    pub fn look_beside(&mut self, settings: &Path) {
+        self.beside = Some(settings.to_owned());
+    }
+
+    /// The settings file beside which there may be tables of services.
+    pub(super) fn beside(&self) -> Option<&Path> {
+        self.beside.as_deref()
     }
 
     /// What relative paths of log files begin at.

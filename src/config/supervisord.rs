@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use self::ini::Ini;
 use self::values::{Known, Names};
-use super::services::{Again, Change, Extra, LogTo, Process, Ready};
+use super::services::{Again, Change, Extra, Fatal, LogTo, Owner, Process, Ready};
 use super::source::Mistake;
 
 /// A file that is larger is something else.
@@ -76,15 +76,20 @@ impl From<Program> for Extra {
         Self {
             ready: Ready::Lasts(program.start_time),
             autostart: program.autostart,
-            restart: program.restart,
-            exit_codes: program.exit_codes,
-            user: program.user,
+            owner: program.user.map(|user| Owner {
+                user: Some(user),
+                ..Owner::default()
+            }),
             group: Some(program.group),
             common: Change {
                 environment: program.environment.into_iter().collect(),
                 stop_signal: Some(program.stop_signal),
                 stop_timeout: Some(program.stop_time),
+                restart: Some(program.restart),
+                exit_codes: Some(program.exit_codes),
                 restart_limit: Some(program.start_retries.saturating_add(1)),
+                // Images that were made for supervisord ask it about the programs that matter to them.
+                on_fatal: Some(Fatal::Ignore),
                 process: Process {
                     directory: program.directory,
                     umask: program.umask,

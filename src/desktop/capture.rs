@@ -301,8 +301,11 @@ impl<'a> Session<'a> {
             Event::ConfigureNotify(e) if e.window == self.root => self.size_dirty = true,
             Event::ConfigureNotify(e) => self.drags.configured(e),
             Event::PropertyNotify(e) => self.windows.property_changed(e),
+            Event::DestroyNotify(DestroyNotifyEvent { window, .. }) => {
+                self.drags.gone(*window);
+                self.windows.destroyed(*window, &self.capture.shared);
+            }
             Event::UnmapNotify(UnmapNotifyEvent { window, .. })
-            | Event::DestroyNotify(DestroyNotifyEvent { window, .. })
             | Event::ReparentNotify(ReparentNotifyEvent { window, .. }) => {
                 self.drags.gone(*window);
                 self.windows.changed();

@@ -42,8 +42,12 @@ const LIMIT: u32 = 1024;
 pub(super) struct Windows {
     atoms: Atoms,
     root: Window,
+    /// By which the manager is known that was told of last.
+    check: Option<Window>,
     /// Client windows whose mapping is watched.
     watched: HashSet<Window>,
+    /// One of these has gone since they were counted.
+    lost: bool,
     greeting: Greeting,
     close: Close,
     dirty: bool,
@@ -62,7 +66,9 @@ impl Windows {
         Ok(Self {
             atoms: Atoms::new(link)?.reply()?,
             root,
+            check: None,
             watched: HashSet::new(),
+            lost: false,
             close: Close::open(link, root, greeting.subject())?,
             greeting,
             dirty: true,
@@ -77,6 +83,19 @@ impl Windows {
             // The end waits for the last window.
             self.last = None;
         }
+    }
+
+    /// A window was destroyed. That of a manager is the end of it, which is told although another of the same name may be
+    /// there before anybody looks again: `run` waits to hear of that one.
+    pub(super) fn destroyed(&mut self, window: Window, shared: &Shared) {
+        if self.check == Some(window) {
+            self.check = None;
+            self.greeting.forget();
+            shared.change(|status| status.window_manager = None);
+        }
+        // Another client may get its number.
+        self.lost |= self.watched.remove(&window);
+        self.changed();
     }
 
     /// Asks all windows to close; how many are left is told when it changes.
@@ -122,11 +141,25 @@ impl Windows {
         }
         self.dirty = false;
         self.last = Some(now);
-        let manager = self.manager(link, now)?;
+        let found = self.manager(link, now)?;
+        let check = found.as_ref().map(|(window, _)| *window);
+        let before = std::mem::replace(&mut self.check, check);
+        if before.is_some() && before != check {
+            shared.change(|status| status.window_manager = None);
+        }
+        let manager = found.map(|(_, name)| name);
         let clients = match &manager {
             Some(_) => self.managed(link)?,
             None => self.top_level(link)?,
         };
+        // One has gone and another has come, which `run` waits to hear of, too.
+        if std::mem::take(&mut self.lost) && clients > 0 {
+            shared.change(|status| {
+                if status.windows == clients {
+                    status.windows -= 1;
+                }
+            });
+        }
         // Not every manager lists them.
         let listed = (!self.watched.is_empty()).then_some(&self.watched);
         let closing = self.close.turn(link, listed)?;
@@ -138,8 +171,12 @@ impl Windows {
         Ok(())
     }
 
-    /// The name of the window manager that runs and is ready.
-    fn manager(&mut self, link: &Link, now: Instant) -> Result<Option<String>, ConnectionError> {
+    /// The window manager that runs and is ready: the window by which it is known, and its name.
+    fn manager(
+        &mut self,
+        link: &Link,
+        now: Instant,
+    ) -> Result<Option<(Window, String)>, ConnectionError> {
         let atoms = self.atoms;
         let check = |window| -> Result<Option<Window>, ConnectionError> {
             let property = self.property(link, window, atoms._NET_SUPPORTING_WM_CHECK, 1)?;
@@ -178,10 +215,10 @@ impl Windows {
                     .collect();
             }
             if !name.is_empty() {
-                return Ok(Some(name));
+                return Ok(Some((window, name)));
             }
         }
-        Ok(Some("unnamed".to_owned()))
+        Ok(Some((window, "unnamed".to_owned())))
     }
 
     /// Counts the viewable windows that the manager lists.
@@ -197,6 +234,7 @@ impl Windows {
         let viewable = self.count(link, list.iter().copied(), |a| {
             a.map_state == MapState::VIEWABLE
         })?;
+        self.lost |= !self.watched.is_subset(&list);
         self.watched = list;
         Ok(viewable)
     }

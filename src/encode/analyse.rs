@@ -54,10 +54,14 @@ pub(super) fn classify(frame: &Frame, cell: Rect, photos: bool, palette: &mut Pa
     if !photos {
         return Class::Sharp;
     }
+    // Counting stops early where there is much to count, and decides alone where there is text in few colours.
+    let many = !mono && many_colours(frame, cell, palette);
+    if !many && !mono && !faint(spread(palette.colours())) {
+        return Class::Sharp;
+    }
     let look = Look::of(frame, cell);
     // Stripes, as of shadows and gradients drawn line by line, cost deflate nothing however many colours they have.
-    let many = !mono && !look.striped() && many_colours(frame, cell, palette);
-    match (faint(look.steepest), many) {
+    match (faint(look.steepest), many && !look.striped()) {
         (true, false) => Class::Shade,
         (true, true) => Class::Tint,
         (false, false) => Class::Sharp,
@@ -66,6 +70,15 @@ pub(super) fn classify(frame: &Frame, cell: Rect, photos: bool, palette: &mut Pa
             class => class,
         },
     }
+}
+
+/// How much the darkest and the brightest of some colours differ.
+fn spread(colours: &[u32]) -> i16 {
+    let light = colours.iter().map(|&p| brightness(p));
+    let (least, most) = light.fold((i16::MAX, 0), |(least, most), b| {
+        (least.min(b), most.max(b))
+    });
+    most.saturating_sub(least)
 }
 
 /// An unsure cell may hold the edge of a photo, with plain ground beside it: what is left without the ground decides.

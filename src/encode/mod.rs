@@ -128,6 +128,30 @@ pub struct Params {
     pub last_rect: bool,
 }
 
+impl Params {
+    /// True when what is prepared for one does for the other, too: the rest is a matter of each client's streams.
+    pub fn prepares_as(&self, other: &Self) -> bool {
+        let tight = self.encoding == Encoding::Tight;
+        let format = match tight && self.format.is_888() && other.format.is_888() {
+            // Red, green, blue, wherever a client has them.
+            true => self.format,
+            false => other.format,
+        };
+        let compress = match self.encoding {
+            Encoding::TightPng => other.compress,
+            _ => self.compress,
+        };
+        let last_rect = self.last_rect;
+        *self
+            == Self {
+                format,
+                compress,
+                last_rect,
+                ..*other
+            }
+    }
+}
+
 /// What one call of [`Encoder::encode`] appended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoded {
@@ -256,12 +280,19 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> Encoded {
         let prepared = prepare(frame, region, &Region::new(), params, &self.spare);
-        self.emit(&prepared, params, out)
+        self.emit(&prepared, params, false, out)
     }
 
     /// The second half of [`Encoder::encode`], for what was prepared once for several clients with these `params`.
-    pub fn emit(&mut self, prepared: &Prepared, params: &Params, out: &mut Vec<u8>) -> Encoded {
-        prepared.emit(&mut self.streams, params, out)
+    /// `thrifty`: to this client bytes are dearer than time. Going to and fro costs it the history of its streams.
+    pub fn emit(
+        &mut self,
+        prepared: &Prepared,
+        params: &Params,
+        thrifty: bool,
+        out: &mut Vec<u8>,
+    ) -> Encoded {
+        prepared.emit(&mut self.streams, params, thrifty, out)
     }
 
     /// Appends a picture of a video as one rectangle of H.264. `None`, and nothing appended, when the encoder fails: what
@@ -274,5 +305,70 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> Option<Encoded> {
         self.video.encode(picture, quality, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pixel::Channel;
+
+    #[test]
+    fn work_for_one_does_for_others_who_differ_in_what_comes_later() {
+        let channel = |shift| Channel { max: 255, shift };
+        let format = |shifts: [u8; 3], big| {
+            let [red, green, blue] = shifts.map(channel);
+            PixelFormat::new(32, 24, big, red, green, blue).expect("888")
+        };
+        let ours = Params {
+            encoding: Encoding::Tight,
+            format: PixelFormat::NATIVE,
+            quality: Some(JpegQuality::of_level(6)),
+            jpeg_rects: false,
+            compress: 2,
+            last_rect: true,
+        };
+        let theirs = Params {
+            format: format([0, 8, 16], true),
+            compress: 6,
+            last_rect: false,
+            ..ours
+        };
+        let mut frame = Frame::new(300, 200);
+        for y in 0..200 {
+            for (x, p) in (0u32..).zip(frame.row_mut(y)) {
+                *p = if y < 90 {
+                    x * u32::from(y)
+                } else {
+                    x / 3 % 5 * 0x12_3456
+                };
+            }
+        }
+        let region = Region::from(frame.bounds());
+        let encode = |for_whom: &Params, as_whom: &Params| {
+            let prepared = prepare(&frame, &region, &Region::new(), for_whom, &Arc::default());
+            let mut out = Vec::new();
+            Encoder::new().emit(&prepared, as_whom, false, &mut out);
+            out
+        };
+        assert!(ours.prepares_as(&theirs));
+        assert!(encode(&ours, &theirs) == encode(&theirs, &theirs));
+        // What the pixels are made of, or the file in the rectangle.
+        let raw = |params: Params| Params {
+            encoding: Encoding::Raw,
+            ..params
+        };
+        assert!(!raw(ours).prepares_as(&raw(theirs)));
+        let png = |compress| Params {
+            encoding: Encoding::TightPng,
+            compress,
+            ..ours
+        };
+        assert!(!png(2).prepares_as(&png(3)));
+        let coarse = Params {
+            quality: Some(JpegQuality::of_level(3)),
+            ..ours
+        };
+        assert!(!ours.prepares_as(&coarse));
     }
 }

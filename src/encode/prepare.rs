@@ -12,7 +12,7 @@ use super::jpeg::Jpeg;
 use super::palette::Palette;
 use super::png::Png;
 use super::quality::JpegQuality;
-use super::stream::{Segments, Streams, Which};
+use super::stream::{Segments, Streams, Which, level};
 use super::wire::{compact_length, header};
 use super::zrle::Runs;
 use super::{Encoded, Encoding, MAX_RECTS, Params, Stats, Tally};
@@ -294,9 +294,10 @@ impl Prepared {
         &self,
         streams: &mut Streams,
         params: &Params,
+        thrifty: bool,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        let deflated = self.deflate(streams, params.compress);
+        let deflated = self.deflate(streams, params.compress, thrifty);
         let mut segments = deflated.each_ref().map(Segments::iter);
         let mut stats = Stats::default();
         for piece in &self.pieces {
@@ -341,7 +342,7 @@ impl Prepared {
     }
 
     /// Runs every stream over its pieces; streams do not depend on each other.
-    fn deflate(&self, streams: &mut Streams, compress: u8) -> [Segments; 6] {
+    fn deflate(&self, streams: &mut Streams, compress: u8, thrifty: bool) -> [Segments; 6] {
         let mut inputs: [Vec<&[u8]>; 6] = Default::default();
         let mut total = 0;
         for Body {
@@ -363,12 +364,12 @@ impl Prepared {
             .collect();
         if total < MIN_PARALLEL || work.len() < 2 || threads() < 2 {
             for (((which, stream), input), output) in work {
-                stream.write(which, &input, compress, output);
+                stream.write(&input, level(compress, which, thrifty), output);
             }
         } else {
             work.par_iter_mut()
                 .for_each(|(((which, stream), input), output)| {
-                    stream.write(*which, input, compress, output);
+                    stream.write(input, level(compress, *which, thrifty), output);
                 });
         }
         outputs

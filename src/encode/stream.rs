@@ -94,15 +94,18 @@ thread_local! {
 /// | client | 0 | 1 | 2, 3 | 4 | 5 | 6–9 |
 /// |---|---|---|---|---|---|---|
 /// | pixels | 0, stored | 1 | 1 | 2 | 3 | the same |
-/// | indices of palettes | 0 | 1 | 5 | 5 | 5 | the same |
+/// | indices of palettes | 0 | 1 | 1 | 5 | 5 | the same |
+/// | the same, `thrifty` | 0 | 1 | 5 | 5 | 5 | the same |
 ///
-/// Clients ask for 2 when nobody chose. Indices are few and repeat themselves: level 5 takes a third off text for
-/// hardly more time. Pixels in full are what resists compression: there every level above 1 costs more than it saves.
-const fn level(compress: u8, which: Which) -> u8 {
+/// Clients ask for 2 when nobody chose. Indices are few and repeat themselves: where bytes are dear, level 5 takes a fifth
+/// off text, for four times the time (a screen of soft text: 1.6 ms and 112 kB, or 6.1 ms and 87 kB). Pixels in full are
+/// what resists compression: there every level above 1 costs more than it saves.
+pub(super) const fn level(compress: u8, which: Which, thrifty: bool) -> u8 {
     match (compress, which) {
         (0 | 1 | 6..=9, _) => compress,
         (10.., _) => 9,
-        (_, Which::Tight(MONO | INDEX)) => 5,
+        (2..=3, Which::Tight(MONO | INDEX)) if thrifty => 5,
+        (4..=5, Which::Tight(MONO | INDEX)) => 5,
         (2..=3, _) => 1,
         (4, _) => 2,
         (5, _) => 3,
@@ -115,16 +118,8 @@ pub(super) const MONO: u8 = 1;
 pub(super) const INDEX: u8 = 2;
 
 impl Stream {
-    /// Appends every segment, compressed and flushed, so that a client that has it can decode all of it. `compress` is
-    /// the client's compression level.
-    pub(super) fn write(
-        &mut self,
-        which: Which,
-        segments: &[&[u8]],
-        compress: u8,
-        out: &mut Segments,
-    ) {
-        let level = level(compress, which);
+    /// Appends every segment, compressed and flushed, so that a client that has it can decode all of it.
+    pub(super) fn write(&mut self, segments: &[&[u8]], level: u8, out: &mut Segments) {
         if !self.begun {
             self.begun = true;
             out.bytes.extend_from_slice(&HEADER);
@@ -345,7 +340,7 @@ mod tests {
         for (segments, level) in writes {
             let mut out = Segments::default();
             let slices: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
-            stream.write(Which::Tight(INDEX), &slices, *level, &mut out);
+            stream.write(&slices, *level, &mut out);
             assert_eq!(out.iter().count(), segments.len());
             for (data, got) in segments.iter().zip(out.iter()) {
                 assert_eq!(&inflate(&mut inflater, got, data.len()), data);
@@ -399,7 +394,7 @@ mod tests {
         let mut stream = Stream::default();
         let sizes = [(); 2].map(|()| {
             let mut out = Segments::default();
-            stream.write(Which::Zlib, &[&data], 1, &mut out);
+            stream.write(&[&data], 1, &mut out);
             out.bytes.len()
         });
         assert!(sizes[1] < sizes[0] / 4, "{sizes:?}");

@@ -25,8 +25,8 @@ const PALETTE_FILTER: u8 = 1;
 /// Data of fewer bytes goes uncompressed and without length.
 const MIN_DEFLATE: usize = 12;
 
-/// A rectangle of too many colours is halved down to this many pixels, as its parts may have few enough.
-const MIN_HALVE: u32 = 8192;
+/// A larger rectangle of too many colours is cut in parts, which may have few enough.
+const MIN_PARTS: u32 = 8192;
 
 /// Whether a client with this format may get JPEG.
 pub(super) const fn jpeg_allowed(format: &PixelFormat) -> bool {
@@ -122,73 +122,96 @@ impl Context<'_> {
         Piece::new(rect, How::Mono, body(bytes, head, stream::MONO))
     }
 
-    /// Any colours: as palette with indices, in halves, or in full.
-    fn colours(&self, rect: Rect, scratch: &mut Scratch, out: &mut Vec<Piece>) {
+    /// Any colours: as palettes with indices as far as there are few enough, then in full.
+    fn colours(&self, mut rect: Rect, scratch: &mut Scratch, out: &mut Vec<Piece>) {
+        loop {
+            // A palette must be smaller than what it saves; and indices are no smaller than pixels of a byte.
+            let most = match self.converter.bytes() {
+                1 if self.png.is_none() => 2,
+                _ => (rect.area() as usize / 2).clamp(2, palette::MAX),
+            };
+            scratch.palette.restart(most);
+            let mut indices = self.buffers.get();
+            // Room for the head, which is known when the colours are.
+            let head = 3 + most * self.converter.bytes();
+            indices.resize(head, 0);
+            let rows = self.frame.rows(rect);
+            if scratch.palette.index(rows, &mut indices).is_some() {
+                out.push(self.indexed(rect, indices, head, scratch));
+                return;
+            }
+            // How far it came tells text, of which a part may have few enough, from a photo. Whole rows that it came
+            // through are such a part, and indexed already.
+            let rows = (indices.len() - head) / usize::from(rect.w);
+            let part = Rect {
+                h: rows as u16,
+                ..rect
+            };
+            if most < palette::MAX || rect.area() <= MIN_PARTS || part.area() <= rect.area() / 8 {
+                self.buffers.give(indices);
+                out.push(self.full(rect, scratch));
+                return;
+            }
+            indices.truncate(head + part.area() as usize);
+            out.push(self.indexed(part, indices, head, scratch));
+            rect = Rect::from_edges(rect.x, part.bottom(), rect.right(), rect.bottom());
+        }
+    }
+
+    /// The colours that were counted, and from `head` on the index of each pixel.
+    fn indexed(
+        &self,
+        rect: Rect,
+        mut indices: Vec<u8>,
+        head: usize,
+        scratch: &mut Scratch,
+    ) -> Piece {
         let Scratch { palette, png, .. } = scratch;
-        // A palette must be smaller than what it saves; and indices are no smaller than pixels of a byte.
-        let most = match self.converter.bytes() {
-            1 if self.png.is_none() => 2,
-            _ => (rect.area() as usize / 2).clamp(2, palette::MAX),
-        };
-        palette.restart(most);
-        let mut indices = self.buffers.get();
-        // Room for the head, which is known when the colours are.
-        let head = 3 + most * self.converter.bytes();
-        indices.resize(head, 0);
-        if palette.index(self.frame.rows(rect), &mut indices).is_some() {
-            match *palette.colours() {
-                [colour] => {
-                    self.buffers.give(indices);
-                    out.push(self.fill(rect, colour));
-                }
-                [a, b] if self.png.is_none() => {
-                    self.buffers.give(indices);
-                    out.push(self.mono(rect, a, b));
-                }
-                ref colours => {
-                    if let Some(level) = self.png {
-                        let how = match colours.len() {
-                            2 => How::Mono,
-                            _ => How::Indexed,
-                        };
-                        out.push(self.png(rect, how, |file| {
-                            png.indexed(rect.w, colours, &indices[head..], level, file)
-                        }));
-                        self.buffers.give(indices);
-                        return;
-                    }
-                    let mut bytes = self.buffers.get();
-                    let last = (colours.len() - 1) as u8;
-                    bytes.extend_from_slice(&[stream::INDEX << 4 | FILTER, PALETTE_FILTER, last]);
-                    self.converter.row(colours, &mut bytes);
-                    let size = bytes.len();
-                    indices.splice(..head, bytes.iter().copied());
-                    self.buffers.give(bytes);
-                    let body = body(indices, size, stream::INDEX);
-                    out.push(Piece::new(rect, How::Indexed, body));
-                }
+        match (palette.colours(), self.png) {
+            (&[colour], _) => {
+                self.buffers.give(indices);
+                self.fill(rect, colour)
             }
-            return;
-        }
-        // How far it came tells text, whose parts may fit, from a photo, whose parts will not.
-        let seen = indices.len() - head;
-        self.buffers.give(indices);
-        if most == palette::MAX && rect.area() > MIN_HALVE && seen > rect.area() as usize / 8 {
-            for half in halves(rect) {
-                self.colours(half, scratch, out);
+            (&[a, b], None) => {
+                self.buffers.give(indices);
+                self.mono(rect, a, b)
             }
-            return;
+            (colours, Some(level)) => {
+                let how = match colours.len() {
+                    2 => How::Mono,
+                    _ => How::Indexed,
+                };
+                let piece = self.png(rect, how, |file| {
+                    png.indexed(rect.w, colours, &indices[head..], level, file)
+                });
+                self.buffers.give(indices);
+                piece
+            }
+            (colours, None) => {
+                let mut bytes = self.buffers.get();
+                let last = (colours.len() - 1) as u8;
+                bytes.extend_from_slice(&[stream::INDEX << 4 | FILTER, PALETTE_FILTER, last]);
+                self.converter.row(colours, &mut bytes);
+                let size = bytes.len();
+                indices.splice(..head, bytes.iter().copied());
+                self.buffers.give(bytes);
+                let body = body(indices, size, stream::INDEX);
+                Piece::new(rect, How::Indexed, body)
+            }
         }
+    }
+
+    /// Every pixel in full.
+    fn full(&self, rect: Rect, scratch: &mut Scratch) -> Piece {
         if let Some(level) = self.png {
-            out.push(self.png(rect, How::Full, |file| {
-                png.full(self.frame, rect, level, file)
-            }));
-            return;
+            return self.png(rect, How::Full, |file| {
+                scratch.png.full(self.frame, rect, level, file)
+            });
         }
         let mut bytes = self.buffers.get();
         bytes.push(stream::FULL << 4);
         raw::encode(self.frame, rect, self.converter, &mut bytes);
-        out.push(Piece::new(rect, How::Full, body(bytes, 1, stream::FULL)));
+        Piece::new(rect, How::Full, body(bytes, 1, stream::FULL))
     }
 }
 
@@ -207,21 +230,4 @@ fn bits(pixels: &[u32], one: u32) -> u8 {
     pixels
         .iter()
         .fold(0, |byte, &p| byte << 1 | u8::from(p == one))
-}
-
-/// Two parts, cut across the longer side.
-fn halves(rect: Rect) -> [Rect; 2] {
-    if rect.w > rect.h {
-        let w = rect.w / 2;
-        [
-            Rect::new(rect.x, rect.y, w, rect.h),
-            Rect::new(rect.x + w, rect.y, rect.w - w, rect.h),
-        ]
-    } else {
-        let h = rect.h / 2;
-        [
-            Rect::new(rect.x, rect.y, rect.w, h),
-            Rect::new(rect.x, rect.y + h, rect.w, rect.h - h),
-        ]
-    }
 }

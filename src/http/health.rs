@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 pub struct Readiness {
     /// A user who connects now sees the application.
     pub ready: bool,
-    /// A restart would help nothing.
-    pub live: bool,
+    /// What is broken for good, so that only a restart of the whole can help.
+    pub broken: Option<String>,
     /// It was ready once.
     pub started: bool,
     /// One line for people about the whole ("starting: waiting for the window manager"); the page shows it.
@@ -53,8 +53,10 @@ impl Readiness {
             "no answer within {:.1} s",
             super::limits::READINESS.as_secs_f32()
         );
+        let message = "the display server does not answer";
         Self {
-            message: Some("the display server does not answer".into()),
+            message: Some(message.into()),
+            broken: Some(message.into()),
             parts: vec![Part {
                 name: "server".into(),
                 ok: false,
@@ -68,7 +70,7 @@ impl Readiness {
     #[must_use]
     pub fn passes(&self, probe: Probe) -> bool {
         match probe {
-            Probe::Live => self.live,
+            Probe::Live => self.broken.is_none(),
             Probe::Ready => self.ready,
             Probe::Startup => self.started,
         }
@@ -83,6 +85,10 @@ impl Readiness {
             .filter(|part| !part.ok)
             .map(|part| part.name.as_str())
             .collect();
+        let message = match probe {
+            Probe::Live => self.broken.as_ref().or(self.message.as_ref()),
+            Probe::Ready | Probe::Startup => self.message.as_ref(),
+        };
         let parts: Vec<Value> = self
             .parts
             .iter()
@@ -91,9 +97,9 @@ impl Readiness {
         json!({
             "ok": self.passes(probe),
             "ready": self.ready,
-            "live": self.live,
+            "live": self.broken.is_none(),
             "started": self.started,
-            "message": self.message,
+            "message": message,
             "missing": missing,
             "parts": parts,
         })
@@ -113,9 +119,9 @@ mod tests {
         };
         let readiness = Readiness {
             ready: false,
-            live: true,
+            broken: None,
             started: false,
-            message: None,
+            message: Some("starting".into()),
             parts: vec![part("display", true), part("application", false)],
         };
         let body = readiness.body(Probe::Live);
@@ -124,5 +130,13 @@ mod tests {
         assert_eq!(body["parts"][1]["detail"], "because");
         assert_eq!(readiness.body(Probe::Ready)["ok"], false);
         assert!(!readiness.passes(Probe::Startup));
+        let given_up = Readiness {
+            broken: Some("given up".into()),
+            ..readiness
+        };
+        let body = given_up.body(Probe::Live);
+        assert_eq!(body["ok"], false);
+        assert_eq!(body["message"], "given up");
+        assert_eq!(given_up.body(Probe::Ready)["message"], "starting");
     }
 }

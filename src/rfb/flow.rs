@@ -13,7 +13,9 @@
 //! rate that was seen is taken off first. The idea, delay instead of loss as the sign of a full queue, is that of TCP
 //! Vegas.
 //!
-//! A client without fences is paced by its requests: whoever asks has dealt with what it was sent.
+//! A client without fences is paced by its requests: whoever asks has dealt with what it was sent, or at least with what
+//! went before that, and it has left our socket. How long that takes is also the client's own leisure, of which no more
+//! is known than what small updates took; so it is a guess, and on the safe side.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -41,6 +43,8 @@ const MUTE: Duration = Duration::from_secs(5);
 const DRAWN: Duration = Duration::from_millis(30);
 /// Fewer bytes are all overhead.
 const TELLING: u64 = 4 * 1024;
+/// So many bytes tell a slow link from a fast one.
+const TRIAL: u64 = 16 * 1024;
 
 /// May an update go now?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +102,19 @@ impl Carried {
     }
 }
 
+/// What is known of the link to a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Link {
+    /// Bytes a second; `None` while it has taken everything at once.
+    pub rate: Option<f64>,
+    /// Bytes that go before whatever comes next.
+    pub queued: u64,
+    /// It has carried nothing yet that would tell whether it is slow.
+    pub untried: bool,
+    /// All that is by the client's requests, which may come late for another reason.
+    pub guessed: bool,
+}
+
 /// The flow control of one client.
 #[derive(Debug)]
 pub struct Flow {
@@ -115,6 +132,11 @@ pub struct Flow {
     /// Bytes a second that a busy link has delivered.
     rate: Option<f64>,
     carried: Carried,
+    /// Position that the client has asked behind.
+    asked: u64,
+    /// Enough was delivered to tell a slow link from a fast one; so much was until then, and how long it took.
+    tried: bool,
+    trial: (u64, Duration),
     /// Position and time of the last answer.
     answer: Option<(u64, Instant)>,
     round: Round,
@@ -136,6 +158,9 @@ impl Default for Flow {
             smoothed: None,
             rate: None,
             carried: Carried::default(),
+            asked: 0,
+            tried: false,
+            trial: (0, Duration::ZERO),
             answer: None,
             round: Round::default(),
             last: None,
@@ -175,13 +200,23 @@ impl Flow {
         self.shortest
     }
 
+    /// What is known of the way to the client.
+    pub fn link(&self) -> Link {
+        Link {
+            rate: self.rate(),
+            queued: self.queued(),
+            untried: !self.tried,
+            guessed: !self.fences,
+        }
+    }
+
     /// Bytes a second that the client takes; `None` while it has taken everything at once.
     pub fn rate(&self) -> Option<f64> {
         self.carried.rate()
     }
 
     /// Bytes in flight beyond those that are on the road at this rate: they are in a queue, and go before what comes.
-    pub fn queued(&self) -> u64 {
+    fn queued(&self) -> u64 {
         if self.pings.is_empty() {
             return 0;
         }
@@ -192,7 +227,9 @@ impl Flow {
 
     /// Decides on the next update. The first one of an idle link always may go, however large.
     pub fn ready(&self, now: Instant) -> Ready {
-        if !self.fences || self.in_flight() < self.window {
+        // Until it is known how the first of it got there no more follows.
+        let window = if self.tried { self.window } else { TRIAL };
+        if !self.fences || self.in_flight() < window {
             return Ready::Now;
         }
         match self.pings.front() {
@@ -206,10 +243,16 @@ impl Flow {
         }
     }
 
-    /// True when little enough is in flight that less urgent data may go.
-    pub fn is_relaxed(&self) -> bool {
+    /// True when little enough is in flight that less urgent data may go. `idle`: nothing more urgent is expected, so a
+    /// long way may be filled with it, as far as that is no queue.
+    pub fn is_relaxed(&self, idle: bool) -> bool {
         // Bytes that went without a fence, because the list was full, are confirmed by the next one.
-        !self.fences || self.pings.is_empty() || self.in_flight() <= self.window / 2
+        !self.fences
+            || self.pings.is_empty()
+            || self.in_flight() <= self.window / 2
+            || idle
+                && self.in_flight() < self.window
+                && (self.rate().is_none() || self.queued() == 0)
     }
 
     /// An update is about to go: after a pause what was known is forgotten. True when a fence should go *before* the
@@ -233,9 +276,6 @@ impl Flow {
     pub fn sent(&mut self, bytes: u64, now: Instant) -> Option<u32> {
         self.sent += bytes;
         self.last = Some(now);
-        if !self.fences {
-            return None;
-        }
         if self.pings.len() >= MAX_PINGS {
             return None;
         }
@@ -249,19 +289,63 @@ impl Flow {
             own: in_flight.saturating_sub(self.window).max(bytes),
             limited: in_flight >= self.window,
         });
-        Some(id)
+        self.fences.then_some(id)
     }
 
     /// The client asked for an update: without fences that says that it has processed all before.
     pub fn requested(&mut self, now: Instant) {
-        let mute = !self.answers && self.pings.front().is_some_and(|p| p.at + MUTE <= now);
-        if mute {
+        let mute = self.pings.front().is_some_and(|p| p.at + MUTE <= now);
+        if self.fences && !self.answers && mute {
             self.fences = false;
             self.pings.clear();
-        }
-        if !self.fences {
             self.acknowledged = self.sent;
         }
+        self.asked = self.sent;
+    }
+
+    /// So many bytes still wait here, and have not gone into the client's socket. `unasked`: it gets updates without
+    /// asking for each.
+    pub fn waiting(&mut self, bytes: u64, unasked: bool, now: Instant) {
+        let left = self.sent.saturating_sub(bytes);
+        let position = if unasked { left } else { left.min(self.asked) };
+        if self.fences || position <= self.acknowledged {
+            return;
+        }
+        self.acknowledged = position;
+        let arrived = self.pings.iter().take_while(|p| p.position <= position);
+        let arrived: Vec<Ping> = self.pings.drain(..arrived.count()).collect();
+        let [first, ..] = arrived.as_slice() else {
+            return;
+        };
+        let last = arrived.last().map_or(first.position, |p| p.position);
+        // Some ask for the next update when one has only begun to come: it was on its own from when the one before it
+        // had been asked behind.
+        let before = self.answer.replace((last, now));
+        let (from, free) = before.map_or((0, first.at), |(position, at)| (position, at));
+        let bytes = last.saturating_sub(from);
+        let time = now.saturating_duration_since(first.at);
+        self.smoothed = Some(self.smoothed.map_or(time, |s| (s * 7 + time) / 8));
+        if bytes < TELLING {
+            self.shortest = Some(self.shortest.map_or(time, |s| s.min(time)));
+        }
+        let begun = free.max(first.at + self.shortest.unwrap_or_default());
+        self.delivered(bytes, now.saturating_duration_since(begun));
+    }
+
+    fn delivered(&mut self, bytes: u64, took: Duration) {
+        self.carried.observe(bytes, took);
+        if bytes >= TELLING && !self.tried {
+            self.trial.0 += bytes;
+            self.trial.1 += took;
+            let (bytes, took) = self.trial;
+            self.tried = bytes >= TRIAL || self.carried.rate().is_some();
+            if self.tried && self.carried.rate().is_none() {
+                // Each for itself too short to tell.
+                self.carried.observe(bytes, took);
+            }
+        }
+        // Many that are too small to tell are a link that carries many.
+        self.tried |= self.acknowledged >= INITIAL_WINDOW;
     }
 
     /// A fence came back. Unknown numbers are ignored: a client can at most deceive itself.
@@ -287,10 +371,8 @@ impl Flow {
         // It was on its own from when the one before had been delivered.
         let (before, free) = answer.map_or((0, ping.at), |(position, at)| (position, at));
         let begun = free.max(ping.at + base);
-        self.carried.observe(
-            ping.position.saturating_sub(before),
-            now.saturating_duration_since(begun),
-        );
+        let bytes = ping.position.saturating_sub(before);
+        self.delivered(bytes, now.saturating_duration_since(begun));
         if let Some((position, at)) = answer
             && ping.at < at
             && at < now
@@ -342,221 +424,4 @@ impl Flow {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TICK: Duration = Duration::from_millis(1);
-
-    /// A link of so many bytes a second behind an unbounded queue, and a client that answers at once.
-    struct Link {
-        rate: f64,
-        delay: Duration,
-        busy_until: Instant,
-        arriving: VecDeque<(Instant, u32)>,
-    }
-
-    impl Link {
-        fn new(rate: f64, delay: Duration, now: Instant) -> Self {
-            Self {
-                rate,
-                delay,
-                busy_until: now,
-                arriving: VecDeque::new(),
-            }
-        }
-
-        fn send(&mut self, bytes: u64, id: Option<u32>, now: Instant) {
-            let start = self.busy_until.max(now);
-            self.busy_until = start + Duration::from_secs_f64(bytes as f64 / self.rate);
-            self.arriving
-                .extend(id.map(|id| (self.busy_until + self.delay, id)));
-        }
-
-        fn deliver(&mut self, flow: &mut Flow, now: Instant) {
-            while let Some((at, id)) = self.arriving.front().copied() {
-                if at > now {
-                    break;
-                }
-                self.arriving.pop_front();
-                flow.answered(id, at);
-            }
-        }
-    }
-
-    /// Sends updates of `size` bytes as often as allowed for ten seconds; returns bytes a second in the last five, and
-    /// the longest queue in seconds in them.
-    fn run(rate: f64, delay: Duration, size: u64) -> (f64, f64) {
-        let start = Instant::now();
-        let mut now = start;
-        let mut flow = Flow::default();
-        flow.enable_fences();
-        let mut link = Link::new(rate, delay, start);
-        let hello = flow.sent(10, now);
-        link.send(10, hello, now);
-        let (mut bytes, mut queue) = (0, 0.0f64);
-        while now < start + Duration::from_secs(10) {
-            link.deliver(&mut flow, now);
-            let late = now > start + Duration::from_secs(5);
-            while flow.ready(now) == Ready::Now {
-                assert!(flow.in_flight() <= MAX_WINDOW + size);
-                flow.begin(now);
-                let id = flow.sent(size, now);
-                link.send(size, id, now);
-                if late {
-                    bytes += size;
-                }
-            }
-            if late {
-                queue = queue.max((link.busy_until.saturating_duration_since(now)).as_secs_f64());
-            }
-            now += TICK;
-        }
-        (bytes as f64 / 5.0, queue)
-    }
-
-    #[test]
-    fn it_fills_links_and_not_queues() {
-        for (rate, delay, size) in [
-            (10e6, 50, 20_000),
-            (10e6, 50, 200_000),
-            (1e6, 30, 10_000),
-            (100e6, 1, 100_000),
-            (2e6, 200, 30_000),
-        ] {
-            let (throughput, queue) = run(rate, Duration::from_millis(delay), size);
-            assert!(
-                throughput > 0.9 * rate,
-                "{rate} {delay} {size}: {throughput}"
-            );
-            // Less than a round trip of queue, and the update that is being sent.
-            let (one, round_trip) = (size as f64 / rate, delay as f64 / 1000.0);
-            assert!(
-                queue < round_trip.max(0.02) + one,
-                "{rate} {delay} {size}: queue of {queue} s"
-            );
-        }
-    }
-
-    #[test]
-    fn a_slow_link_has_one_update_in_flight() {
-        let (throughput, queue) = run(200e3, Duration::from_millis(5), 40_000);
-        assert!(throughput > 150e3, "{throughput}");
-        assert!(queue < 0.45, "{queue}");
-    }
-
-    #[test]
-    fn a_silent_client_is_not_sent_more() {
-        let now = Instant::now();
-        let mut flow = Flow::default();
-        flow.enable_fences();
-        flow.sent(1, now);
-        flow.answered(0, now + TICK);
-        for _ in 0..1000 {
-            if flow.ready(now) == Ready::Now {
-                flow.sent(10_000, now);
-            }
-        }
-        assert!(flow.in_flight() < INITIAL_WINDOW + 10_000);
-        assert_eq!(flow.ready(now + Duration::from_secs(3600)), Ready::Later);
-    }
-
-    #[test]
-    fn whoever_never_answers_has_no_fences() {
-        let now = Instant::now();
-        let mut flow = Flow::default();
-        flow.enable_fences();
-        flow.sent(MAX_WINDOW, now);
-        assert_eq!(flow.ready(now), Ready::At(now + MUTE));
-        flow.requested(now);
-        assert_ne!(flow.ready(now), Ready::Now);
-        flow.requested(now + MUTE);
-        assert_eq!(flow.ready(now + MUTE), Ready::Now);
-        assert_eq!(flow.in_flight(), 0);
-    }
-
-    #[test]
-    fn what_went_without_a_fence_holds_nothing_up() {
-        let now = Instant::now();
-        let mut flow = Flow::default();
-        flow.enable_fences();
-        for _ in 0..MAX_PINGS {
-            assert!(flow.sent(10, now).is_some());
-        }
-        assert_eq!(flow.sent(40_000, now), None);
-        assert!(!flow.is_relaxed());
-        for id in 0..MAX_PINGS as u32 {
-            flow.answered(id, now + TICK);
-        }
-        assert_eq!(flow.in_flight(), 40_000);
-        assert!(flow.is_relaxed(), "nothing will ever be answered");
-        assert_eq!(flow.queued(), 0);
-    }
-
-    #[test]
-    fn a_pause_forgets() {
-        let now = Instant::now();
-        let mut flow = Flow::default();
-        flow.enable_fences();
-        assert!(flow.begin(now));
-        flow.sent(1000, now);
-        assert!(!flow.begin(now));
-        flow.answered(0, now + TICK);
-        assert_eq!(flow.base_round_trip(), Some(TICK));
-        assert!(flow.begin(now + TICK + IDLE));
-        assert_eq!(flow.base_round_trip(), None);
-    }
-
-    #[test]
-    fn the_rate_of_a_slow_link_is_known_and_that_of_a_fast_one_is_not() {
-        let known = |rate: f64, size: u64, until: u32| {
-            let mut now = Instant::now();
-            let end = now + until * TICK;
-            let mut flow = Flow::default();
-            flow.enable_fences();
-            let mut link = Link::new(rate, 10 * TICK, now);
-            while now < end {
-                link.deliver(&mut flow, now);
-                if flow.ready(now) == Ready::Now {
-                    flow.begin(now);
-                    let id = flow.sent(size, now);
-                    link.send(size, id, now);
-                }
-                now += TICK;
-            }
-            flow.rate()
-        };
-        for (rate, size) in [
-            (200e3, 40_000),
-            (200e3, 10_000),
-            (20e3, 40_000),
-            (1e6, 100_000),
-        ] {
-            let seen = known(rate, size, 5000).expect("a rate");
-            assert!(
-                (0.8 * rate..1.2 * rate).contains(&seen),
-                "{rate}, {size}: {seen}"
-            );
-        }
-        assert_eq!(known(100e6, 100_000, 2000), None);
-    }
-
-    #[test]
-    fn a_link_that_gets_faster_is_believed() {
-        let mut now = Instant::now();
-        let mut flow = Flow::default();
-        flow.enable_fences();
-        let mut send = |flow: &mut Flow, takes: u32| {
-            let id = flow.sent(40_000, now).expect("a fence");
-            now += takes * TICK;
-            flow.answered(id, now);
-        };
-        for takes in [5, 200, 200, 200] {
-            send(&mut flow, takes);
-        }
-        assert!(flow.rate().expect("a rate") < 250e3);
-        for _ in 0..20 {
-            send(&mut flow, 10);
-        }
-        assert!(flow.rate().expect("a rate") > 2e6);
-    }
-}
+mod tests;

@@ -25,6 +25,7 @@ pub mod flow;
 pub mod handshake;
 pub mod input;
 pub mod offer;
+pub mod pacing;
 pub mod parse;
 pub mod paste;
 pub mod pending;

@@ -42,6 +42,11 @@ impl Pending {
         &self.damage
     }
 
+    /// True when there is something for the client to copy.
+    pub fn has_copies(&self) -> bool {
+        !self.copies.is_empty()
+    }
+
     /// True when the client has all.
     pub fn is_empty(&self) -> bool {
         self.damage.is_empty() && self.copies.is_empty()

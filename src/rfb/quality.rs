@@ -13,6 +13,7 @@
 
 use std::time::Duration;
 
+use super::flow::Link;
 use super::update::upper_part;
 use crate::encode::JpegQuality;
 use crate::pixel::{Rect, Region};
@@ -21,11 +22,30 @@ use crate::pixel::{Rect, Region};
 /// again.
 pub const TIME: Duration = Duration::from_millis(200);
 
+/// The same where the link is guessed: there may be one more update on its way than is known, for some clients ask for the
+/// next when one has only begun to come.
+const GUESSED_TIME: Duration = Duration::from_millis(150);
+
 /// How long when it cannot be coarser and has to be cut: as much of it as possible is from one moment.
 const CUT: Duration = Duration::from_millis(250);
 
 /// However slow the link, so many bytes may go at once: less would be all headers.
 const LEAST: u64 = 16 * 1024;
+
+/// So many bytes are expected of the first update to a link of which nothing is known, which would take 0.3 s at 200 kB/s;
+/// four times as many of each further one, until something is known.
+const FIRST: f64 = 64.0 * 1024.0;
+
+/// No less goes at once however slow a link is guessed to be: it may be long instead.
+const GUESSED_LEAST: f64 = 32.0 * 1024.0;
+
+/// So many pixels come again without loss at once however slow a link is guessed to be, or a client that asks at leisure
+/// would never have them all.
+const GUESSED: u64 = 32 * 1024;
+
+/// Where a link carries so little, bytes are dearer than the time to save them; and where it carries more than the second,
+/// no more.
+const THRIFT: (f64, f64) = (4e6, 8e6);
 
 /// Bytes of a photographic picture at levels 0–9, level 9 being 1; measured on photos and video. Only the ratios of
 /// neighbours matter, for what they say is corrected by what was seen.
@@ -61,6 +81,9 @@ pub struct Control {
     level: Option<u8>,
     /// The row where the last part ended, when not all fitted.
     resume: u16,
+    /// Updates that have gone before anything is known of the link.
+    trials: u8,
+    thrifty: bool,
 }
 
 impl Default for Control {
@@ -72,30 +95,31 @@ impl Default for Control {
             share: 1.0,
             level: None,
             resume: 0,
+            trials: 0,
+            thrifty: false,
         }
     }
 }
 
 impl Control {
-    /// For an update of so many pixels to a client that wants this quality, on a link of `rate` bytes a second (unknown:
-    /// as fast as can be) of which `queued` bytes still go before it.
-    pub fn fit(
-        &mut self,
-        wanted: Option<JpegQuality>,
-        pixels: u64,
-        rate: Option<f64>,
-        queued: u64,
-    ) -> Fit {
-        let whole = Fit {
-            quality: wanted,
-            pixels,
-        };
-        let Some(rate) = rate else {
-            self.level = wanted.map(JpegQuality::level);
-            return whole;
-        };
-        let bytes = carried(rate, queued, TIME);
+    /// For an update of so many pixels to a client that wants this quality.
+    pub fn fit(&mut self, wanted: Option<JpegQuality>, pixels: u64, link: &Link) -> Fit {
         let best = wanted.map_or(0, JpegQuality::level);
+        // What takes no loss and has no fences may be a program that takes the first update for all of the picture.
+        let whole = link.guessed && wanted.is_none();
+        let Some(rate) = link.rate else {
+            self.level = wanted.map(JpegQuality::level);
+            let first = FIRST * f64::from(self.trials.min(4)).exp2().powi(2);
+            return Fit {
+                quality: wanted,
+                pixels: match whole || !link.untried {
+                    true => pixels,
+                    false => pixels.min((first / self.size(self.level)) as u64),
+                },
+            };
+        };
+        let time = if link.guessed { GUESSED_TIME } else { TIME };
+        let bytes = carried(rate, link.queued, time);
         let before = self.level.unwrap_or(best);
         let fits = |level: &u8| {
             let room = if *level > before { ROOM } else { 1.0 };
@@ -107,15 +131,29 @@ impl Control {
             quality: wanted.map(|wanted| wanted.lowered(best - level.unwrap_or(0))),
             pixels: match level {
                 Some(_) => pixels,
-                None => pixels.min((carried(rate, queued, CUT) / self.size(self.level)) as u64),
+                None if whole => pixels,
+                None => {
+                    let least = if link.guessed { GUESSED_LEAST } else { 0.0 };
+                    let bytes = carried(rate, link.queued, CUT).max(least);
+                    pixels.min((bytes / self.size(self.level)) as u64)
+                }
             },
         }
     }
 
+    /// Is it worth the time to make updates smaller?
+    pub fn thrifty(&mut self, link: &Link) -> bool {
+        let (little, enough) = THRIFT;
+        let most = if self.thrifty { enough } else { little };
+        self.thrifty = link.rate.is_some_and(|rate| rate < most);
+        self.thrifty
+    }
+
     /// How many pixels may be sent again without loss.
-    pub fn again(&self, rate: Option<f64>, queued: u64) -> u64 {
-        rate.map_or(u64::MAX, |rate| {
-            (carried(rate, queued, TIME) / self.again.max(1e-4)) as u64
+    pub fn again(&self, link: &Link) -> u64 {
+        let least = if link.guessed { GUESSED } else { 0 };
+        link.rate.map_or(u64::MAX, |rate| {
+            ((carried(rate, link.queued, TIME) / self.again.max(1e-4)) as u64).max(least)
         })
     }
 
@@ -123,7 +161,7 @@ impl Control {
     /// and never rests does not keep what is below from being seen.
     pub fn part(&mut self, region: &Region, pixels: u64) -> Region {
         if region.area() <= pixels {
-            self.resume = 0;
+            // What was cut may go on later: something small in between changes nothing.
             return region.clone();
         }
         let mut rest = region.clone();
@@ -141,6 +179,7 @@ impl Control {
 
     /// An update had so many bytes for so many pixels, `lossy` of which went as JPEG of this quality.
     pub fn observe(&mut self, quality: Option<JpegQuality>, pixels: u64, lossy: u64, bytes: u64) {
+        self.trials = self.trials.saturating_add(1);
         if pixels < TELLING {
             return;
         }
@@ -192,6 +231,8 @@ fn carried(rate: f64, queued: u64, time: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rfb::flow::Flow;
+    use std::time::Instant;
 
     const VIDEO: u64 = 1280 * 720;
 
@@ -201,11 +242,18 @@ mod tests {
         (fit.pixels as f64 * 0.148 * SIZES[usize::from(level)] / SIZES[6] * error) as u64
     }
 
+    fn link(rate: Option<f64>) -> Link {
+        Link {
+            rate,
+            ..Link::default()
+        }
+    }
+
     fn play(control: &mut Control, rate: Option<f64>, pixels: u64, frames: usize) -> (Fit, u64) {
         let wanted = Some(JpegQuality::of_level(6));
-        let mut last = (control.fit(wanted, pixels, rate, 0), 0);
+        let mut last = (control.fit(wanted, pixels, &link(rate)), 0);
         for frame in 0..frames {
-            let fit = control.fit(wanted, pixels, rate, 0);
+            let fit = control.fit(wanted, pixels, &link(rate));
             let bytes = encoded(fit, [0.8, 1.0, 1.2][frame % 3]);
             control.observe(fit.quality, fit.pixels, fit.pixels, bytes);
             last = (fit, bytes);
@@ -235,7 +283,7 @@ mod tests {
         play(&mut control, Some(200e3), VIDEO, 20);
         let wanted = Some(JpegQuality::of_level(6));
         assert_eq!(
-            control.fit(wanted, 100 * 100, Some(200e3), 0).quality,
+            control.fit(wanted, 100 * 100, &link(Some(200e3))).quality,
             wanted
         );
     }
@@ -248,7 +296,11 @@ mod tests {
         assert_eq!(fit.quality, Some(JpegQuality::of_level(0)));
         assert!(bytes <= 2 * LEAST, "{bytes}");
         for (rate, queued) in [(0.0, 0), (1.0, u64::MAX), (f64::INFINITY, 0)] {
-            assert!(control.fit(None, VIDEO, Some(rate), queued).pixels > 0);
+            let link = Link {
+                queued,
+                ..link(Some(rate))
+            };
+            assert!(control.fit(None, VIDEO, &link).pixels > 0);
         }
     }
 
@@ -256,16 +308,104 @@ mod tests {
     fn a_client_that_wants_no_loss_gets_none() {
         let mut control = Control::default();
         for _ in 0..20 {
-            let fit = control.fit(None, VIDEO, Some(200e3), 0);
+            let fit = control.fit(None, VIDEO, &link(Some(200e3)));
             assert_eq!(fit.quality, None);
             control.observe(None, fit.pixels, 0, fit.pixels * 3);
         }
-        let fit = control.fit(None, VIDEO, Some(200e3), 0);
+        let fit = control.fit(None, VIDEO, &link(Some(200e3)));
         assert!(
             (14_000..18_000).contains(&fit.pixels),
             "{} pixels",
             fit.pixels
         );
+    }
+
+    #[test]
+    fn what_comes_first_is_small_until_the_link_is_known() {
+        let mut control = Control::default();
+        let wanted = Some(JpegQuality::of_level(6));
+        let untried = Link {
+            untried: true,
+            ..Link::default()
+        };
+        let screen = 1920 * 1080;
+        let first = control.fit(wanted, screen, &untried).pixels;
+        assert!((300_000..600_000).contains(&first), "{first}");
+        // Hardly anything on it, so the link is not known any better.
+        for _ in 0..2 {
+            control.observe(wanted, first, 0, 2000);
+        }
+        assert_eq!(control.fit(wanted, screen, &untried).pixels, screen);
+        // A program that wants the picture as it is.
+        let guessed = Link {
+            guessed: true,
+            ..untried
+        };
+        assert_eq!(
+            Control::default().fit(None, screen, &guessed).pixels,
+            screen
+        );
+        assert_eq!(
+            Control::default().fit(wanted, screen, &link(None)).pixels,
+            screen
+        );
+    }
+
+    #[test]
+    fn bytes_are_saved_where_they_are_dear() {
+        let mut control = Control::default();
+        let rates = [None, Some(6e6), Some(2e6), Some(6e6), Some(9e6), Some(6e6)];
+        let thrifty = rates.map(|rate| control.thrifty(&link(rate)));
+        assert_eq!(thrifty, [false, false, true, true, false, false]);
+    }
+
+    /// A video over a link of 200 kB/s to a client without fences, which asks again when it has all of an update, or when
+    /// one begins to come. How good the last pictures were, and how old its newest one ever was after two seconds.
+    fn video_by_requests(early: bool) -> (u8, f64) {
+        let (rate, seconds) = (200e3, 20.0);
+        let start = Instant::now();
+        let (mut flow, mut control) = (Flow::default(), Control::default());
+        let wanted = Some(JpegQuality::of_level(6));
+        // When the link is free, when the client asks next, and updates on their way: of when, and when they are there.
+        let (mut free, mut asks) = (0.0f64, 0.0);
+        let mut coming: Vec<(f64, f64)> = Vec::new();
+        let (mut level, mut oldest, mut newest, mut time) = (6, 0.0f64, 0.0, 0.0);
+        while time < seconds {
+            let now = start + Duration::from_secs_f64(time);
+            let waits = ((free - time) * rate - 64.0 * 1024.0).max(0.0);
+            if time >= asks {
+                flow.requested(now);
+            }
+            flow.waiting(waits as u64, false, now);
+            if time >= asks && waits == 0.0 {
+                let fit = control.fit(wanted, VIDEO, &flow.link());
+                let bytes = encoded(fit, [0.9, 1.0, 1.1][coming.len() % 3]);
+                control.observe(fit.quality, fit.pixels, fit.pixels, bytes);
+                level = fit.quality.map_or(9, JpegQuality::level);
+                flow.sent(bytes, now);
+                let begins = free.max(time);
+                free = begins + bytes as f64 / rate;
+                asks = if early { begins + 0.01 } else { free + 0.01 };
+                coming.push((time, free + 0.005));
+            }
+            while let Some((taken, _)) = coming.iter().find(|(t, at)| *at <= time && *t > newest) {
+                newest = *taken;
+            }
+            if time > 2.0 {
+                oldest = oldest.max(time - newest);
+            }
+            time += 0.001;
+        }
+        (level, oldest)
+    }
+
+    #[test]
+    fn a_client_without_fences_gets_coarse_and_new_pictures_on_a_slow_link() {
+        for early in [false, true] {
+            let (level, oldest) = video_by_requests(early);
+            assert!(level < 6, "{early}: as good as on a fast link");
+            assert!(oldest <= 0.5, "{early}: {oldest} s");
+        }
     }
 
     #[test]
@@ -287,10 +427,10 @@ mod tests {
         play(&mut control, Some(200e3), VIDEO, 20);
         let wanted = Some(JpegQuality::of_level(6));
         for _ in 0..20 {
-            let fit = control.fit(wanted, 1 << 20, Some(200e3), 0);
+            let fit = control.fit(wanted, 1 << 20, &link(Some(200e3)));
             control.observe(fit.quality, fit.pixels, 0, fit.pixels / 50);
         }
-        let fit = control.fit(wanted, 1 << 20, Some(200e3), 0);
+        let fit = control.fit(wanted, 1 << 20, &link(Some(200e3)));
         assert_eq!((fit.quality, fit.pixels), (wanted, 1 << 20));
     }
 }

@@ -39,6 +39,16 @@ pub enum Pressure {
     Busy,
 }
 
+impl Pressure {
+    /// Pixels of a piece. A change that comes while it is encoded waits for it: some 10 ms of deflating.
+    pub const fn budget(self) -> u64 {
+        match self {
+            Self::Idle | Self::Busy => 96 * 1024,
+            Self::Interactive => 48 * 1024,
+        }
+    }
+}
+
 /// The lossy part of a client's picture.
 #[derive(Debug, Default)]
 pub struct Refresh {
@@ -121,14 +131,12 @@ impl Refresh {
         if self.lossy.is_empty() {
             return Region::new();
         }
-        // A change that comes while a piece is encoded waits for it: some 10 ms of deflating.
-        let (least, budget) = match pressure {
-            Pressure::Idle => (STILL, 96 * 1024),
-            Pressure::Interactive => (STILL, 48 * 1024),
-            Pressure::Busy => (URGENT, 96 * 1024),
+        let least = match pressure {
+            Pressure::Idle | Pressure::Interactive => STILL,
+            Pressure::Busy => URGENT,
         };
         let mut piece = Vec::new();
-        let mut taken = 0;
+        let mut taken = 0u64;
         for (index, sent) in self.tiles.iter().enumerate() {
             let Some(age) = sent.map(|sent| now.saturating_duration_since(sent)) else {
                 continue;
@@ -142,8 +150,8 @@ impl Refresh {
                 continue;
             }
             piece.push(tile);
-            taken += tile.area();
-            if taken >= budget {
+            taken += u64::from(tile.area());
+            if taken >= pressure.budget() {
                 break;
             }
         }

@@ -16,6 +16,7 @@
 //! [`Session::output`]. Do not poll while much of the output waits to be sent: that is what bounds it.
 
 mod apply;
+mod figures;
 mod send;
 
 use std::collections::VecDeque;
@@ -23,12 +24,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use figures::Counts;
+
 use super::auth::Permission;
 use super::client::{ClientMessage, ProtocolError};
 use super::clipboard::{InflateError, LIMIT};
 use super::encodings::ClientCapabilities;
 use super::flow::{Flow, Ready};
 use super::input::InputBuffer;
+use super::pacing::Pacing;
 use super::parse::Parser;
 use super::paste::Conversation;
 use super::pending::Pending;
@@ -36,12 +40,11 @@ use super::quality::Control;
 use super::refresh::Refresh;
 use super::resize::Sizes;
 use super::server::{self, ResizeReason, ResizeStatus};
-use super::stats::Stats;
 use super::update::{Beside, Density, Job};
 use super::version::Version;
 #[cfg(feature = "h264")]
-use super::video::VideoWatch;
-use crate::encode::{self, Encoded};
+use super::video::{VideoQuality, VideoWatch};
+use crate::encode::{Encoded, JpegQuality};
 use crate::pixel::{PixelFormat, Point, Rect, Region};
 use crate::screen::{Activity, CursorImage, Leds, Step};
 
@@ -242,24 +245,16 @@ pub struct Session {
     density: Density,
     #[cfg(feature = "h264")]
     video: VideoWatch,
+    #[cfg(feature = "h264")]
+    video_quality: VideoQuality,
     quality: Control,
+    pacing: Pacing,
+    /// The quality of the last update.
+    fitted: Option<JpegQuality>,
     last_input: Option<Instant>,
     /// A key or a motion has come.
     touched: bool,
     counts: Counts,
-}
-
-/// What is only counted.
-#[derive(Debug, Default)]
-struct Counts {
-    updates: u64,
-    rects: u64,
-    bytes: u64,
-    pixels: u64,
-    refreshed_pixels: u64,
-    ways: encode::Stats,
-    requests: u64,
-    inputs: u64,
 }
 
 impl Session {
@@ -310,7 +305,11 @@ impl Session {
             density: Density::default(),
             #[cfg(feature = "h264")]
             video,
+            #[cfg(feature = "h264")]
+            video_quality: VideoQuality::default(),
             quality: Control::default(),
+            pacing: Pacing::default(),
+            fitted: None,
             last_input: None,
             touched: false,
             counts: Counts::default(),
@@ -346,7 +345,15 @@ impl Session {
             }
             self.take(message)?;
         }
+        self.note_waiting();
         Ok(())
+    }
+
+    /// Tells the flow control what has not even gone into the client's socket.
+    fn note_waiting(&mut self) {
+        let waiting = (self.out.len() + self.unsent) as u64;
+        let unasked = self.demand.continuous.is_some();
+        self.flow.waiting(waiting, unasked, self.now);
     }
 
     /// Has a person typed or pointed since this was last asked? Also one who may only watch: somebody is there.
@@ -436,6 +443,7 @@ impl Session {
     /// Decides what to send next, and writes what needs no encoding. Not to be called while much of the output waits.
     pub fn poll(&mut self, now: Instant) -> Poll {
         self.now = now;
+        self.note_waiting();
         // A client that has neither listed anything nor asked for a picture may be anything: say nothing yet.
         if self.listed || self.demand.requested.is_some() {
             self.paste.write(&mut self.out);
@@ -471,9 +479,10 @@ impl Session {
     pub fn finish(&mut self, job: Job, encoded: Encoded, now: Instant) {
         self.now = now;
         self.job_is_out = false;
-        let mut sent = job.order.damage;
+        let order = &job.order;
+        let mut sent = order.damage.clone();
         #[cfg(feature = "h264")]
-        if let Some(rect) = job.order.video {
+        if let Some(rect) = order.video {
             if encoded.stats.h264.rects > 0 {
                 sent.add(rect);
                 self.video.sent(now);
@@ -482,22 +491,40 @@ impl Session {
                 self.pending.add(&Region::from(rect));
             }
         }
-        let (changed, refreshed) = (sent.area(), job.order.refresh.area());
-        sent.union(&job.order.refresh);
+        let (changed, refreshed) = (sent.area(), order.refresh.area());
+        sent.union(&order.refresh);
         self.refresh.sent(&sent, &encoded.lossy, now);
         self.density
             .observe(changed + refreshed, job.bytes.len() as u64);
         let bytes = job.bytes.len() as u64;
+        let awaited = self.is_interactive(now);
+        self.pacing.sent(bytes, self.flow.rate(), awaited, now);
+        let lossy = encoded.lossy.area();
+        // What went as video says nothing about photos.
+        #[cfg(feature = "h264")]
+        let (changed, lossy, bytes, video) = {
+            let video = encoded.stats.h264;
+            if video.rects > 0 {
+                self.video_quality.observe(video.bytes);
+            }
+            (
+                changed.saturating_sub(video.pixels),
+                lossy.saturating_sub(video.pixels),
+                bytes.saturating_sub(video.bytes),
+                video.pixels,
+            )
+        };
         match (changed, refreshed) {
             (_, 0) => {
-                let lossy = encoded.lossy.area();
-                self.quality
-                    .observe(job.order.params.quality, changed, lossy, bytes);
+                let quality = order.params.quality;
+                self.quality.observe(quality, changed, lossy, bytes);
             }
             (0, _) => self.quality.observe_again(refreshed, bytes),
             // Nobody knows which bytes were whose.
             _ => {}
         }
+        #[cfg(feature = "h264")]
+        let changed = changed + video;
         self.counts.updates += 1;
         self.counts.pixels += changed;
         self.counts.refreshed_pixels += refreshed;
@@ -509,6 +536,7 @@ impl Session {
     /// A job was not encoded (the frame has another size): all of it is due again.
     pub fn give_back(&mut self, job: Job) {
         self.job_is_out = false;
+        self.pacing.give_back();
         #[cfg(feature = "h264")]
         self.pending
             .add(&job.order.video.map(Region::from).unwrap_or_default());
@@ -539,30 +567,6 @@ impl Session {
     /// Could the client take an update now, if there were a change? While a job is out: when that is done.
     pub fn wants_frames(&self) -> bool {
         self.is_wanted() && self.flow.ready(self.now) == Ready::Now
-    }
-
-    /// Figures.
-    pub fn stats(&self) -> Stats {
-        Stats {
-            updates: self.counts.updates,
-            rects: self.counts.rects,
-            bytes: self.counts.bytes,
-            pixels: self.counts.pixels,
-            refreshed_pixels: self.counts.refreshed_pixels,
-            ways: self.counts.ways,
-            requests: self.counts.requests,
-            inputs: self.counts.inputs,
-            pending_pixels: self.pending.damage().area(),
-            lossy_pixels: self.refresh.lossy().area(),
-            round_trip: self.flow.round_trip(),
-            window: self.flow.window(),
-            in_flight: self.flow.in_flight(),
-            encoding: self.caps.encoding,
-            jpeg_rects: self.caps.jpeg_rects,
-            quality: self.caps.quality,
-            format: self.format,
-            continuous: self.demand.continuous.is_some(),
-        }
     }
 }
 

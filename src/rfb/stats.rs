@@ -28,8 +28,12 @@ pub struct Stats {
     pub pending_pixels: u64,
     /// Pixels that the client has with loss.
     pub lossy_pixels: u64,
-    /// Smoothed time until the client confirms an update; `None` without fences.
+    /// Smoothed time until the client confirms an update, by a fence or by asking for the next.
     pub round_trip: Option<Duration>,
+    /// The shortest that was seen: the link without a queue.
+    pub base_round_trip: Option<Duration>,
+    /// Bytes a second that the link carries; `None` while it has taken everything at once.
+    pub rate: Option<f64>,
     /// Congestion window in bytes.
     pub window: u64,
     /// Bytes that the client has not confirmed.
@@ -38,8 +42,12 @@ pub struct Stats {
     pub encoding: Encoding,
     /// Photos go as rectangles of JPEG beside it.
     pub jpeg_rects: bool,
-    /// JPEG quality in use.
+    /// JPEG quality that the client asked for.
     pub quality: Option<JpegQuality>,
+    /// JPEG quality of its last update, which is lower where the link carries no better.
+    pub fitted: Option<JpegQuality>,
+    /// Pixels of the screen that play like a video.
+    pub playing_pixels: u64,
     /// The layout of the client's pixels.
     pub format: PixelFormat,
     /// Updates come without requests.

@@ -6,9 +6,9 @@ use super::cursor;
 use super::encodings::ClientCapabilities;
 use super::flow::MAX_WINDOW;
 use super::server;
-#[cfg(feature = "h264")]
-use crate::encode::VideoFrame;
 use crate::encode::{self, Buffers, Encoded, Encoder, Encoding, Params, Prepared, Tally};
+#[cfg(feature = "h264")]
+use crate::encode::{JpegQuality, VideoFrame};
 use crate::pixel::{Frame, PixelFormat, Point, Rect, Region};
 use crate::screen::{CursorImage, Leds, Move};
 
@@ -19,7 +19,12 @@ pub struct Job {
     /// What the client copies within its picture, first and in this order.
     pub copies: Vec<Move>,
     /// What is to be encoded.
-    pub order: Order,
+    pub order: Arc<Order>,
+    /// Bytes are dearer than the time to save them.
+    pub thrifty: bool,
+    /// How good the picture of a video is.
+    #[cfg(feature = "h264")]
+    pub video_quality: Option<JpegQuality>,
     /// The update so far: its header and its pseudo-rectangles. Encoders append to it, so nothing is copied.
     pub bytes: Vec<u8>,
     /// Pseudo-rectangles in `bytes`.
@@ -30,8 +35,8 @@ pub struct Job {
     pub(super) requested: Option<Region>,
 }
 
-/// What a job asks of a frame. Equal orders of one frame make equal pictures, whoever asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a job asks of a frame.
+#[derive(Clone, Debug)]
 pub struct Order {
     /// What changed.
     pub damage: Region,
@@ -68,6 +73,18 @@ fn lossless(params: Params) -> Params {
 }
 
 impl Order {
+    /// True when both make the same picture of one frame, whoever asks.
+    pub fn prepares_as(&self, other: &Self) -> bool {
+        let same = self.damage == other.damage
+            && self.refresh == other.refresh
+            && self.playing == other.playing
+            && (self.width, self.height) == (other.width, other.height)
+            && self.params.prepares_as(&other.params);
+        #[cfg(feature = "h264")]
+        let same = same && self.video == other.video;
+        same
+    }
+
     /// How much it is.
     pub fn pixels(&self) -> u64 {
         let pixels = self.damage.area() + self.refresh.area();
@@ -121,7 +138,7 @@ impl Job {
             parts.reverse();
         }
         for (prepared, params) in parts {
-            let part = encoder.emit(prepared, params, &mut self.bytes);
+            let part = encoder.emit(prepared, params, self.thrifty, &mut self.bytes);
             encoded.rects += part.rects;
             encoded.lossy.union(&part.lossy);
             if std::ptr::eq(prepared, &picture.refresh) {
@@ -131,7 +148,7 @@ impl Job {
             }
         }
         #[cfg(feature = "h264")]
-        if let (Some(video), Some(quality)) = (&picture.video, self.order.params.quality)
+        if let (Some(video), Some(quality)) = (&picture.video, self.video_quality)
             && let Some(part) = encoder.emit_video(video, quality, &mut self.bytes)
         {
             encoded.rects += part.rects;

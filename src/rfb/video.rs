@@ -11,7 +11,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::encode::video_rect;
+use super::flow::Link;
+use super::quality::TIME;
+use crate::encode::{JpegQuality, video_rect};
 use crate::pixel::{Rect, Region};
 
 /// Changes are counted for so long.
@@ -28,6 +30,71 @@ const LEAST_TILES: usize = 12;
 
 /// A client that does not confirm a picture for so long cannot decode it.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Another quality begins the stream anew, with a large picture: not better again before this.
+const KEPT: Duration = Duration::from_secs(3);
+
+/// And only when a picture would then have this part of the bytes that it may have.
+const ROOM: f64 = 0.6;
+
+/// How good the pictures of a stream are, so that a link carries them.
+#[derive(Debug, Default)]
+pub struct VideoQuality {
+    level: Option<u8>,
+    /// Since when.
+    since: Option<Instant>,
+    /// Bytes of a picture that tells what is new in it, at this level.
+    bytes: Option<f64>,
+    /// The next picture begins a stream.
+    fresh: bool,
+}
+
+impl VideoQuality {
+    /// For the next picture to a client that wants this quality.
+    pub fn choose(&mut self, wanted: JpegQuality, link: &Link, now: Instant) -> JpegQuality {
+        let best = wanted.level();
+        let level = self.level.unwrap_or(best).min(best);
+        let may = link
+            .rate
+            .map_or(f64::INFINITY, |rate| rate * TIME.as_secs_f64());
+        let kept = self.since.is_none_or(|since| now - since >= KEPT);
+        // Bytes grow by about a fifth from level to level.
+        let fits = |level: &u8, bytes: f64, from: u8, room: f64| {
+            bytes * 1.2f64.powi(i32::from(*level) - i32::from(from)) <= may * room
+        };
+        let next = match self.bytes {
+            Some(bytes) if bytes > may => {
+                let lower = (0..level).rev();
+                lower
+                    .into_iter()
+                    .find(|l| fits(l, bytes, level, 1.0))
+                    .unwrap_or(0)
+            }
+            Some(bytes) if kept && level < best && fits(&(level + 1), bytes, level, ROOM) => {
+                level + 1
+            }
+            _ => level,
+        };
+        if self.level != Some(next) {
+            *self = Self {
+                level: Some(next),
+                since: Some(now),
+                bytes: None,
+                fresh: true,
+            };
+        }
+        wanted.lowered(best - next)
+    }
+
+    /// A picture had so many bytes.
+    pub fn observe(&mut self, bytes: u64) {
+        if std::mem::take(&mut self.fresh) {
+            return;
+        }
+        let seen = bytes as f64;
+        self.bytes = Some(self.bytes.map_or(seen, |known| known * 0.75 + seen * 0.25));
+    }
+}
 
 /// What is known of one client's videos.
 #[derive(Debug, Default)]
@@ -191,6 +258,37 @@ mod tests {
             now += FRAME;
         }
         now
+    }
+
+    #[test]
+    fn quality_follows_the_link_in_few_steps() {
+        let mut quality = VideoQuality::default();
+        let wanted = JpegQuality::of_level(6);
+        let mut now = Instant::now();
+        let mut play = |quality: &mut VideoQuality, rate: Option<f64>, pictures: u32| {
+            let link = Link {
+                rate,
+                ..Link::default()
+            };
+            let (mut last, mut streams) = (None, 0);
+            for n in 0..pictures {
+                let chosen = quality.choose(wanted, &link, now);
+                streams += u32::from(last != Some(chosen));
+                last = Some(chosen);
+                let level = i32::from(chosen.level());
+                let size = 60e3 * 1.25f64.powi(level - 6) * [0.9, 1.0, 1.1][n as usize % 3];
+                quality.observe(size as u64);
+                now += FRAME;
+            }
+            (last.map_or(9, JpegQuality::level), streams)
+        };
+        assert_eq!(play(&mut quality, None, 60), (6, 1));
+        let (level, streams) = play(&mut quality, Some(150e3), 300);
+        assert!((1..=4).contains(&level), "{level}");
+        assert!(streams <= 4, "{streams} streams in 10 s");
+        let (level, streams) = play(&mut quality, None, 900);
+        assert_eq!(level, 6);
+        assert!(streams <= 6, "{streams}");
     }
 
     fn watch() -> VideoWatch {

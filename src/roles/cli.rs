@@ -43,6 +43,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match role {
         "health" => super::health::run(super::health::Args {
+            live: args.get_flag("live"),
             run_dir: directory(args),
         }),
         "status" => super::status::run(super::status::Args {
@@ -189,6 +190,7 @@ fn gather(args: &ArgMatches) -> Raw {
         },
         None => {
             let path = Path::new(DEFAULT_FILE);
+            raw.look_beside(path);
             match std::fs::read_to_string(path) {
                 Ok(text) => raw.file(path, &text),
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
@@ -224,6 +226,10 @@ fn command() -> Command {
         .long("desktop")
         .action(ArgAction::SetTrue)
         .help("Run a desktop without an application");
+    let live = Arg::new("live")
+        .long("live")
+        .action(ArgAction::SetTrue)
+        .help("Ask whether it lives: 0 unless a service was given up that everything else needs to be replaced for");
     let run_dir = Arg::new("run-dir")
         .long("run-dir")
         .value_name("DIR")
@@ -296,7 +302,7 @@ fn command() -> Command {
         .subcommand(settings(Command::new("config").about(
             "Print the settings in force and where each came from",
         )))
-        .subcommand(Command::new("health").about("Exit 0 when the desktop is ready, for probes").arg(run_dir.clone()))
+        .subcommand(Command::new("health").about("Exit 0 when the desktop is ready, for probes").arg(live).arg(run_dir.clone()))
         .subcommand(Command::new("status").about("What runs, and since when").args([
             &services.clone().required(false).num_args(0..),
             &follow,

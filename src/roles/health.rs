@@ -1,4 +1,5 @@
-//! `deskinit health`: the exec probe. Exit 0 when everything is ready, else 1 with what is missing.
+//! `deskinit health`: the exec probe. Exit 0 when everything is ready, else 1 with what is missing; with `--live` 0 unless
+//! something is broken for good, else 1 with what that is.
 //!
 //! It asks the display server on its socket in the run directory; when nobody is there, it asks `run` why.
 
@@ -19,18 +20,42 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// What the command line said.
 #[derive(Clone, Debug, Default)]
 pub struct Args {
+    /// Ask whether it lives, not whether it is ready.
+    pub live: bool,
     /// The run directory, when it was named.
     pub run_dir: Option<PathBuf>,
 }
 
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    path: &'static str,
+    /// The answer when it is so.
+    yes: &'static str,
+    /// What the answer begins with when it is not.
+    no: &'static str,
+}
+
+const READY: Question = Question {
+    path: "/readyz",
+    yes: "ready",
+    no: "not ready",
+};
+const LIVE: Question = Question {
+    path: "/livez",
+    yes: "live",
+    no: "not live",
+};
+
 /// Answers on standard output.
 pub fn run(args: Args) -> ExitCode {
+    let question = if args.live { LIVE } else { READY };
     let verdict = find::run_dir(args.run_dir)
         .map_err(|error| error.to_string())
-        .and_then(|dir| check(&dir));
+        .and_then(|dir| check(&dir, question));
     match verdict {
         Ok(()) => {
-            let _ = writeln!(io::stdout(), "ready");
+            let _ = writeln!(io::stdout(), "{}", question.yes);
             ExitCode::SUCCESS
         }
         Err(why) => {
@@ -40,19 +65,27 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-fn check(dir: &Path) -> Result<(), String> {
-    match ask(dir, "/readyz", PATIENCE) {
+fn check(dir: &Path, question: Question) -> Result<(), String> {
+    let no = question.no;
+    match ask(dir, question.path, PATIENCE) {
         Ok((200, _)) => Ok(()),
         Ok((code, body)) => {
-            Err(missing(&body).unwrap_or_else(|| format!("not ready (status {code})")))
+            let why = match question.path {
+                "/livez" => message(&body),
+                _ => missing(&body),
+            };
+            Err(match why {
+                Some(why) => format!("{no}: {why}"),
+                None => format!("{no} (status {code})"),
+            })
         }
         Err(error) => Err(match link::status(dir, PATIENCE) {
             Ok(status) if status.phase == Phase::Stopping => {
-                format!("not ready: stopping: {}", status.message)
+                format!("{no}: stopping: {}", status.message)
             }
-            Ok(status) if !status.message.is_empty() => format!("not ready: {}", status.message),
+            Ok(status) if !status.message.is_empty() => format!("{no}: {}", status.message),
             _ => format!(
-                "not ready: nobody answers at {}: {error}",
+                "{no}: nobody answers at {}: {error}",
                 dir.join(SERVE_SOCKET).display()
             ),
         }),
@@ -61,6 +94,8 @@ fn check(dir: &Path) -> Result<(), String> {
 
 #[derive(Deserialize)]
 struct Readiness {
+    #[serde(default)]
+    message: Option<String>,
     #[serde(default)]
     parts: Vec<Part>,
 }
@@ -73,7 +108,12 @@ struct Part {
     detail: String,
 }
 
-/// `not ready: wm (none runs), app (no window)`.
+fn message(body: &[u8]) -> Option<String> {
+    let readiness: Readiness = serde_json::from_slice(object(body)?).ok()?;
+    readiness.message
+}
+
+/// `wm (none runs), app (no window)`.
 fn missing(body: &[u8]) -> Option<String> {
     let readiness: Readiness = serde_json::from_slice(object(body)?).ok()?;
     let parts: Vec<String> = readiness
@@ -88,7 +128,7 @@ fn missing(body: &[u8]) -> Option<String> {
             }
         })
         .collect();
-    (!parts.is_empty()).then(|| format!("not ready: {}", parts.join(", ")))
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 #[cfg(test)]
@@ -97,7 +137,7 @@ mod tests {
     use std::io::Read;
     use std::os::unix::net::UnixListener;
 
-    fn answered_with(name: &str, answer: &'static str) -> Result<(), String> {
+    fn answered_with(question: Question, name: &str, answer: &'static str) -> Result<(), String> {
         let dir =
             std::env::temp_dir().join(format!("deskinit-health-{name}-{}", std::process::id()));
         std::fs::create_dir(&dir).unwrap();
@@ -106,10 +146,11 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = [0; 512];
             let count = stream.read(&mut request).unwrap();
-            assert!(request[..count].starts_with(b"GET /readyz HTTP/1.1\r\n"));
+            let wanted = format!("GET {} HTTP/1.1\r\n", question.path);
+            assert!(request[..count].starts_with(wanted.as_bytes()));
             stream.write_all(answer.as_bytes()).unwrap();
         });
-        let verdict = check(&dir);
+        let verdict = check(&dir, question);
         server.join().unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
         verdict
@@ -119,28 +160,35 @@ mod tests {
     fn says_what_is_missing() {
         assert_eq!(
             answered_with(
+                READY,
                 "good",
                 "HTTP/1.1 200 OK\r\n\r\n{\"ready\":true,\"parts\":[]}"
             ),
             Ok(())
         );
         let verdict = answered_with(
+            READY,
             "bad",
             "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"ready\":false,\"parts\":[{\"name\":\"x\",\"ok\":true},\
              {\"name\":\"wm\",\"ok\":false,\"detail\":\"none runs\"},{\"name\":\"app\",\"ok\":false,\"detail\":\"\"}]}",
         );
         assert_eq!(verdict, Err("not ready: wm (none runs), app".to_owned()));
         assert_eq!(
-            answered_with("odd", "HTTP/1.1 500 Oops\r\n\r\n"),
+            answered_with(READY, "odd", "HTTP/1.1 500 Oops\r\n\r\n"),
             Err("not ready (status 500)".to_owned())
         );
-        assert!(answered_with("junk", "hello").is_err());
+        assert!(answered_with(READY, "junk", "hello").is_err());
+        let answer = "HTTP/1.1 503 No\r\n\r\n{\"message\":\"wm was given up\",\"parts\":[]}";
+        assert_eq!(
+            answered_with(LIVE, "given-up", answer),
+            Err("not live: wm was given up".to_owned())
+        );
     }
 
     #[test]
     fn nobody_there_is_not_ready() {
         assert!(
-            check(Path::new("/nonexistent"))
+            check(Path::new("/nonexistent"), READY)
                 .unwrap_err()
                 .starts_with("not ready: nobody answers")
         );

@@ -221,7 +221,7 @@ fn wait(
             match (order, now.state) {
                 (
                     Order::Stop,
-                    ServiceState::Stopped | ServiceState::Ended | ServiceState::Failed,
+                    ServiceState::Stopped | ServiceState::Ended | ServiceState::Fatal,
                 ) => {
                     return Ok(now.state);
                 }
@@ -230,7 +230,7 @@ fn wait(
                 {
                     return Ok(now.state);
                 }
-                (Order::Start | Order::Restart, ServiceState::Failed | ServiceState::Ended) => {
+                (Order::Start | Order::Restart, ServiceState::Fatal | ServiceState::Ended) => {
                     let exit = now.last_exit.as_deref().unwrap_or("no process");
                     let text = format!("is {}, ended with {exit}", now.state.word());
                     return Err(Failure::new(EXIT_FAILURE, text));

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::ask::{ask, object};
 use super::orders::{EXIT_NOBODY, EXIT_NOT_RUNNING, EXIT_UNKNOWN};
 use super::{find, say};
-use crate::supervisor::link::{self, Phase, Request, ServiceState, ServiceStatus, Status, Talk};
+use crate::supervisor::link::{self, Request, ServiceState, ServiceStatus, Status, Talk};
 
 /// How long each may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -101,10 +101,10 @@ fn code(status: &Status, names: &[String]) -> u8 {
     let find = |name: &String| status.services.iter().find(|one| one.name == *name);
     let named: Vec<_> = names.iter().map(find).collect();
     let rests = |one: &ServiceStatus| {
-        use ServiceState::{Ended, Failed, Stopped};
-        matches!(one.state, Stopped | Ended | Failed)
+        use ServiceState::{Ended, Fatal, Stopped};
+        matches!(one.state, Stopped | Ended | Fatal)
     };
-    let lost = |one: &ServiceStatus| one.state == ServiceState::Failed;
+    let lost = |one: &ServiceStatus| one.state == ServiceState::Fatal;
     if named.iter().any(Option::is_none) {
         EXIT_UNKNOWN
     } else if named.into_iter().flatten().any(rests)
@@ -168,7 +168,7 @@ fn changes(before: &Status, now: &Status, whole: bool) -> String {
     if whole {
         if (before.phase, &before.message) != (now.phase, &now.message) {
             let colon = if now.message.is_empty() { "" } else { ": " };
-            let _ = writeln!(text, "{}{colon}{}", phase(now.phase), now.message);
+            let _ = writeln!(text, "{}{colon}{}", now.phase.word(), now.message);
         }
         if before.viewers != now.viewers {
             let _ = writeln!(text, "viewers: {}", now.viewers);
@@ -229,8 +229,9 @@ fn ways(viewers: &[Value]) -> String {
         let used: Vec<String> = used.collect();
         let _ = writeln!(
             text,
-            "viewer {}, {encoding}: {}",
+            "viewer {}, {encoding}{}: {}",
             viewer["id"],
+            link(viewer),
             used.join(", ")
         );
     }
@@ -240,18 +241,29 @@ fn ways(viewers: &[Value]) -> String {
     text
 }
 
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Running => "running",
-        Phase::Stopping => "stopping",
+/// What its link lets through, as far as there is anything to say.
+fn link(viewer: &Value) -> String {
+    let mut text = String::new();
+    if let Some(asked) = viewer["quality"].as_u64() {
+        let used = viewer["quality_in_use"].as_u64().unwrap_or(asked);
+        let _ = match used == asked {
+            true => write!(text, ", quality {asked} %"),
+            false => write!(text, ", quality {used} % of {asked} %"),
+        };
     }
+    if let Some(rate) = viewer["link_kilobytes_per_second"].as_f64() {
+        let _ = write!(text, ", link {rate:.0} kB/s");
+    }
+    if let Some(age) = viewer["frame_age_ms"].as_f64() {
+        let _ = write!(text, ", frame age {age:.0} ms");
+    }
+    text
 }
 
 fn table(status: &Status) -> String {
+    let phase = status.phase.word();
     let mut text = format!(
-        "{} for {} on display {} (pid {}), viewers: {}, idle for {}, windows: {}{}\n",
-        phase(status.phase),
+        "{phase} for {} on display {} (pid {}), viewers: {}, idle for {}, windows: {}{}\n",
         duration(status.uptime_ms),
         status.display,
         status.pid,
@@ -309,6 +321,7 @@ fn duration(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervisor::link::Phase;
 
     #[test]
     fn durations_are_short() {
@@ -322,13 +335,17 @@ mod tests {
     fn viewers_are_told_by_what_they_were_sent() {
         let tally = |n: u64| serde_json::json!({ "rectangles": n, "pixels": n * 1_500_000, "bytes": n * 2000 });
         let viewer = serde_json::json!({
-            "id": 4, "encoding": "Tight", "ways": { "fill": tally(1), "jpeg": tally(0), "copy": tally(2) },
+            "id": 4, "encoding": "Tight", "quality": 79, "quality_in_use": 41,
+            "link_kilobytes_per_second": 200.4, "ways": { "fill": tally(1), "jpeg": tally(0), "copy": tally(2) },
         });
         // One that has only just come has no figures yet.
         let text = ways(&[viewer, serde_json::json!({ "id": 5 })]);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");
-        assert!(lines[1].starts_with("viewer 4, Tight: "), "{text}");
+        assert!(
+            lines[1].starts_with("viewer 4, Tight, quality 41 % of 79 %, link 200 kB/s: "),
+            "{text}"
+        );
         assert!(text.contains("copy 3.0 MPixel in 4 kB"), "{text}");
         assert!(!text.contains("jpeg"), "{text}");
         assert_eq!(ways(&[]), "");
@@ -338,6 +355,7 @@ mod tests {
         Status {
             phase: Phase::Starting,
             message: "the window manager has ended, code 1, starting it again".to_owned(),
+            not_live: None,
             exit_code: None,
             close_windows: false,
             display: ":7".to_owned(),
@@ -384,7 +402,7 @@ mod tests {
         for (state, named, all) in [
             (ServiceState::Stopped, 3, 0),
             (ServiceState::Ended, 3, 0),
-            (ServiceState::Failed, 3, 3),
+            (ServiceState::Fatal, 3, 3),
             (ServiceState::Ready, 0, 0),
         ] {
             status.services[0].state = state;

@@ -33,6 +33,8 @@ pub struct Activity {
     /// When slot 0 began.
     origin: Option<Instant>,
     tiles: Vec<Tile>,
+    /// The tiles that played when it was last told of a change.
+    playing: Region,
 }
 
 /// The changes of one tile.
@@ -60,10 +62,11 @@ impl Activity {
             grid,
             origin: None,
             tiles: vec![Tile::default(); grid.tiles()],
+            playing: Region::new(),
         }
     }
 
-    /// This part of the screen changed. Parts beyond the screen are ignored.
+    /// This part of the screen changed, and nothing else since it was last called. Parts beyond the screen are ignored.
     pub fn changed(&mut self, region: &Region, now: Instant) {
         let slot = self.slot(now);
         self.origin.get_or_insert(now);
@@ -76,17 +79,31 @@ impl Activity {
                 };
             }
         }
+        self.playing = self.find_playing(slot);
     }
 
-    /// The tiles that play: they changed most of the time during the last second.
-    pub fn playing(&self, now: Instant) -> Region {
-        let slot = self.slot(now);
+    /// The tiles that play: they changed most of the time during the second before the last change. The same for all who
+    /// look at the same picture.
+    pub fn playing(&self) -> &Region {
+        &self.playing
+    }
+
+    /// Which tiles play, in one rectangle for those side by side.
+    fn find_playing(&self, slot: u64) -> Region {
         let plays = |tile: &Tile| (tile.at(slot) & SECOND).count_ones() >= PLAYS;
-        let tiles = self.tiles.iter().enumerate();
-        tiles
-            .filter(|(_, tile)| plays(tile))
-            .map(|(index, _)| self.grid.tile(index))
-            .collect()
+        let mut rows = Vec::new();
+        let mut run = Rect::default();
+        for (index, _) in self.tiles.iter().enumerate().filter(|(_, t)| plays(t)) {
+            let tile = self.grid.tile(index);
+            if (run.right(), run.y) == (tile.x, tile.y) && !run.is_empty() {
+                run.w += tile.w;
+            } else {
+                rows.extend(Some(run).filter(|run| !run.is_empty()));
+                run = tile;
+            }
+        }
+        rows.extend(Some(run).filter(|run| !run.is_empty()));
+        rows.into_iter().collect()
     }
 
     /// The longest pause between two changes of any tile under `rect`, for those that change in a rhythm: whoever waits
@@ -146,21 +163,18 @@ mod tests {
     fn a_video_plays_and_a_terminal_beside_it_does_not() {
         let video = Rect::new(128, 128, 1280, 720);
         let (mut activity, mut now) = rhythm(video, 33 * MS);
-        assert_eq!(
-            activity.playing(now).bounds(),
-            Rect::new(128, 128, 1280, 768)
-        );
-        activity.changed(&Region::from(Rect::sized(10, 10)), now);
-        assert!(
-            !activity
-                .playing(now)
-                .intersects(&Region::from(Rect::sized(64, 64)))
-        );
+        let tiles = Region::from(Rect::new(128, 128, 1280, 768));
+        assert_eq!(*activity.playing(), tiles);
+        let click = Region::from(Rect::sized(10, 10));
+        activity.changed(&click, now);
+        assert_eq!(*activity.playing(), tiles);
         // A hiccup is no end, a second is.
         now += 200 * MS;
-        assert!(!activity.playing(now).is_empty());
+        activity.changed(&click, now);
+        assert_eq!(*activity.playing(), tiles);
         now += 1000 * MS;
-        assert!(activity.playing(now).is_empty());
+        activity.changed(&click, now);
+        assert!(activity.playing().is_empty());
     }
 
     #[test]
@@ -193,8 +207,8 @@ mod tests {
 
     #[test]
     fn photos_do_not_play() {
-        let (activity, now) = rhythm(Rect::sized(1920, 1080), 200 * MS);
-        assert!(activity.playing(now).is_empty());
+        let (activity, _) = rhythm(Rect::sized(1920, 1080), 200 * MS);
+        assert!(activity.playing().is_empty());
     }
 
     #[test]
@@ -221,7 +235,7 @@ mod tests {
                 activity.changed(&Region::from(rect), now);
                 let _ = activity.pause(rect, now);
                 let screen = Rect::new(0, 0, 1024, 704);
-                prop_assert!(activity.playing(now).rects().iter().all(|r| screen.contains(r)));
+                prop_assert!(activity.playing().rects().iter().all(|r| screen.contains(r)));
             }
         }
 

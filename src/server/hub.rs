@@ -5,7 +5,7 @@
 
 use super::pool::Pool;
 use super::{Limits, Peer, Stats};
-use crate::pixel::Point;
+use crate::pixel::{Point, Region};
 use crate::rfb::{AuthPolicy, Features, Permission};
 use crate::screen::{Activity, CursorImage, Leds, Screen};
 use std::collections::BTreeMap;
@@ -101,6 +101,8 @@ pub struct ClientInfo {
     pub stats: Option<crate::rfb::Stats>,
     /// How much goes to it.
     pub rates: Rates,
+    /// How old the frame of its last update was when that was ready.
+    pub frame_age: Option<Duration>,
 }
 
 /// What goes to a client, over about the last second.
@@ -229,10 +231,11 @@ impl Hub {
             if changes.resized {
                 s.activity = Arc::new(Activity::new(changes.frame.width(), changes.frame.height()));
             } else if !changes.steps.is_empty() {
-                let activity = Arc::make_mut(&mut s.activity);
+                let mut area = Region::new();
                 for step in &changes.steps {
-                    activity.changed(&step.area(), now);
+                    area.union(&step.area());
                 }
+                Arc::make_mut(&mut s.activity).changed(&area, now);
             }
             if s.generation != generation {
                 s.generation = generation;
@@ -307,6 +310,7 @@ impl Hub {
                     since: Instant::now(),
                     stats: None,
                     rates: Rates::default(),
+                    frame_age: None,
                 },
                 noted: Instant::now(),
                 close,
@@ -331,7 +335,7 @@ impl Membership {
     }
 
     /// Keeps the figures for whoever asks.
-    pub(super) fn note(&self, stats: crate::rfb::Stats, now: Instant) {
+    pub(super) fn note(&self, stats: crate::rfb::Stats, frame_age: Option<Duration>, now: Instant) {
         if let Some(entry) = self.hub.clients().get_mut(&self.id) {
             if let Some(before) = &entry.info.stats {
                 let seconds = now
@@ -345,6 +349,7 @@ impl Membership {
                 };
             }
             entry.info.stats = Some(stats);
+            entry.info.frame_age = frame_age;
             entry.noted = now;
         }
     }

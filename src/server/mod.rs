@@ -26,7 +26,7 @@ pub use limits::{Limits, Refusal, Ticket};
 pub use link::Transport;
 pub use listener::{bind, bind_unix, listen, listen_unix};
 pub use pool::Pool;
-pub use stats::{Snapshot, Stats};
+pub use stats::{AGES, Snapshot, Stats, Times};
 
 use std::fmt;
 use std::net::IpAddr;

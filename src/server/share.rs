@@ -1,7 +1,7 @@
 //! Equal work of different clients, done once.
 //!
 //! What is prepared of a frame depends on the frame and on what was asked for, not on the client (see
-//! [`crate::encode`]). Clients that watch the same thing ask for the same at the same time:
+//! [`crate::encode`]), nor on how that is sent on. Clients that watch the same thing ask for the same at the same time:
 //!
 //! ```text
 //!   first to ask ──► busy: the others wait ──► ready: whoever comes is served at once ──► a newer frame: forgotten
@@ -29,7 +29,7 @@ type Table<W> = Vec<Entry<W>>;
 struct Entry<W> {
     /// Which frame.
     generation: u64,
-    order: Order,
+    order: Arc<Order>,
     state: State<W>,
 }
 
@@ -51,7 +51,7 @@ pub(super) enum Claim<W> {
 /// The duty to do the work; dropped without [`Task::done`] it drops those who wait.
 pub(super) struct Task<W> {
     generation: u64,
-    order: Order,
+    order: Arc<Order>,
     /// None when there is nobody to share with.
     share: Option<Share<W>>,
 }
@@ -69,7 +69,13 @@ impl<W> Share<W> {
     }
 
     /// `who` wants `order` of the frame of that generation. `alone`: there is no other client.
-    pub(super) fn claim(&self, generation: u64, order: Order, who: W, alone: bool) -> Claim<W> {
+    pub(super) fn claim(
+        &self,
+        generation: u64,
+        order: Arc<Order>,
+        who: W,
+        alone: bool,
+    ) -> Claim<W> {
         let mut table = self.table();
         table.retain(|e| match e.state {
             State::Busy(_) => true,
@@ -77,7 +83,7 @@ impl<W> Share<W> {
         });
         let known = table
             .iter_mut()
-            .find(|e| e.generation == generation && e.order == order);
+            .find(|e| e.generation == generation && e.order.prepares_as(&order));
         match known.map(|e| &mut e.state) {
             Some(State::Ready(picture)) => return Claim::Ready(who, picture.clone()),
             Some(State::Busy(others)) => {
@@ -137,7 +143,7 @@ impl<W> Task<W> {
     fn find(&self, table: &Table<W>) -> Option<usize> {
         table.iter().position(|e| {
             e.generation == self.generation
-                && e.order == self.order
+                && Arc::ptr_eq(&e.order, &self.order)
                 && matches!(e.state, State::Busy(_))
         })
     }
@@ -196,7 +202,7 @@ mod tests {
 
     /// Claims; the task if it is the caller's, and who is served at once.
     fn claim(share: &Share<u8>, generation: u64, width: u16, who: u8) -> (Option<Task<u8>>, bool) {
-        match share.claim(generation, order(width), who, false) {
+        match share.claim(generation, Arc::new(order(width)), who, false) {
             Claim::Yours(_, task) => (Some(task), false),
             Claim::Ready(..) => (None, true),
             Claim::Waits => (None, false),
@@ -240,7 +246,7 @@ mod tests {
     fn nothing_is_kept_for_one_client() {
         let share = Share::default();
         for _ in 0..2 {
-            let Claim::Yours(_, task) = share.claim(1, order(8), 1u8, true) else {
+            let Claim::Yours(_, task) = share.claim(1, Arc::new(order(8)), 1u8, true) else {
                 panic!("it is not shared");
             };
             let done = picture(task.order());

@@ -46,6 +46,8 @@ pub(super) struct Task<S> {
     /// When its figures were noted last, and whether anything has moved since.
     noted: Option<Instant>,
     moved: bool,
+    /// How old the frame of the last update was when that was ready.
+    frame_age: Option<Duration>,
     /// A place in the pool that was waited for.
     granted: Option<Place>,
     /// When its viewer typed or pointed last, or came.
@@ -124,6 +126,7 @@ impl<S: Transport> Task<S> {
             first: First::Unasked,
             noted: None,
             moved: true,
+            frame_age: None,
             granted: None,
             touched: now,
         }
@@ -380,7 +383,8 @@ impl<S: Transport> Task<S> {
         }
         self.noted = Some(now);
         self.moved = false;
-        self.session.member.note(self.session.rfb.stats(), now);
+        let stats = self.session.rfb.stats();
+        self.session.member.note(stats, self.frame_age, now);
         None
     }
 
@@ -440,7 +444,9 @@ impl<S: Transport> Task<S> {
         let stats = &self.hub.stats;
         Stats::add(&stats.updates, 1);
         if let Some(at) = self.seen.frame_at.take() {
-            Stats::add(&stats.frame_age_us, at.elapsed().as_micros() as u64);
+            let age = at.elapsed();
+            stats.frame_age.observe(age);
+            self.frame_age = Some(age);
         }
         Stats::add(&stats.encode_us, done.took.as_micros() as u64);
         self.session.rfb.finish(done.job, encoded, Instant::now());

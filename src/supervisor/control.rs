@@ -5,12 +5,13 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::{getsockopt, sockopt};
 
@@ -19,8 +20,8 @@ use super::link::{Answer, Record, Request};
 
 /// Connections at the same time; more are closed at once.
 const CONNECTIONS: usize = 16;
-/// How long nobody is accepted after that has failed, for want of descriptors or memory: whoever waits keeps the socket
-/// readable, and the loop would spin.
+/// How long nobody is accepted after that has failed, for want of memory or of descriptors in spite of the one that is kept
+/// in reserve: whoever waits keeps the socket readable, and the loop would spin.
 const REST: Duration = Duration::from_secs(1);
 /// Longest request.
 const REQUEST: usize = 4096;
@@ -36,6 +37,8 @@ pub struct Asker(u64);
 pub struct Control {
     listener: UnixListener,
     clients: Vec<Client>,
+    /// Given up for a client when there is no other descriptor left, and had back when one has gone.
+    reserve: Option<OwnedFd>,
     /// Nobody is accepted before.
     resting: Option<Instant>,
     /// The number of the next client.
@@ -81,6 +84,7 @@ impl Control {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         Ok(Self {
+            reserve: listener.as_fd().try_clone_to_owned().ok(),
             listener,
             clients: Vec::new(),
             resting: None,
@@ -137,7 +141,7 @@ impl Control {
             client.output.push(b'\n');
             client.due = false;
         }
-        self.clients.retain_mut(Client::flush);
+        self.keep(Client::flush);
     }
 
     /// What clients ask that only the plan can answer; each is owed one [`Control::answer`] or [`Control::follow`].
@@ -162,7 +166,7 @@ impl Control {
             client.output.push(b'\n');
             client.last = true;
         }
-        self.clients.retain_mut(Client::flush);
+        self.keep(Client::flush);
     }
 
     /// From now on the client gets this record, from entry `at` on.
@@ -188,7 +192,7 @@ impl Control {
 
     /// Gives everybody who reads a record what there is, as fast as it is taken.
     pub fn feed(&mut self, log: &Journal, events: &Journal) {
-        self.clients.retain_mut(|client| client.feed(log, events));
+        self.keep(|client| client.feed(log, events));
     }
 
     fn client(&mut self, asker: Asker) -> Option<&mut Client> {
@@ -205,6 +209,7 @@ impl Control {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_full(&error) && self.reserve.take().is_some() => continue,
                 Err(_) => {
                     self.resting = Some(now + REST);
                     break;
@@ -229,9 +234,24 @@ impl Control {
                 });
             }
         }
-        self.clients
-            .retain_mut(|client| client.flush() && client.read());
+        self.keep(|client| client.flush() && client.read());
     }
+
+    /// Forgets those for which this does not hold.
+    fn keep(&mut self, holds: impl FnMut(&mut Client) -> bool) {
+        self.clients.retain_mut(holds);
+        if self.reserve.is_none() {
+            self.reserve = self.listener.as_fd().try_clone_to_owned().ok();
+            // Whoever has waited meanwhile can be heard.
+            self.resting = self.resting.filter(|_| self.reserve.is_none());
+        }
+    }
+}
+
+/// Is there no descriptor left, of ours or of anybody's?
+fn is_full(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw);
+    matches!(number, Some(Errno::EMFILE | Errno::ENFILE))
 }
 
 /// The mode of a socket is enough on Linux; the peer's identity is a second lock.

@@ -3,18 +3,22 @@
 
 mod asked;
 mod notices;
+mod pace;
 mod probes;
+mod reaping;
 mod signals;
 mod start;
 mod terminal;
 mod wait;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::pace::Pace;
 use self::probes::Probes;
 use super::control::Control;
 use super::freezer::Freezer;
@@ -30,6 +34,7 @@ use super::service::{Fault, Id, Push, Service, Spec};
 use super::strays::Strays;
 use super::witness::Witness;
 use crate::sys::process::Command;
+use crate::sys::procfs::Process;
 use crate::sys::signals::{SIGCONT, SIGKILL, SIGTERM, Signals};
 
 pub use self::probes::Probe;
@@ -39,6 +44,9 @@ pub use self::probes::Probe;
 pub enum Readiness {
     /// It writes a line to the descriptor named by `-displayfd`, which is added to its arguments.
     Displayfd,
+    /// It writes a line to a descriptor: that of this number, or one whose number stands in place of `{fd}` in its
+    /// arguments, or behind `-displayfd` at their end.
+    Descriptor(Option<i32>),
     /// It sends `READY=1` itself; it is also the one who reports about the display.
     Notify,
     /// It sends `READY=1` itself, and is heard about nothing else.
@@ -68,6 +76,10 @@ pub struct Launch {
     pub sinks: Sinks,
     /// How its readiness is known.
     pub readiness: Readiness,
+    /// What must succeed before each start, if its [`Spec`] says so.
+    pub before_start: Option<Errand>,
+    /// What follows each end, if its [`Spec`] says so.
+    pub after_stop: Option<Errand>,
 }
 
 /// Another program that a service needs for a moment.
@@ -85,6 +97,7 @@ impl Launch {
         Command {
             program: errand.program.clone(),
             args: errand.args.clone(),
+            terminal: false,
             ..self.command.clone()
         }
     }
@@ -115,19 +128,24 @@ pub struct Driver {
     launches: Vec<Launch>,
     channels: Channels,
     children: Children,
+    /// When children that have ended are looked for though no signal says so.
+    reap_at: Option<Instant>,
     remnants: Remnants,
     probes: Probes,
     strays: Strays,
     witness: Witness,
     freezer: Freezer,
-    /// The pipe on which the X server will say that it is ready.
-    displayfd: Option<(Id, OwnedFd)>,
+    pace: Pace,
+    /// The pipes on which services will say that they are ready.
+    pipes: BTreeMap<Id, OwnedFd>,
     facts: Facts,
     greeting: Option<Greeting>,
     /// The status has changed since it was last sent.
     news: bool,
     /// Everything was ready once, and that was said.
     complete: bool,
+    /// When it was last said that the system has no room for another process.
+    shortage: Option<Instant>,
     /// What became of the services, lately.
     events: Journal,
     /// What was last said there of each.
@@ -149,12 +167,14 @@ impl Driver {
             launches,
             channels,
             children: Children::default(),
+            reap_at: None,
             remnants: Remnants::default(),
             probes: Probes::default(),
             strays: Strays::default(),
             witness: Witness::from_now_on(),
             freezer: Freezer::default(),
-            displayfd: None,
+            pace: Pace::default(),
+            pipes: BTreeMap::new(),
             facts: Facts {
                 display,
                 pid: nix::unistd::getpid().as_raw(),
@@ -168,6 +188,7 @@ impl Driver {
             greeting: None,
             news: true,
             complete: false,
+            shortage: None,
             events: Journal::new(EVENTS),
             recorded: Vec::new(),
         }
@@ -189,6 +210,7 @@ impl Driver {
                 self.news = true;
                 self.publish(now);
                 self.act(action, now);
+                self.news = true;
             }
             self.probe(now);
             if let Some(outcome) = self.plan.outcome(now) {
@@ -198,16 +220,23 @@ impl Driver {
             self.publish(now);
             let ready = self.wait(now);
             let now = Instant::now();
+            if self.pace.is_too_fast(now) {
+                wait::rest();
+            }
             if ready.signals {
                 self.take_signals(now);
+            }
+            if self.reap_at.is_some_and(|at| now >= at) {
+                self.reap(now);
             }
             if ready.notify {
                 self.take_notices(now);
             }
-            if ready.display {
-                self.take_display(now);
+            if ready.pipes {
+                self.take_pipes(now);
             }
-            if ready.strays {
+            // While more are to be reaped they are counted in the end, once.
+            if ready.strays && self.reap_at.is_none() {
                 self.count_strays();
                 self.count_remnants();
             }
@@ -225,7 +254,8 @@ impl Driver {
 
     fn act(&mut self, action: Action, now: Instant) {
         match action {
-            Action::Start(id) => self.start(id, now),
+            Action::Start(id) => self.start(id, None, now),
+            Action::Hook(id, hook) => self.start(id, Some(hook), now),
             Action::Push(id, Push::Term) => {
                 let signal = self.plan.stop_signal(id);
                 self.children.signal_group(id, signal);
@@ -235,6 +265,12 @@ impl Driver {
             Action::Push(id, Push::Kill) => {
                 let service = self.plan.service(id);
                 let failing = match service.and_then(Service::fault) {
+                    _ if service.is_some_and(Service::cleans) => {
+                        "does not get done with its after_stop in time"
+                    }
+                    Some(_) if service.is_some_and(Service::prepares) => {
+                        "does not get done with its before_start in time"
+                    }
                     Some(Fault::Late) => "is not ready in time",
                     Some(Fault::Silent) => "does not answer",
                     None => "does not end in time",
@@ -276,9 +312,9 @@ impl Driver {
                         self.children.signal_group(id, SIGCONT);
                     }
                 }
-                let children = &self.children;
+                let (plan, children) = (&self.plan, &self.children);
                 self.strays
-                    .look(self.facts.pid, |pid| children.service(pid).is_some());
+                    .look(self.facts.pid, |process| owned(plan, children, process));
                 self.plan.strays(self.strays.len());
             }
             Action::PushStrays(push) => {
@@ -294,7 +330,7 @@ impl Driver {
                 self.strays.push(
                     signal,
                     self.facts.pid,
-                    |pid| children.service(pid).is_some(),
+                    |process| owned(plan, children, process),
                     told,
                 );
                 self.plan.strays(self.strays.len());
@@ -363,4 +399,13 @@ impl Driver {
             .service(id)
             .map_or_else(|| "".into(), |service| Arc::clone(&service.spec().title))
     }
+}
+
+/// Is it the main process of a service, or of a hook or beside one?
+fn owned(plan: &Plan, children: &Children, process: &Process) -> bool {
+    let hook = || {
+        let service = plan.service(children.service(process.group)?)?;
+        Some(service.cleans() || service.prepares())
+    };
+    children.service(process.pid).is_some() || hook() == Some(true)
 }

@@ -138,6 +138,8 @@ pub enum Phase {
     Starting,
     /// All services are ready.
     Running,
+    /// A service was given up; everything else is ready.
+    Degraded,
     /// It is coming to its end; [`Status::message`] says why.
     Stopping,
 }
@@ -161,7 +163,19 @@ pub enum ServiceState {
     /// It ended by itself.
     Ended,
     /// It was given up.
-    Failed,
+    Fatal,
+}
+
+impl Phase {
+    /// The word that is also on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Degraded => "degraded",
+            Self::Stopping => "stopping",
+        }
+    }
 }
 
 impl ServiceState {
@@ -175,7 +189,7 @@ impl ServiceState {
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Ended => "ended",
-            Self::Failed => "failed",
+            Self::Fatal => "fatal",
         }
     }
 }
@@ -217,6 +231,9 @@ pub struct Status {
     pub phase: Phase,
     /// One line for people: what is being waited for, or why it ends. Empty while all is well.
     pub message: String,
+    /// Which service was given up without which this should be replaced, and why: what `/livez` says.
+    #[serde(default)]
+    pub not_live: Option<String>,
     /// The exit code that is coming; only while stopping.
     pub exit_code: Option<u8>,
     /// Windows are to be asked to close; only while stopping, and before signals are sent.

@@ -9,6 +9,7 @@
 //!  pipe of one with a log file ─▶ Source: lines ─▶ file (of one with a copy: both)
 //! ```
 //!
+//! What takes nothing and will not say when it does (a file on a full disk) is tried again every second.
 //! Pipes are always drained, so a service never waits for whoever reads our output, and neither do we.
 
 mod file;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use self::file::LogFile;
 use super::journal::Journal;
@@ -41,6 +42,11 @@ const TAIL: usize = 12;
 /// Pipes at the same time, those of processes included that outlive the service that started them; the oldest of those
 /// is closed beyond that.
 const SOURCES: usize = 64;
+
+/// Between two attempts to write to what takes nothing and does not say why.
+const REST: Duration = Duration::from_secs(1);
+/// The same at the very end.
+const LAST_REST: Duration = Duration::from_millis(10);
 
 /// Form of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +128,8 @@ pub struct Logs {
     form: Form,
     out: Option<Output>,
     queue: VecDeque<u8>,
+    /// It takes nothing (a full disk, say) and is not tried again before.
+    resting: Option<Instant>,
     /// Lines dropped since the last were told.
     gap: u64,
     /// Lines dropped at all.
@@ -147,6 +155,7 @@ impl Logs {
             form,
             out,
             queue: VecDeque::new(),
+            resting: None,
             gap: 0,
             lost: 0,
             sources: Vec::new(),
@@ -156,6 +165,11 @@ impl Logs {
             seen: Vec::new(),
             journal: Journal::new(JOURNAL),
         }
+    }
+
+    /// A service is started: its last words are not those of its next process.
+    pub fn begin(&mut self, id: Id) {
+        self.tails.remove(&id);
     }
 
     /// New pipes for a service; the returned ends are for its process.
@@ -174,7 +188,6 @@ impl Logs {
             }
             None => None,
         };
-        self.tails.remove(&id);
         Ok(Pipes { output, errors })
     }
 
@@ -271,12 +284,17 @@ impl Logs {
         self.sources.iter().map(|source| source.fd.as_fd())
     }
 
-    /// Standard output, while something waits for it.
+    /// Standard output, while something waits for it to have room.
     pub fn blocked(&self) -> Option<BorrowedFd<'_>> {
         self.out
             .as_ref()
-            .filter(|_| !self.queue.is_empty())
+            .filter(|_| !self.queue.is_empty() && self.resting.is_none())
             .map(AsFd::as_fd)
+    }
+
+    /// When standard output is to be tried again, though nothing will say that it has room.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.resting.filter(|_| !self.queue.is_empty())
     }
 
     /// Takes what there is from the pipes for which `readable` holds, and forgets those that are at their end.
@@ -328,6 +346,10 @@ impl Logs {
 
     /// Writes as much as there is room for.
     pub fn flush(&mut self) {
+        if self.resting.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        self.resting = None;
         while !self.queue.is_empty() {
             let (head, _) = self.queue.as_slices();
             let result = match &mut self.out {
@@ -340,9 +362,14 @@ impl Logs {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // Nobody will ever read it.
-                Err(_) => {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                     self.out = None;
                     self.queue.clear();
+                }
+                // A file whose disk is full, a terminal that is gone: neither says when it will be better.
+                Err(_) => {
+                    self.resting = Some(Instant::now() + REST);
+                    return;
                 }
             }
             self.report_dropped();
@@ -360,8 +387,9 @@ impl Logs {
         {
             self.say(&text);
         }
-        let end = Instant::now() + std::time::Duration::from_millis(milliseconds.into());
+        let end = Instant::now() + Duration::from_millis(milliseconds.into());
         loop {
+            self.resting = None;
             self.flush();
             let left = end.saturating_duration_since(Instant::now());
             let Some(out) = self
@@ -371,7 +399,12 @@ impl Logs {
             else {
                 return;
             };
-            out.room(u16::try_from(left.as_millis()).unwrap_or(u16::MAX));
+            match self.resting {
+                Some(_) => std::thread::sleep(left.min(LAST_REST)),
+                None => {
+                    out.room(u16::try_from(left.as_millis()).unwrap_or(u16::MAX));
+                }
+            }
         }
     }
 

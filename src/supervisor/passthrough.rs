@@ -154,7 +154,7 @@ pub fn pause() -> Result<u8, Failure> {
         wait(&signals);
         while let Some(signal) = signals.any() {
             match signal {
-                SIGCHLD => while reap::next().is_some() {},
+                SIGCHLD => while matches!(reap::next(), Ok(Some(_))) {},
                 SIGTERM | SIGINT => return Ok(0),
                 _ => {}
             }
@@ -181,7 +181,7 @@ fn reap_all(options: &Options, child: &Handle, tell: &mut impl FnMut(Event)) -> 
         };
     }
     let mut over = None;
-    while let Some(ended) = reap::next() {
+    while let Ok(Some(ended)) = reap::next() {
         let exit = match ended.how {
             reap::How::Code(code) => Exit::Code(code),
             reap::How::Signal(signal) => Exit::Signal(signal),

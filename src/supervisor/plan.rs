@@ -24,7 +24,8 @@ use std::time::{Duration, Instant};
 use self::presence::Presence;
 use self::stop::{Stop, Strays};
 use super::service::{
-    After, Blame, Exit, Id, OnEnd, Push, SIGKILL, Service, Spec, State, Verdict, signal_name,
+    After, Blame, Exit, Id, Obstacle, OnEnd, OnFatal, Patience, Push, SIGKILL, Service, Spec,
+    State, Verdict, signal_name,
 };
 
 pub use cause::{Cause, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_UNAVAILABLE, Outcome};
@@ -35,8 +36,10 @@ pub use presence::Limits;
 /// Something the driver must do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Start it, then say [`Plan::started`] or [`Plan::not_started`].
+    /// Start it, then say [`Plan::started`] or [`Plan::not_started`], and [`Plan::exited`] when it has ended.
     Start(Id),
+    /// The same with a command of the service's.
+    Hook(Id, Hook),
     /// Signal its process group.
     Push(Id, Push),
     /// Signal what its last process has left behind in its process group, and say [`Plan::left_behind`] when that changes.
@@ -47,6 +50,15 @@ pub enum Action {
     PushStrays(Push),
     /// Hold the application and all that belongs to it still, or let it go on.
     Freeze(bool),
+}
+
+/// A command around the process of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Must succeed before a start.
+    BeforeStart,
+    /// Follows an end.
+    AfterStop,
 }
 
 /// Settings of the plan as a whole.
@@ -63,8 +75,8 @@ pub struct Policy {
 /// Why a service could not be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotStarted {
-    /// What the whole ends with if the service is vital and trying again is hopeless; `None`: try again.
-    pub hopeless: Option<u8>,
+    /// What to make of it.
+    pub obstacle: Obstacle,
     /// What went wrong.
     pub reason: String,
 }
@@ -130,7 +142,7 @@ impl Plan {
         self.presence.idle(now)
     }
 
-    /// The process of a service runs.
+    /// The process of a service runs, or that of its hook.
     pub fn started(&mut self, id: Id, now: Instant) {
         if let Some(service) = self.services.get_mut(id.0) {
             service.started(now);
@@ -142,12 +154,14 @@ impl Plan {
         let Some(service) = self.services.get_mut(id.0) else {
             return;
         };
-        service.not_started(why.hopeless.is_some(), now);
-        if service.state() == State::Failed && service.spec().on_end == OnEnd::End {
-            let code = if service.spec().application {
-                why.hopeless
-            } else {
-                None
+        if service.cleans() {
+            return service.not_started(why.obstacle, now);
+        }
+        service.not_started(why.obstacle, now);
+        if service.state() == State::Fatal && service.spec().on_fatal == OnFatal::End {
+            let code = match why.obstacle {
+                Obstacle::Hopeless(code) if service.spec().application => Some(code),
+                _ => None,
             };
             let reason = format!(
                 "{} could not be started: {}",
@@ -179,14 +193,17 @@ impl Plan {
         }
     }
 
-    /// The process of a service has ended.
+    /// The process of a service has ended, or that of its hook.
     pub fn exited(&mut self, id: Id, exit: Exit, now: Instant) {
         let footing = self.has_footing(id);
         let stop_signal = self.stop_signal(id);
         let Some(service) = self.services.get_mut(id.0) else {
             return;
         };
-        let answer = service.spec().application && service.runs();
+        if service.cleans() {
+            return service.exited(exit, footing, now);
+        }
+        let answer = service.spec().application && service.runs() && !service.prepares();
         service.exited(exit, footing, now);
         for other in &mut self.services {
             if other.spec().bound_to == Some(id) {
@@ -261,8 +278,17 @@ impl Plan {
             if let Some(push) = service.push_remnants(now) {
                 return Some(Action::PushRemnants(id, push));
             }
+            let Some(service) = self.services.get(index) else {
+                continue;
+            };
+            if service.wants_cleanup() {
+                return Some(Action::Hook(id, Hook::AfterStop));
+            }
             if self.may_start(id, now) {
-                return Some(Action::Start(id));
+                return Some(match service.wants_preparation() {
+                    true => Action::Hook(id, Hook::BeforeStart),
+                    false => Action::Start(id),
+                });
             }
         }
         None
@@ -323,38 +349,75 @@ impl Plan {
         })
     }
 
-    /// The first service that keeps the whole from being complete. One that has done its work does not, nor one that
-    /// somebody stopped or that nobody has started, nor one without which the others can do and that comes after those.
+    /// The first service that keeps the whole from being complete; see [`Plan::missing`].
     pub fn waits_for(&self) -> Option<&Service> {
+        self.missing().into_iter().next()
+    }
+
+    /// The services that keep the whole from being complete. One that has done its work does not, nor one that somebody
+    /// stopped or that nobody has started, nor one without which the others can do and that comes after those. Of one that
+    /// was given up and of those that wait for it, that one alone is named.
+    pub fn missing(&self) -> Vec<&Service> {
         // Each stands behind those it comes after.
-        let mut idle = vec![false; self.services.len()];
+        let mut absent = vec![None; self.services.len()];
+        let mut missing = Vec::new();
         for (index, service) in self.services.iter().enumerate() {
-            let idles = |id: Id| idle.get(id.0).copied().unwrap_or(false);
-            let waits_for_idle = || {
-                let spec = service.spec();
-                spec.on_end == OnEnd::Ignore
-                    && spec.after.iter().any(|after| match *after {
-                        After::Ready(other) => idles(other),
-                        After::Once(other) => {
-                            idles(other) && !self.service(other).is_some_and(Service::ever_ready)
-                        }
-                    })
+            let known = match service.state() {
+                State::Ready => None,
+                State::Stopped => Some(Absent::Idle),
+                State::Ended(exit) if !service.spec().ends_all(exit) => Some(Absent::Idle),
+                State::Fatal => {
+                    missing.push(service);
+                    Some(Absent::Lost)
+                }
+                State::Waiting => {
+                    let absence = self.waits_in_vain(service.spec(), &absent);
+                    if absence.is_none() {
+                        missing.push(service);
+                    }
+                    absence
+                }
+                _ => {
+                    missing.push(service);
+                    None
+                }
             };
-            let done = match service.state() {
-                State::Ready => continue,
-                State::Stopped => true,
-                State::Ended(exit) => !service.spec().ends_all(exit),
-                State::Waiting => waits_for_idle(),
-                _ => false,
-            };
-            if !done {
-                return Some(service);
-            }
-            if let Some(idle) = idle.get_mut(index) {
-                *idle = true;
+            if let Some(absent) = absent.get_mut(index) {
+                *absent = known;
             }
         }
-        None
+        missing
+    }
+
+    /// What keeps one that waits from ever being started, among those before it that will not come by themselves.
+    fn waits_in_vain(&self, spec: &Spec, absent: &[Option<Absent>]) -> Option<Absent> {
+        spec.after.iter().find_map(|after| {
+            let (other, held_up) = match *after {
+                After::Ready(other) => (other, true),
+                After::Once(other) => {
+                    let once = self.service(other).is_some_and(Service::ever_ready);
+                    (other, !once)
+                }
+            };
+            let patience = self.service(other).map(|other| other.spec().patience);
+            let goes_on =
+                matches!(patience, Some(Patience::GoOn(_))) && spec.bound_to != Some(other);
+            absent
+                .get(other.0)
+                .copied()
+                .flatten()
+                .filter(|absence| match absence {
+                    Absent::Idle => held_up && spec.on_end == OnEnd::Ignore,
+                    Absent::Lost => held_up && !goes_on,
+                })
+        })
+    }
+
+    /// The first service whose failure means that the whole is to be replaced.
+    pub fn not_live(&self) -> Option<&Service> {
+        self.services.iter().find(|service| {
+            service.state() == State::Fatal && service.spec().on_fatal == OnFatal::NotLive
+        })
     }
 
     fn may_start(&self, id: Id, now: Instant) -> bool {
@@ -363,6 +426,7 @@ impl Plan {
         };
         service.state() == State::Waiting
             && service.has_room(now)
+            && self.has_footing(id)
             && service.spec().after.iter().all(|after| match *after {
                 After::Ready(other) => self
                     .services
@@ -389,7 +453,7 @@ impl Plan {
             let spec = service.spec();
             match service.state() {
                 State::Ended(exit) if spec.on_end == OnEnd::End => Some(Cause::Ended { id, exit }),
-                State::Failed if spec.on_end == OnEnd::End => Some(Cause::Failure {
+                State::Fatal if spec.on_fatal == OnFatal::End => Some(Cause::Failure {
                     id,
                     code: EXIT_UNAVAILABLE,
                     reason: given_up(service),
@@ -403,6 +467,15 @@ impl Plan {
             self.begin_stop(cause, now);
         }
     }
+}
+
+/// Why a service will not come by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absent {
+    /// It has done its work, or nobody wants it.
+    Idle,
+    /// It was given up.
+    Lost,
 }
 
 /// Why a service is not tried any more, in words.

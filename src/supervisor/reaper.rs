@@ -5,12 +5,12 @@
 //! waits for children.
 
 use std::collections::BTreeMap;
-use std::os::fd::BorrowedFd;
+use std::io;
 
 use super::logs::Pipes;
 use super::service::{Exit, Id};
 use crate::sys::pidfd::Handle;
-use crate::sys::process::{self, Command, SpawnError};
+use crate::sys::process::{self, Command, Inherited, SpawnError};
 use crate::sys::reap;
 
 /// The living main processes of the services.
@@ -40,7 +40,7 @@ impl Children {
         id: Id,
         command: &Command,
         pipes: Pipes,
-        inherit: &[BorrowedFd<'_>],
+        inherit: &[Inherited<'_>],
     ) -> Result<i32, SpawnError> {
         let handle = process::spawn(command, pipes.output, pipes.errors, inherit)?;
         let pid = handle.pid();
@@ -51,22 +51,29 @@ impl Children {
     /// The next child that has ended; call until `None`.
     ///
     /// `before` is told about the main process of a service while it still holds its number and that of its group.
-    pub fn reap(&mut self, before: impl FnOnce(Id, i32)) -> Option<Reaped> {
-        let pid = reap::peek()?;
+    ///
+    /// # Errors
+    /// It could not be told; nobody is lost by asking again.
+    pub fn reap(&mut self, before: impl FnOnce(Id, i32)) -> io::Result<Option<Reaped>> {
+        let Some(pid) = reap::peek()? else {
+            return Ok(None);
+        };
         if let Some((id, _)) = self.by_pid.get(&pid) {
             before(*id, pid);
         }
-        let ended = reap::collect(pid)?;
+        let Some(ended) = reap::collect(pid)? else {
+            return Ok(None);
+        };
         let exit = match ended.how {
             reap::How::Code(code) => Exit::Code(code),
             reap::How::Signal(signal) => Exit::Signal(signal),
         };
         let id = self.by_pid.remove(&ended.pid).map(|(id, _)| id);
-        Some(Reaped {
+        Ok(Some(Reaped {
             id,
             pid: ended.pid,
             exit,
-        })
+        }))
     }
 
     /// The process id of a service's main process.

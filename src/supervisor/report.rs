@@ -29,16 +29,17 @@ pub struct Facts {
 
 /// The status as it is now.
 pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: Instant) -> Status {
-    let phase = if plan.stopping().is_some() {
-        Phase::Stopping
-    } else if plan.waits_for().is_some() {
-        Phase::Starting
-    } else {
-        Phase::Running
+    let given_up_all = |missing: &[&Service]| missing.iter().all(|one| one.state() == State::Fatal);
+    let phase = match plan.missing().as_slice() {
+        _ if plan.stopping().is_some() => Phase::Stopping,
+        [] => Phase::Running,
+        missing if given_up_all(missing) => Phase::Degraded,
+        _ => Phase::Starting,
     };
     Status {
         phase,
         message: message(plan, facts),
+        not_live: plan.not_live().map(given_up),
         exit_code: plan.stopping().map(|_| plan.exit_code()),
         close_windows: plan.closes_windows(),
         display: facts.display.clone(),
@@ -55,8 +56,8 @@ pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: 
             .services()
             .map(|(id, service)| ServiceStatus {
                 name: service.spec().name.to_string(),
-                state: word(service.state()),
-                pid: pid(id),
+                state: word(service),
+                pid: pid(id).filter(|_| service.runs()),
                 restarts: service.restarts(),
                 since_ms: milliseconds(service.since(), now),
                 last_exit: service.last_exit().map(|exit| exit.to_string()),
@@ -86,7 +87,7 @@ fn crash(service: &Service) -> Option<Verdict> {
 fn waiting(service: &Service) -> String {
     let title = &service.spec().title;
     match (service.state(), service.verdict()) {
-        (State::Failed, _) => given_up(service),
+        (State::Fatal, _) => given_up(service),
         (_, Some(verdict)) => format!("{title} {}, starting it again", verdict.clause()),
         (_, None) if service.spec().application && service.state() == State::Starting => {
             "starting: waiting for the application's window".to_owned()
@@ -95,17 +96,19 @@ fn waiting(service: &Service) -> String {
     }
 }
 
-/// The word for a state that others are told.
-pub fn word(state: State) -> ServiceState {
-    match state {
+/// The word that others are told for what it is doing.
+pub fn word(service: &Service) -> ServiceState {
+    match service.state() {
         State::Waiting => ServiceState::Waiting,
-        State::Starting => ServiceState::Starting,
+        State::Preparing | State::Starting => ServiceState::Starting,
         State::Ready => ServiceState::Ready,
         State::Held { .. } | State::Backoff { .. } => ServiceState::Backoff,
         State::Stopping { .. } => ServiceState::Stopping,
+        // What follows its end belongs to it.
+        State::Stopped if service.cleans() => ServiceState::Stopping,
         State::Stopped => ServiceState::Stopped,
         State::Ended(_) => ServiceState::Ended,
-        State::Failed => ServiceState::Failed,
+        State::Fatal => ServiceState::Fatal,
     }
 }
 

@@ -10,23 +10,29 @@
 //!   │                             │      bound to die as well?) ◀────────┘ │
 //!   │                             │                │                       ▼
 //!   │                             ▼ judged: over   │ it does            Stopping
-//!   │                     Ended, Failed            │                     │   │
+//!   │                     Ended, Fatal             │                     │   │
 //!   └──────────────────────────────────────────────┴──── to come back ───┘   └─ for good ─▶ Stopped
 //! ```
+//!
+//! *Preparing*, between Waiting and Starting, and what follows an end are in `hooks`.
 //!
 //! *Held* exists because an application that dies of its X server may be reaped before it: its end is judged only when
 //! the X server has had the time to be seen dead.
 
 mod exit;
+mod hooks;
 mod remnants;
 mod spec;
+mod state;
 mod verdict;
 
 use std::time::{Duration, Instant};
 
 pub use exit::{Exit, SIGKILL, SIGTERM, signal_name, signal_number};
+use hooks::Cleanup;
 use remnants::Remnants;
-pub use spec::{After, Codes, GiveUp, Id, OnEnd, Patience, Proof, Restart, Spec};
+pub use spec::{After, Codes, GiveUp, Id, OnEnd, OnFatal, Patience, Proof, Restart, Spec};
+pub use state::{Obstacle, Push, Sent, State};
 pub use verdict::{Blame, Fault, Verdict, caught, size};
 
 /// The first restart comes at once, the second after this; it doubles from then on.
@@ -35,72 +41,14 @@ pub const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// A service that has been ready for this long is forgiven what came before.
 pub const HEALTHY: Duration = Duration::from_secs(60);
-/// A service that says nothing when it is ready and ends within this time has not been started properly.
-pub const STAYS: Duration = Duration::from_secs(1);
+/// How long the commands before a start and after an end may take, if nobody says.
+pub const HOOK: Duration = Duration::from_secs(30);
 /// How long an end is held back to see whether the service's foundation is dying as well.
 pub const HOLD: Duration = Duration::from_millis(100);
+/// No pause is longer before it is tried again to start what the system had no room for: it may have some at any time.
+pub const LONGEST_REFUSAL: Duration = Duration::from_secs(4);
 /// From SIGTERM to SIGKILL when a service must go only to be started again.
 pub const RESTART_GRACE: Duration = Duration::from_secs(1);
-
-/// What a service is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// For those it comes after, or for its turn.
-    Waiting,
-    /// Its process runs and is not ready yet.
-    Starting,
-    /// Its process runs and is ready.
-    Ready,
-    /// Its process has ended; the verdict waits until then.
-    Held {
-        /// How it ended.
-        exit: Exit,
-        /// When it is judged.
-        until: Instant,
-        /// It was ready before it ended.
-        was_ready: bool,
-    },
-    /// It will be started again at that time.
-    Backoff {
-        /// When.
-        until: Instant,
-    },
-    /// Its process has been told to end.
-    Stopping {
-        /// When it is killed.
-        kill_at: Instant,
-        /// What has been sent so far.
-        sent: Sent,
-        /// To be started again afterwards.
-        again: bool,
-    },
-    /// It was stopped, or never started, and will not be started any more.
-    Stopped,
-    /// It ended by itself, and that was that.
-    Ended(Exit),
-    /// Given up.
-    Failed,
-}
-
-/// How far the signals of a stop have got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// Nothing yet.
-    Nothing,
-    /// Its stop signal.
-    Term,
-    /// SIGKILL.
-    Kill,
-}
-
-/// A signal for a service's process group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Push {
-    /// Please end.
-    Term,
-    /// End.
-    Kill,
-}
 
 /// One service and where it stands.
 #[derive(Clone, Debug)]
@@ -109,12 +57,23 @@ pub struct Service {
     state: State,
     since: Instant,
     restarts: u32,
-    /// Restarts since it was last healthy: the exponent of the back-off.
+    /// Starts since it was last healthy that have failed or come to an end: the exponent of the back-off, and what its
+    /// limit is about.
     attempts: u32,
+    /// Of one that must last: starts in a row that did not. Its limit is about these.
     failed_starts: u32,
     /// When the first of these was made.
     trying_since: Instant,
     ever_ready: bool,
+    /// How often the system has had no room for it, since it had.
+    refusals: u32,
+    /// Its process is that of `before_start`.
+    preparing: bool,
+    /// `before_start` has succeeded for the next start.
+    prepared: bool,
+    /// `before_start` or its program has been started since `after_stop` was.
+    begun: bool,
+    cleanup: Cleanup,
     /// When it began not to be ready, in spite of starts; for [`Patience::GoOn`].
     series: Option<Instant>,
     /// What it is being killed for, so that it can be started again.
@@ -138,6 +97,11 @@ impl Service {
             failed_starts: 0,
             trying_since: now,
             ever_ready: false,
+            refusals: 0,
+            preparing: false,
+            prepared: false,
+            begun: false,
+            cleanup: Cleanup::default(),
             series: None,
             fault: None,
             last: None,
@@ -170,17 +134,17 @@ impl Service {
         self.ever_ready
     }
 
-    /// Does a process of it exist?
+    /// Does its process exist, or that of what comes before it?
     pub fn runs(&self) -> bool {
         matches!(
             self.state,
-            State::Starting | State::Ready | State::Stopping { .. }
+            State::Preparing | State::Starting | State::Ready | State::Stopping { .. }
         )
     }
 
     /// Will it never run again?
     pub fn is_over(&self) -> bool {
-        matches!(self.state, State::Stopped | State::Ended(_) | State::Failed)
+        matches!(self.state, State::Stopped | State::Ended(_) | State::Fatal)
     }
 
     /// May those who come after it be started, as far as it is concerned?
@@ -188,7 +152,7 @@ impl Service {
         match (self.state, self.spec.patience, self.series) {
             (State::Ready, _, _) => true,
             // A part that people can do without does not keep the application from starting.
-            (State::Failed | State::Stopped, Patience::GoOn(_), _) => true,
+            (State::Fatal | State::Stopped, Patience::GoOn(_), _) => true,
             (_, Patience::GoOn(limit), Some(series)) => now >= series + limit,
             _ => false,
         }
@@ -210,16 +174,27 @@ impl Service {
         )
     }
 
-    /// Its process has been started.
+    /// The process that was due has been started: its own, or that of a hook.
     pub fn started(&mut self, now: Instant) {
-        if self.state != State::Waiting {
+        if self.began_cleanup(now) || self.state != State::Waiting {
+            return;
+        }
+        self.refusals = 0;
+        self.begun = true;
+        self.preparing = self.wants_preparation();
+        if self.preparing {
+            self.begin_to_try(now);
+            self.series.get_or_insert(now);
+            self.fault = None;
+            self.remnants = Remnants::default();
+            self.enter(State::Preparing, now);
             return;
         }
         if self.last.is_some() || self.ever_ready {
             self.restarts += 1;
         }
         self.series.get_or_insert(now);
-        self.tries(now);
+        self.begin_to_try(now);
         self.fault = None;
         self.remnants = Remnants::default();
         self.enter(State::Starting, now);
@@ -232,17 +207,27 @@ impl Service {
         }
     }
 
-    /// It could not be started. `hopeless`: trying again would change nothing.
-    pub fn not_started(&mut self, hopeless: bool, now: Instant) {
-        if self.state != State::Waiting {
+    /// The process that was due could not be started.
+    pub fn not_started(&mut self, obstacle: Obstacle, now: Instant) {
+        if self.ended_cleanup() || self.state != State::Waiting {
             return;
         }
         self.series.get_or_insert(now);
-        self.tries(now);
-        if hopeless {
-            self.enter(State::Failed, now);
-        } else {
-            self.fail_or_retry(now);
+        self.begin_to_try(now);
+        match obstacle {
+            Obstacle::Shortage => {
+                self.refusals = self.refusals.saturating_add(1);
+                let pause = backoff(self.refusals).min(LONGEST_REFUSAL);
+                self.enter(State::Backoff { until: now + pause }, now);
+            }
+            Obstacle::Hopeless(_) => {
+                self.release();
+                self.enter(State::Fatal, now);
+            }
+            Obstacle::Failure => {
+                self.release();
+                self.try_again(false, now);
+            }
         }
     }
 
@@ -252,33 +237,32 @@ impl Service {
             return false;
         }
         self.ever_ready = true;
-        if self.spec.proof != Proof::Runs {
-            self.failed_starts = 0;
-        }
+        self.failed_starts = 0;
         self.series = None;
         self.enter(State::Ready, now);
         true
     }
 
-    /// Its process has ended. `footing`: is what it is bound to up (or is it bound to nothing)?
+    /// Its process has ended, or that of a hook. `footing`: is what it is bound to up (or is it bound to nothing)?
     pub fn exited(&mut self, exit: Exit, footing: bool, now: Instant) {
+        if self.ended_cleanup() {
+            return;
+        }
         self.prove(now);
-        let healthy =
-            self.state == State::Ready && now.saturating_duration_since(self.since) >= HEALTHY;
-        if healthy {
-            self.attempts = 0;
+        self.note_health(now);
+        if self.state == State::Preparing && footing && exit == Exit::Code(0) {
+            return self.was_prepared(now);
         }
-        // Who is ready as soon as it runs must also stay for a moment.
-        let lasted =
-            self.spec.proof != Proof::Runs || now.saturating_duration_since(self.since) >= STAYS;
-        let was_ready = self.state == State::Ready && lasted;
-        if was_ready {
-            self.failed_starts = 0;
-        }
-        let blame = self.fault.map(Blame::Fault);
+        self.release();
+        let was_ready = self.state == State::Ready;
+        let blame = match self.preparing {
+            true => Some(Blame::BeforeStart(self.fault)),
+            false => self.fault.map(Blame::Fault),
+        };
         self.last = Some(Verdict { exit, blame });
         match self.state {
-            State::Starting | State::Ready if !footing => self.wait_again(now),
+            State::Preparing | State::Starting | State::Ready if !footing => self.wait_again(now),
+            State::Preparing => self.fail_to_prepare(now),
             State::Starting | State::Ready if self.spec.bound_to.is_some() => {
                 self.enter(
                     State::Held {
@@ -290,6 +274,9 @@ impl Service {
                 );
             }
             State::Starting | State::Ready => self.judge(exit, was_ready, now),
+            State::Stopping { again: true, .. } if self.fault.is_some() && self.preparing => {
+                self.fail_to_prepare(now);
+            }
             State::Stopping { again: true, .. } if self.fault.is_some() => {
                 self.judge(exit, false, now)
             }
@@ -311,7 +298,7 @@ impl Service {
     pub fn lost_footing(&mut self, now: Instant) {
         match self.state {
             State::Held { .. } | State::Backoff { .. } => self.wait_again(now),
-            State::Starting | State::Ready => {
+            State::Preparing | State::Starting | State::Ready => {
                 self.series = None;
                 let grace = self.spec.stop_timeout.unwrap_or(RESTART_GRACE);
                 self.tell(now + grace, true, now);
@@ -323,7 +310,9 @@ impl Service {
     /// Stop for good; what still runs at `kill_at` is killed. May be called again with another time.
     pub fn stop(&mut self, kill_at: Instant, now: Instant) {
         match self.state {
-            State::Starting | State::Ready => self.tell(self.no_later(kill_at, now), false, now),
+            State::Preparing | State::Starting | State::Ready => {
+                self.tell(self.no_later(kill_at, now), false, now);
+            }
             State::Stopping { sent, .. } => {
                 self.state = State::Stopping {
                     kill_at: self.no_later(kill_at, self.since),
@@ -332,8 +321,11 @@ impl Service {
                 }
             }
             State::Held { exit, .. } => self.enter(State::Ended(exit), now),
-            State::Waiting | State::Backoff { .. } => self.enter(State::Stopped, now),
-            State::Stopped | State::Ended(_) | State::Failed => {}
+            State::Waiting | State::Backoff { .. } => {
+                self.release();
+                self.enter(State::Stopped, now);
+            }
+            State::Stopped | State::Ended(_) | State::Fatal => {}
         }
     }
 
@@ -351,6 +343,7 @@ impl Service {
     pub fn revive(&mut self, now: Instant) -> bool {
         match self.state {
             State::Waiting
+            | State::Preparing
             | State::Starting
             | State::Ready
             | State::Stopping { again: true, .. } => false,
@@ -370,9 +363,8 @@ impl Service {
             | State::Backoff { .. }
             | State::Stopped
             | State::Ended(_)
-            | State::Failed => {
-                self.attempts = 0;
-                self.failed_starts = 0;
+            | State::Fatal => {
+                self.forgive();
                 self.wait_again(now);
                 true
             }
@@ -381,9 +373,9 @@ impl Service {
 
     /// Somebody wants its process replaced. False when there is none to be ended.
     pub fn renew(&mut self, grace: Duration, now: Instant) -> bool {
-        let runs = matches!(self.state, State::Starting | State::Ready);
+        let runs = self.runs() && !matches!(self.state, State::Stopping { .. });
         if runs {
-            self.attempts = 0;
+            self.forgive();
             self.series = None;
             self.tell(self.no_later(now + grace, now), true, now);
         }
@@ -413,10 +405,16 @@ impl Service {
         {
             self.kill(Fault::Late, now);
         }
+        if self.state == State::Preparing && now >= self.since + self.spec.hook_timeout {
+            self.kill(Fault::Late, now);
+        }
     }
 
     /// The signal that is due now, once.
     pub fn push(&mut self, now: Instant) -> Option<Push> {
+        if let Some(push) = self.cleanup.push(now) {
+            return Some(push);
+        }
         let State::Stopping {
             kill_at,
             sent,
@@ -451,6 +449,7 @@ impl Service {
                 sent: Sent::Kill, ..
             } => None,
             State::Stopping { kill_at, .. } => Some(kill_at),
+            State::Preparing => Some(self.since + self.spec.hook_timeout),
             State::Starting => {
                 let limit = match self.spec.patience {
                     Patience::Kill(limit) => Some(limit),
@@ -467,11 +466,12 @@ impl Service {
             _ => None,
         };
         let others = match (self.state, self.spec.patience, self.series) {
-            (State::Ready | State::Failed, ..) => None,
+            (State::Ready | State::Fatal, ..) => None,
             (_, Patience::GoOn(limit), Some(series)) => Some(series + limit).filter(|&at| at > now),
             _ => None,
         };
-        own.into_iter().chain(others).min()
+        let cleanup = self.cleanup.deadline();
+        own.into_iter().chain(others).chain(cleanup).min()
     }
 
     /// It had its time: no grace.
@@ -484,32 +484,64 @@ impl Service {
         let started = was_ready || !matches!(self.spec.proof, Proof::Lasts(_));
         if started && !self.spec.restart.follows(exit) {
             self.enter(State::Ended(exit), now);
-        } else if was_ready {
-            self.retry(now);
         } else {
-            self.fail_or_retry(now);
+            self.try_again(was_ready, now);
         }
     }
 
-    fn tries(&mut self, now: Instant) {
-        if self.failed_starts == 0 {
+    /// Who is not started again is not tried again either.
+    fn fail_to_prepare(&mut self, now: Instant) {
+        if self.spec.restart == Restart::Never {
+            self.attempts = self.attempts.saturating_add(1);
+            self.enter(State::Fatal, now);
+        } else {
+            self.try_again(false, now);
+        }
+    }
+
+    /// How many starts its limit is about.
+    fn tries(&self) -> u32 {
+        match self.spec.proof {
+            Proof::Lasts(_) => self.failed_starts,
+            Proof::Told | Proof::Runs => self.attempts,
+        }
+    }
+
+    fn begin_to_try(&mut self, now: Instant) {
+        if self.tries() == 0 {
             self.trying_since = now;
         }
     }
 
-    fn fail_or_retry(&mut self, now: Instant) {
-        self.failed_starts += 1;
+    /// Before it is ready no more.
+    fn note_health(&mut self, now: Instant) {
+        if self.state == State::Ready && now.saturating_duration_since(self.since) >= HEALTHY {
+            self.attempts = 0;
+        }
+    }
+
+    fn forgive(&mut self) {
+        self.attempts = 0;
+        self.failed_starts = 0;
+    }
+
+    fn try_again(&mut self, was_ready: bool, now: Instant) {
+        let mut pause = backoff(self.attempts);
+        self.attempts = self.attempts.saturating_add(1);
+        if matches!(self.spec.proof, Proof::Lasts(_)) && !was_ready {
+            self.failed_starts = self.failed_starts.saturating_add(1);
+            pause = Duration::from_secs(self.failed_starts.into());
+        }
         let limit = if self.ever_ready {
             self.spec.give_up.ready_before
         } else {
             self.spec.give_up.never_ready
         };
-        if limit.is_some_and(|limit| self.failed_starts >= limit) {
-            self.enter(State::Failed, now);
-        } else if let Proof::Lasts(_) = self.spec.proof {
-            self.pause(Duration::from_secs(self.failed_starts.into()), now);
+        if limit.is_some_and(|limit| self.tries() >= limit) {
+            self.enter(State::Fatal, now);
         } else {
-            self.retry(now);
+            self.series.get_or_insert(now);
+            self.enter(State::Backoff { until: now + pause }, now);
         }
     }
 
@@ -520,17 +552,6 @@ impl Service {
         {
             self.ready(now);
         }
-    }
-
-    fn retry(&mut self, now: Instant) {
-        let pause = backoff(self.attempts);
-        self.attempts = self.attempts.saturating_add(1);
-        self.pause(pause, now);
-    }
-
-    fn pause(&mut self, pause: Duration, now: Instant) {
-        self.series.get_or_insert(now);
-        self.enter(State::Backoff { until: now + pause }, now);
     }
 
     /// Through no fault of its own: no back-off, and those after it wait for it anew.
@@ -548,6 +569,7 @@ impl Service {
     }
 
     fn tell(&mut self, kill_at: Instant, again: bool, now: Instant) {
+        self.note_health(now);
         self.enter(
             State::Stopping {
                 kill_at,

@@ -10,20 +10,22 @@ use crate::sys::pidfd::Handle;
 use crate::sys::procfs::{self, Process};
 use crate::sys::signals::{SIGCONT, SIGKILL};
 
-/// More are asked for again when some of these have gone.
+/// The ends of so many are waited for at the same time. More get their signals as well, and are counted.
 const AT_ONCE: usize = 512;
 
 /// The strays that are known.
 #[derive(Debug, Default)]
 pub struct Strays {
     known: BTreeMap<i32, Handle>,
+    /// So many more there were.
+    beyond: usize,
     looking: bool,
     kill: bool,
 }
 
 impl Strays {
     /// Begins to follow all descendants of `ancestor` for which `service` does not hold.
-    pub fn look(&mut self, ancestor: i32, service: impl Fn(i32) -> bool) {
+    pub fn look(&mut self, ancestor: i32, service: impl Fn(&Process) -> bool) {
         self.looking = true;
         self.refresh(ancestor, service);
     }
@@ -34,43 +36,35 @@ impl Strays {
         &mut self,
         signal: i32,
         ancestor: i32,
-        service: impl Fn(i32) -> bool,
+        service: impl Fn(&Process) -> bool,
         told: impl Fn(i32) -> bool,
     ) {
         self.looking = true;
         self.kill = signal == SIGKILL;
         // Those that were only looked at get it too.
         self.known.clear();
-        self.find(ancestor, &service, |process, handle| {
-            if !told(process.group) {
-                let _ = handle.signal(signal);
-                // One that was stopped could not obey.
-                let _ = handle.signal(SIGCONT);
-            }
+        self.find(ancestor, &service, |process| {
+            (!told(process.group)).then_some(signal)
         });
     }
 
     /// Forgets those that have gone and finds those that have come since the last [`Strays::push`]. New ones are killed
     /// only when all are being killed: until then they are what an application started in order to end well.
-    pub fn refresh(&mut self, ancestor: i32, service: impl Fn(i32) -> bool) {
+    pub fn refresh(&mut self, ancestor: i32, service: impl Fn(&Process) -> bool) {
         if self.looking {
             let kill = self.kill;
-            self.find(ancestor, &service, |_, handle| {
-                if kill {
-                    let _ = handle.signal(SIGKILL);
-                }
-            });
+            self.find(ancestor, &service, |_| kill.then_some(SIGKILL));
         }
     }
 
     /// How many are known.
     pub fn len(&self) -> usize {
-        self.known.len()
+        self.known.len() + self.beyond
     }
 
     /// Is none known?
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.len() == 0
     }
 
     /// Descriptors that become readable when one of them ends.
@@ -78,29 +72,40 @@ impl Strays {
         self.known.values().filter_map(Handle::fd)
     }
 
+    /// `signal`: what one that is new gets.
     fn find(
         &mut self,
         ancestor: i32,
-        service: &impl Fn(i32) -> bool,
-        found: impl Fn(&Process, &Handle),
+        service: &impl Fn(&Process) -> bool,
+        signal: impl Fn(&Process) -> Option<i32>,
     ) {
         let now = procfs::descendants(ancestor);
         let there = |pid: &i32| now.binary_search_by_key(pid, |process| process.pid).is_ok();
         self.known
             .retain(|pid, handle| there(pid) && handle.signal(0).is_ok());
+        self.beyond = 0;
         for process in &now {
-            if self.known.len() >= AT_ONCE {
-                return;
-            }
-            if service(process.pid) || self.known.contains_key(&process.pid) {
+            if service(process) || self.known.contains_key(&process.pid) {
                 continue;
             }
+            let signal = signal(process);
+            let room = self.known.len() < AT_ONCE;
+            if !room {
+                self.beyond += 1;
+            }
             // Opened between two looks that agree: it is the process that was found.
-            if let Ok(handle) = Handle::of_any(process.pid)
+            if (room || signal.is_some())
+                && let Ok(handle) = Handle::of_any(process.pid)
                 && procfs::look(process.pid).is_some_and(|again| again.parent == process.parent)
             {
-                found(process, &handle);
-                self.known.insert(process.pid, handle);
+                if let Some(signal) = signal {
+                    let _ = handle.signal(signal);
+                    // One that was stopped could not obey.
+                    let _ = handle.signal(SIGCONT);
+                }
+                if room {
+                    self.known.insert(process.pid, handle);
+                }
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What the kernel shows of the cause of an end: its count of processes killed for memory, and the room in /dev/shm.
+//! What the kernel shows of the cause of an end: its counts of processes killed for memory and of those refused, and the
+//! room in /dev/shm.
 
 use super::service::{Blame, Exit, Verdict};
 use crate::sys::{cgroup, space};
@@ -15,6 +16,8 @@ pub struct Witness {
     killed: u64,
     /// Of these, the ones whose end has not been seen.
     unseen: u64,
+    /// Processes that had been refused when the last one was started.
+    refused: u64,
 }
 
 impl Witness {
@@ -23,6 +26,7 @@ impl Witness {
         Self {
             killed: cgroup::killed_for_memory().unwrap_or_default(),
             unseen: 0,
+            refused: cgroup::refused_processes().unwrap_or_default(),
         }
     }
 
@@ -30,6 +34,7 @@ impl Witness {
     pub fn begin(&mut self) {
         self.look();
         self.unseen = 0;
+        self.refused = cgroup::refused_processes().unwrap_or_default();
     }
 
     /// What is behind this end of a process that we did not kill.
@@ -44,6 +49,11 @@ impl Witness {
             let (size, free) = space::of("/dev/shm")?;
             let full = free < NO_ROOM;
             return (full || size <= SMALL).then_some(Blame::SharedMemory { size, full });
+        }
+        if Verdict::has_failed(exit) {
+            let refused = cgroup::refused_processes()?;
+            let limit = cgroup::limits().pids?;
+            return (refused > self.refused).then_some(Blame::Processes { limit });
         }
         None
     }

@@ -39,6 +39,13 @@ pub fn killed_for_memory() -> Option<u64> {
     count(&text, "oom_kill")
 }
 
+/// How often the kernel has refused the group another process because it had as many as it may; `None` where it does not
+/// say.
+pub fn refused_processes() -> Option<u64> {
+    let text = Places::of_this_process().read("pids", "pids.events", "pids.events")?;
+    count(&text, "max")
+}
+
 /// The figure in a line `name figure`.
 fn count(text: &str, name: &str) -> Option<u64> {
     text.lines()

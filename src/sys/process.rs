@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{self, Stdio};
 
@@ -32,6 +32,39 @@ pub struct Command {
     pub terminal: bool,
 }
 
+/// A descriptor of ours that a child gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Inherited<'a> {
+    /// Which.
+    pub fd: BorrowedFd<'a>,
+    /// The number that it has there, above 2.
+    pub number: RawFd,
+}
+
+impl<'a> From<&'a OwnedFd> for Inherited<'a> {
+    /// Under the number that it has here.
+    fn from(fd: &'a OwnedFd) -> Self {
+        Self {
+            fd: fd.as_fd(),
+            number: fd.as_raw_fd(),
+        }
+    }
+}
+
+impl Inherited<'_> {
+    /// Takes the number if nobody has it. The standard library reports a failed exec on a pipe of its own, which would
+    /// else get it, and be hit in the child.
+    fn reserve(&self) -> Option<OwnedFd> {
+        if self.number == self.fd.as_raw_fd() {
+            return None;
+        }
+        // SAFETY: a system call on integers.
+        let copy = unsafe { libc::fcntl(self.fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, self.number) };
+        // SAFETY: the descriptor is new, and nobody else knows it.
+        (copy >= 0).then(|| unsafe { OwnedFd::from_raw_fd(copy) })
+    }
+}
+
 /// Why nothing was started.
 #[derive(Debug)]
 pub struct SpawnError {
@@ -50,8 +83,10 @@ pub enum SpawnErrorKind {
     NotFound,
     /// It is there but cannot be run (a shell's 126).
     NotExecutable,
-    /// Something that may be better later: no process, no memory, no descriptor is left.
+    /// Something that may be better later.
     Temporary,
+    /// No process, no memory or no descriptor is left.
+    Shortage,
 }
 
 impl fmt::Display for SpawnError {
@@ -62,7 +97,16 @@ impl fmt::Display for SpawnError {
         match self.kind {
             SpawnErrorKind::NotFound => write!(f, "not found ({})", self.source),
             SpawnErrorKind::NotExecutable => write!(f, "not executable ({})", self.source),
-            SpawnErrorKind::Temporary => write!(f, "{}", self.source),
+            SpawnErrorKind::Temporary | SpawnErrorKind::Shortage
+                if self.source.raw_os_error() == Some(libc::EAGAIN) =>
+            {
+                write!(
+                    f,
+                    "no process is left: raise the container's limit of them, or the user's ({})",
+                    self.source
+                )
+            }
+            SpawnErrorKind::Temporary | SpawnErrorKind::Shortage => write!(f, "{}", self.source),
         }
     }
 }
@@ -82,15 +126,10 @@ impl From<io::Error> for SpawnError {
         };
         let kind = match source.raw_os_error() {
             Some(libc::ENOENT | libc::ENOTDIR) if step.is_none() => SpawnErrorKind::NotFound,
-            Some(
-                libc::EAGAIN
-                | libc::ENOMEM
-                | libc::EMFILE
-                | libc::ENFILE
-                | libc::ETXTBSY
-                | libc::EINTR
-                | libc::EIO,
-            ) => SpawnErrorKind::Temporary,
+            Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
+                SpawnErrorKind::Shortage
+            }
+            Some(libc::ETXTBSY | libc::EINTR | libc::EIO) => SpawnErrorKind::Temporary,
             _ => SpawnErrorKind::NotExecutable,
         };
         Self { kind, step, source }
@@ -99,7 +138,7 @@ impl From<io::Error> for SpawnError {
 
 /// Starts `command` in a process group of its own. Unless it gets the terminal, its standard input is empty and both its
 /// outputs go to `output`, but for what it complains of where there is a descriptor `errors`; it inherits each of `inherit`
-/// under the number that it has here, and no other descriptor of ours.
+/// and no other descriptor of ours.
 ///
 /// The child ends with SIGTERM when we die. Returns when the program has been loaded, so a missing one is an error.
 ///
@@ -109,7 +148,7 @@ pub fn spawn(
     command: &Command,
     output: OwnedFd,
     errors: Option<OwnedFd>,
-    inherit: &[BorrowedFd<'_>],
+    inherit: &[Inherited<'_>],
 ) -> Result<Handle, SpawnError> {
     let errors = match errors {
         Some(errors) => errors,
@@ -125,7 +164,12 @@ pub fn spawn(
     if !terminal {
         builder.stdin(Stdio::null()).stdout(output).stderr(errors);
     }
-    let inherit: Vec<RawFd> = inherit.iter().map(AsRawFd::as_raw_fd).collect();
+    // Where the number is taken, the copy is another one, and of no use.
+    let _reserved: Vec<OwnedFd> = inherit.iter().filter_map(Inherited::reserve).collect();
+    let inherit: Vec<(RawFd, RawFd)> = inherit
+        .iter()
+        .map(|one| (one.fd.as_raw_fd(), one.number))
+        .collect();
     let parent = nix::unistd::getpid().as_raw();
     let attributes = Prepared::new(&command.attributes)?;
     // SAFETY: the closure runs between fork and exec and makes only async-signal-safe system calls; it allocates
@@ -149,7 +193,7 @@ pub fn spawn(
 }
 
 /// In the child, before exec.
-fn prepare(parent: i32, inherit: &[RawFd]) -> io::Result<()> {
+fn prepare(parent: i32, inherit: &[(RawFd, RawFd)]) -> io::Result<()> {
     // SAFETY: each is a plain system call on integers or on a set that lives here; see `spawn` for the context.
     unsafe {
         // After the user was changed, which would clear it.
@@ -178,10 +222,13 @@ fn prepare(parent: i32, inherit: &[RawFd]) -> io::Result<()> {
         if libc::sigprocmask(libc::SIG_SETMASK, &raw const empty, std::ptr::null_mut()) != 0 {
             return Err(io::Error::last_os_error());
         }
-        // Clearing close-on-exec keeps the numbers: moving descriptors could hit the pipe on which the standard library
-        // reports a failed exec.
-        for &fd in inherit {
-            if libc::fcntl(fd, libc::F_SETFD, 0) != 0 {
+        // Those that move hit what is ours there, which the child would not get anyway.
+        for &(fd, number) in inherit {
+            let result = match fd == number {
+                true => libc::fcntl(fd, libc::F_SETFD, 0),
+                false => libc::dup2(fd, number),
+            };
+            if result < 0 {
                 return Err(io::Error::last_os_error());
             }
         }

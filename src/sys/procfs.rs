@@ -1,7 +1,8 @@
 //! Who descends from us, from `/proc`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 
 /// A living process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +68,20 @@ pub fn is_zombie(pid: i32) -> bool {
     stat(pid).is_some_and(|(_, alive)| !alive)
 }
 
+/// Of a line in `/proc/PID/stat`, for what is asked here. There may be thousands, so each is read in one piece.
+const BEGINNING: usize = 256;
+
 /// proc(5): `pid (name) state ppid pgrp …`; the name may hold anything, also parentheses and line ends.
 fn stat(pid: i32) -> Option<(Process, bool)> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let mut file = File::open(format!("/proc/{pid}/stat")).ok()?;
+    let mut text = [0; BEGINNING];
+    let length = loop {
+        match file.read(&mut text) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            length => break length.ok()?,
+        }
+    };
+    let text = text.get(..length)?;
     let after = text.iter().rposition(|&byte| byte == b')')? + 1;
     let rest = String::from_utf8_lossy(text.get(after..)?);
     let mut fields = rest.split_ascii_whitespace();

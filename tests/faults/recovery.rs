@@ -3,11 +3,15 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use deskinit::desktop::connect::{Connector, Link};
 use deskinit::supervisor::link::{Phase, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use x11rb::connection::Connection as _;
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, MapState, Window};
 
 use crate::support::desk::{Builder, DESKINIT, Desk, LONG, is_ready, pid};
+use crate::support::eventually;
 
 fn kill_service(status: &Status, name: &str) -> (i32, Instant) {
     let old = pid(status, name);
@@ -53,6 +57,62 @@ fn the_window_manager_is_back_at_once() {
     }
 }
 
+/// Does a window manager run, as the X server sees it?
+fn is_managed(link: &Link, root: Window) -> bool {
+    let name = b"_NET_SUPPORTING_WM_CHECK";
+    let atom = link.intern_atom(false, name).unwrap().reply().unwrap().atom;
+    let check = |window| {
+        let cookie = link.get_property(false, window, atom, AtomEnum::WINDOW, 0, 1);
+        let property = cookie.unwrap().reply().ok()?;
+        property.value32()?.next()
+    };
+    check(root).is_some_and(|window| check(window) == Some(window))
+}
+
+/// The display worker sleeps while one part is killed and comes back.
+fn back_unseen(name: &str, is_there: impl Fn(&Link, Window) -> bool) {
+    let desk = Builder::new(&["xterm"])
+        .env("KEEP_APP_RUNNING", "1")
+        .start();
+    let before = desk.up();
+    let cookies = desk.run_dir().join("Xauthority");
+    let connector = Connector::new(&before.display, Some(cookies)).unwrap();
+    let (link, screen) = connector.connect().unwrap();
+    let root = link.setup().roots[screen].root;
+    let worker = Pid::from_raw(pid(&before, "display"));
+    kill(worker, Signal::SIGSTOP).unwrap();
+    let (old, since) = kill_service(&before, name);
+    eventually("another one", LONG, || {
+        let status = desk.status()?;
+        let part = status.services.iter().find(|service| service.name == name);
+        let other = part?.pid.is_some_and(|pid| pid != old);
+        (other && is_there(&link, root)).then_some(())
+    });
+    kill(worker, Signal::SIGCONT).unwrap();
+    back(&desk, name, old, since);
+}
+
+#[test]
+fn a_window_manager_that_is_back_before_anybody_looked_is_ready_all_the_same() {
+    back_unseen("wm", is_managed);
+}
+
+#[test]
+fn an_application_that_is_back_before_anybody_looked_is_ready_all_the_same() {
+    back_unseen("app", |link, root| {
+        let name = b"_NET_CLIENT_LIST";
+        let atom = link.intern_atom(false, name).unwrap().reply().unwrap().atom;
+        let cookie = link.get_property(false, root, atom, AtomEnum::WINDOW, 0, 64);
+        let windows = cookie.unwrap().reply().unwrap();
+        let windows: Vec<Window> = windows.value32().into_iter().flatten().collect();
+        let viewable = |window: &Window| {
+            let attributes = link.get_window_attributes(*window).unwrap().reply();
+            attributes.is_ok_and(|is| is.map_state == MapState::VIEWABLE)
+        };
+        windows.iter().any(viewable)
+    });
+}
+
 #[test]
 fn the_x_server_comes_back_with_all_that_depend_on_it() {
     for signal in [Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGTERM] {
@@ -85,7 +145,8 @@ fn an_application_that_is_kept_comes_back() {
         .start();
     let before = desk.up();
     let (old, since) = kill_service(&before, "app");
-    let (after, _) = back(&desk, "app", old, since);
+    let (after, took) = back(&desk, "app", old, since);
+    assert!(took < Duration::from_secs(1), "{took:?}");
     let app = after
         .services
         .iter()
@@ -93,6 +154,18 @@ fn an_application_that_is_kept_comes_back() {
         .unwrap();
     assert_eq!(app.restarts, 1);
     assert_eq!(app.last_exit.as_deref(), Some("signal 9 (SIGKILL)"));
+}
+
+#[test]
+fn the_gate_is_back_at_once() {
+    let desk = Builder::new(&["xterm"]).env("X11LISTEN", "tcp").start();
+    let before = desk.up();
+    let (old, since) = kill_service(&before, "gate");
+    let (after, took) = back(&desk, "gate", old, since);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    for name in ["xserver", "display", "wm", "app"] {
+        assert_eq!(pid(&before, name), pid(&after, name));
+    }
 }
 
 #[test]

@@ -81,25 +81,35 @@ fn a_crash_loop_is_given_up_and_told() {
     );
 }
 
-/// A directory in the memory controller's tree, below our own group, with this limit; `None` where we may not.
+/// A directory in a controller's tree, below our own group, with a limit; `None` where we may not.
 struct Group(PathBuf);
 
 impl Group {
     fn with_memory(bytes: u64) -> Option<Self> {
+        Self::with("memory", "memory.max", "memory.limit_in_bytes", bytes)
+    }
+
+    fn with_processes(count: u64) -> Option<Self> {
+        Self::with("pids", "pids.max", "pids.max", count)
+    }
+
+    /// By the file that has this limit in version 2, and in version 1.
+    fn with(controller: &str, new: &str, old: &str, value: u64) -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let name = format!("deskinit-test-{}", std::process::id());
         own.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':').skip(1);
             let (controllers, path) = (fields.next()?, fields.next()?.trim_start_matches('/'));
+            let root = PathBuf::from("/sys/fs/cgroup");
             let (root, limit) = match controllers {
-                "" => ("/sys/fs/cgroup", "memory.max"),
-                "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+                "" => (root, new),
+                one if one == controller => (root.join(controller), old),
                 _ => return None,
             };
-            let group = Self(PathBuf::from(root).join(path).join(&name));
+            let group = Self(root.join(path).join(&name));
             fs::create_dir(&group.0).ok()?;
             let limited = group.0.join(limit);
-            let set = limited.exists() && fs::write(limited, bytes.to_string()).is_ok();
+            let set = limited.exists() && fs::write(limited, value.to_string()).is_ok();
             set.then_some(group)
         })
     }
@@ -147,6 +157,21 @@ fn an_end_for_want_of_memory_is_named() {
         last_line(desk, 137),
         "[run] the application was ended by signal 9 (SIGKILL); exit code 137"
     );
+}
+
+#[test]
+fn an_end_for_want_of_processes_is_named() {
+    let Some(group) = Group::with_processes(100) else {
+        eprintln!("skipped: no group of processes may be made here");
+        return;
+    };
+    let bomb = "import os, time\n\
+                while True:\n\
+                \x20   if os.fork() == 0: time.sleep(1000)";
+    let desk = group.holds(headless(&["python3", "-c", bomb]));
+    let last = last_line(desk, 1);
+    let words = "[run] the application has ended, code 1, the container has no process left (limit 100): raise that limit";
+    assert!(last.starts_with(words), "{last}");
 }
 
 #[test]

@@ -110,7 +110,7 @@ async fn serve(behaviour: Behaviour, adapt: impl FnOnce(&mut Site)) -> Served {
     }];
     let readiness = Readiness {
         ready: false,
-        live: true,
+        broken: None,
         started: true,
         message: Some("starting".into()),
         parts,

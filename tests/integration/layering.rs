@@ -69,6 +69,13 @@ const IMPURE: &[&str] = &[
     "elapsed",
 ];
 
+/// Where lines of a log and events get the time of day.
+const STAMPS: [&str; 3] = [
+    "supervisor/journal.rs",
+    "supervisor/logs.rs",
+    "telemetry/mod.rs",
+];
+
 /// Nobody reads more than this at once.
 const MAX_LINES: usize = 600;
 
@@ -106,6 +113,18 @@ fn pure_rooms_are_pure() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whoever waits for a time, waits by the clock that nobody can set.
+#[test]
+fn the_clock_that_can_be_set_is_for_stamps_only() {
+    let mut named: Vec<_> = sources()
+        .into_iter()
+        .filter(|file| names(&file.code, "SystemTime"))
+        .map(|file| file.name)
+        .collect();
+    named.sort();
+    assert_eq!(named, STAMPS);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod input;
 mod login;
 mod resize;
 mod sharing;
+mod slow;
 mod watching;
 mod websocket;
 
@@ -28,10 +29,11 @@ use deskinit::desktop::connect::Link;
 /// Generous: these tests run beside others on two cores.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Everything that a viewer such as noVNC lists beside its encodings.
-const EXTRAS: [i32; 10] = {
+/// Everything that a viewer such as noVNC lists beside its encodings of pixels.
+const EXTRAS: [i32; 11] = {
     use crate::support::pseudo::number as n;
     [
+        crate::support::decode::number::COPY_RECT,
         n::DESKTOP_SIZE,
         n::LAST_RECT,
         n::EXTENDED_DESKTOP_SIZE,

@@ -7,7 +7,15 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 need curl python3
 
 work=$(mktemp -d /tmp/deskinit-run-test.XXXXXX)
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# Below those that the kernel gives to connections: one of those could be in use again before the program listens.
+free_port() {
+    python3 -c 'import random, socket
+for port in random.sample(range(10000, 30000), 100):
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) != 0:
+            print(port)
+            break'
+}
 web=$(free_port) rfb=$(free_port)
 
 # Job control gives the script a process group of its own, as a terminal does: Ctrl-C reaches all of it.

@@ -1,6 +1,8 @@
 """What is tested: deskinit, or TigerVNC's server, which shows that the method itself is right."""
 
+import contextlib
 import os
+import random
 import socket
 import subprocess
 
@@ -100,7 +102,10 @@ def write_password(path):
 
 
 def free_port():
-    """gvncviewer counts ports from 5900, so it is one above that."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the kernel gives to connections, one of which could be in use again before the server listens.
+    gvncviewer counts ports from 5900, so it is above that."""
+    while True:
+        port = random.randrange(10000, 30000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -7,28 +7,42 @@ use std::time::Duration;
 use toml::Value;
 
 use super::values::{
-    READY, bounds, command_line, path, ready, seconds, signal, size, strings, umask, variables,
-    within,
+    READY, bounds, command_line, exit_codes, path, ready, seconds, size, strings, umask, variables,
+    within, word,
 };
-use super::{Again, Change, Extra, Limit, LogFile, LogTo, Process, Vocabulary, Words};
+use super::{
+    Again, Change, Extra, Fatal, Limit, LogFile, LogTo, Owner, Process, Vocabulary, Words,
+};
 use crate::config::source::{Mistake, nearest};
 
+/// What a command is.
+const COMMAND: &str = "a command line, or an array of words";
 /// Of every service.
 const COMMON: &[&str] = &[
     "environment",
     "stop_signal",
     "stop_timeout",
+    "start_timeout",
+    "restart_limit",
+    "on_fatal",
+    "before_start",
+    "after_stop",
+    "hook_timeout",
+    "directory",
+    "umask",
     "nice",
     "limits",
     "oom_score_adj",
+    "capabilities",
+    "no_new_privileges",
     "log",
     "log_max_bytes",
     "log_backups",
 ];
-/// Of programs that are not ours.
-const CLIENT: &[&str] = &["directory", "umask", "capabilities", "no_new_privileges"];
-/// Of what has to get ready and is tried again.
-const TRIED: &[&str] = &["start_timeout", "restart_limit"];
+/// Of what may come to an end: the application, and the operator's own.
+const ENDING: &[&str] = &["restart", "exit_codes", "on_end"];
+/// Of what the others can do without.
+const OPTIONAL: &[&str] = &["enabled"];
 /// Of the operator's own alone.
 const OWN: &[&str] = &[
     "command",
@@ -36,17 +50,16 @@ const OWN: &[&str] = &[
     "bound_to",
     "ready",
     "autostart",
-    "restart",
-    "on_end",
-    "enabled",
+    "user",
+    "group",
 ];
 
-/// What a built-in service may be told; the application's start and end have settings of their own.
+/// What a built-in service may be told; the rest is what it is, or a setting.
 fn known_of_built_in(name: &str) -> Vec<&'static str> {
     let more: &[&[&str]] = match name {
-        "app" => &[COMMON, CLIENT],
-        "wm" => &[COMMON, CLIENT, TRIED],
-        _ => &[COMMON, TRIED],
+        "app" => &[COMMON, ENDING],
+        "wm" => &[COMMON, OPTIONAL],
+        _ => &[COMMON],
     };
     more.concat()
 }
@@ -87,18 +100,13 @@ impl<'a> Fields<'a> {
     /// A service of the operator's, unless it is not enabled. One whose command is missing or wrong has none, which is
     /// then a mistake.
     pub(super) fn extra(mut self) -> Option<Extra> {
-        let known = [OWN, COMMON, CLIENT, TRIED].concat();
+        let known = [OWN, COMMON, ENDING, OPTIONAL].concat();
         self.only(&known, "is not a key of a service");
-        let enabled = self.switch("enabled").unwrap_or(true);
         if !self.keys.contains_key("command") {
             let text = "has no command; give one, as a line or as an array of words";
             self.mistake(None, text);
         }
-        let command = self.take(
-            "command",
-            "a command line, or an array of words",
-            command_line,
-        );
+        let command = self.take("command", COMMAND, command_line);
         let mut extra = Extra::new(self.name, command.unwrap_or_default());
         extra.after = self.take("after", "an array of names of services", strings);
         extra.bound_to = self.take("bound_to", "the name of a service", |value| {
@@ -107,6 +115,70 @@ impl<'a> Fields<'a> {
         let ready = self.take("ready", READY, ready);
         extra.ready = ready.unwrap_or(extra.ready);
         extra.autostart = self.switch("autostart").unwrap_or(extra.autostart);
+        extra.owner = self.owner();
+        extra.common = self.change();
+        (!extra.common.disabled).then_some(extra)
+    }
+
+    fn owner(&mut self) -> Option<Owner> {
+        let owner = Owner {
+            user: self.take("user", "the name or number of a user", word),
+            group: self.take("group", "the name or number of a group", word),
+            insists: true,
+        };
+        (owner.user.is_some() || owner.group.is_some()).then_some(owner)
+    }
+
+    fn change(&mut self) -> Change {
+        let environment = self.take(
+            "environment",
+            "a table of variables, { NAME = \"value\" }",
+            variables,
+        );
+        let signal = self.vocabulary.signal;
+        let (restart, exit_codes) = self.restart();
+        Change {
+            environment: environment.unwrap_or_default(),
+            stop_signal: self.take(
+                "stop_signal",
+                "a signal by name or number, as INT, SIGUSR1, RTMIN+3 or 10",
+                |value| signal(&word(value)?),
+            ),
+            stop_timeout: self.take("stop_timeout", "seconds, 0 to 3600", seconds),
+            start_timeout: self.take("start_timeout", "seconds, 1 to 3600", |value| {
+                seconds(value).filter(|time| *time >= Duration::from_secs(1))
+            }),
+            restart_limit: self.take("restart_limit", "a number, 1 to 1000", |value| {
+                within(value, 1, 1000)?.try_into().ok()
+            }),
+            restart,
+            exit_codes,
+            ends_all: self.take("on_end", "ignore or end", |value| match value.as_str()? {
+                "ignore" => Some(false),
+                "end" => Some(true),
+                _ => None,
+            }),
+            before_start: self.take("before_start", COMMAND, command_line),
+            after_stop: self.take("after_stop", COMMAND, command_line),
+            hook_timeout: self.take("hook_timeout", "seconds, above 0 to 3600", |value| {
+                seconds(value).filter(|time| !time.is_zero())
+            }),
+            disabled: self.switch("enabled") == Some(false),
+            on_fatal: self.take("on_fatal", "not-live, ignore or end", |value| {
+                match value.as_str()? {
+                    "not-live" => Some(Fatal::NotLive),
+                    "ignore" => Some(Fatal::Ignore),
+                    "end" => Some(Fatal::End),
+                    _ => None,
+                }
+            }),
+            process: self.process(),
+            log: self.log(),
+            error_log: None,
+        }
+    }
+
+    fn restart(&mut self) -> (Option<Again>, Option<Vec<u8>>) {
         let restart = self.take(
             "restart",
             "never, on-failure or always",
@@ -117,41 +189,13 @@ impl<'a> Fields<'a> {
                 _ => None,
             },
         );
-        extra.restart = restart.unwrap_or(extra.restart);
-        let ends_all = self.take("on_end", "ignore or end", |value| match value.as_str()? {
-            "ignore" => Some(false),
-            "end" => Some(true),
-            _ => None,
-        });
-        extra.ends_all = ends_all.unwrap_or(extra.ends_all);
-        extra.common = self.change();
-        enabled.then_some(extra)
-    }
-
-    fn change(&mut self) -> Change {
-        let environment = self.take(
-            "environment",
-            "a table of variables, { NAME = \"value\" }",
-            variables,
-        );
-        Change {
-            environment: environment.unwrap_or_default(),
-            stop_signal: self.take(
-                "stop_signal",
-                "HUP, INT, QUIT, KILL, USR1, USR2, TERM or WINCH",
-                signal,
-            ),
-            stop_timeout: self.take("stop_timeout", "seconds, 0 to 3600", seconds),
-            start_timeout: self.take("start_timeout", "seconds, 1 to 3600", |value| {
-                seconds(value).filter(|time| *time >= Duration::from_secs(1))
-            }),
-            restart_limit: self.take("restart_limit", "a number, 1 to 1000", |value| {
-                within(value, 1, 1000)?.try_into().ok()
-            }),
-            process: self.process(),
-            log: self.log(),
-            error_log: None,
+        let place = self.place("exit_codes");
+        let codes = self.take("exit_codes", "an array of codes, 0 to 255", exit_codes);
+        if codes.is_some() && restart != Some(Again::OnFailure) {
+            let text = "exit_codes says what is no failure; it needs restart = \"on-failure\"";
+            self.mistake(place.as_ref(), text);
         }
+        (restart, codes)
     }
 
     fn log(&mut self) -> Option<LogTo> {

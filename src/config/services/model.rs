@@ -33,6 +33,9 @@ pub enum Ready {
     Unix(PathBuf),
     /// Somebody listens there.
     Tcp(String, u16),
+    /// It writes a line to a descriptor: that of this number, or one whose number stands in place of `{fd}` in its
+    /// command, or behind `-displayfd` at its end.
+    Descriptor(Option<i32>),
     /// This command, run so often until it does, ends with code 0.
     Command(Vec<String>, Duration),
     /// By running for so long; until then its end is a start that failed.
@@ -50,6 +53,28 @@ pub enum Again {
     Always,
 }
 
+/// What it means to everything else that a service was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fatal {
+    /// Nothing.
+    Ignore,
+    /// The liveness probe fails.
+    NotLive,
+    /// Everything ends.
+    End,
+}
+
+/// Whose a service is, by names or numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// Its user, if that is not everybody's.
+    pub user: Option<String>,
+    /// Its group, if that is not its user's.
+    pub group: Option<String>,
+    /// Where that cannot be, nothing is started; else it runs as everything does.
+    pub insists: bool,
+}
+
 /// What may be given for any service; what is not given stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
@@ -61,8 +86,25 @@ pub struct Change {
     pub stop_timeout: Option<Duration>,
     /// How long it may take to get ready before it is killed and tried again.
     pub start_timeout: Option<Duration>,
-    /// After so many failed starts in a row it is given up.
+    /// After so many starts without a healthy minute it is given up; of [`Ready::Lasts`], after so many that failed in a
+    /// row.
     pub restart_limit: Option<u32>,
+    /// What that means.
+    pub on_fatal: Option<Fatal>,
+    /// When it is started again.
+    pub restart: Option<Again>,
+    /// Codes that are expected of it, for [`Again::OnFailure`].
+    pub exit_codes: Option<Vec<u8>>,
+    /// Its end, when it is not started again, is the end of everything.
+    pub ends_all: Option<bool>,
+    /// A command that must succeed before each start.
+    pub before_start: Option<Vec<String>>,
+    /// A command that follows each end.
+    pub after_stop: Option<Vec<String>>,
+    /// How long either may take before it is killed.
+    pub hook_timeout: Option<Duration>,
+    /// It is not there at all.
+    pub disabled: bool,
     /// What its process is besides its program.
     pub process: Process,
     /// Where its output goes.
@@ -137,6 +179,8 @@ pub struct Vocabulary {
     pub resources: Words,
     /// Rights of root's.
     pub capabilities: Words,
+    /// The number of a signal, by name or number.
+    pub signal: fn(&str) -> Option<i32>,
 }
 
 /// Words that mean something.
@@ -163,14 +207,8 @@ pub struct Extra {
     pub ready: Ready,
     /// Without it, it waits until somebody orders its start.
     pub autostart: bool,
-    /// When it is started again.
-    pub restart: Again,
-    /// Codes that are expected of it, for [`Again::OnFailure`].
-    pub exit_codes: Vec<u8>,
-    /// Its user, by name or number, if that is not everybody's.
-    pub user: Option<String>,
-    /// Its end, when it is not started again, is the end of everything.
-    pub ends_all: bool,
+    /// Whose it is, if not everybody's.
+    pub owner: Option<Owner>,
     /// What supervisord calls the group that it is in.
     pub group: Option<String>,
     /// What may be given for any service.
@@ -187,10 +225,7 @@ impl Extra {
             bound_to: None,
             ready: Ready::Started,
             autostart: true,
-            restart: Again::Always,
-            exit_codes: vec![0],
-            user: None,
-            ends_all: false,
+            owner: None,
             group: None,
             common: Change::default(),
         }

@@ -13,6 +13,11 @@ fn vocabulary() -> Vocabulary {
             known: |name| name == "chown",
             all: vec!["chown"],
         },
+        signal: |name| match name {
+            "SIGINT" | "2" => Some(2),
+            "RTMIN+3" => Some(37),
+            _ => None,
+        },
     }
 }
 
@@ -36,11 +41,15 @@ fn a_service_is_what_its_table_says() {
         stop_signal = "SIGINT"
         stop_timeout = 0.5
         restart = "on-failure"
+        exit_codes = [0, 3]
         restart_limit = 4
+        user = "ann"
+        group = 44
         on_end = "end"
         [service.hub]
         command = ["hub", "a b"]
         ready = "notify"
+        stop_signal = 2
         start_timeout = 5
         [service.app]
         environment = { COLOUR = "red" }
@@ -55,7 +64,13 @@ fn a_service_is_what_its_table_says() {
     assert_eq!(clock.command, ["xclock", "-title", "my clock"]);
     assert_eq!(clock.common.stop_signal, Some(2));
     assert_eq!(clock.common.stop_timeout, Some(Duration::from_millis(500)));
-    assert_eq!((clock.restart, clock.ends_all), (Again::OnFailure, true));
+    assert_eq!(clock.common.restart, Some(Again::OnFailure));
+    assert_eq!(clock.common.exit_codes, Some(vec![0, 3]));
+    assert_eq!(clock.common.ends_all, Some(true));
+    let owner = clock.owner.as_ref().unwrap();
+    assert_eq!(owner.user.as_deref(), Some("ann"));
+    assert_eq!(owner.group.as_deref(), Some("44"));
+    assert!(owner.insists);
     assert_eq!(clock.common.restart_limit, Some(4));
     assert!(clock.autostart);
     assert_eq!(services.extra[0].command, ["hub", "a b"]);
@@ -165,6 +180,8 @@ fn readiness_has_many_forms() {
     let cases = [
         ("\"started\"", Ready::Started),
         ("\"notify\"", Ready::Notify),
+        ("\"displayfd\"", Ready::Descriptor(None)),
+        ("{ fd = 3 }", Ready::Descriptor(Some(3))),
         ("{ log = \"is up\" }", Ready::Log("is up".to_owned())),
         ("{ file = \"/run/x\" }", Ready::File("/run/x".into())),
         ("{ unix = \"/run/y\" }", Ready::Unix("/run/y".into())),
@@ -197,12 +214,14 @@ fn readiness_has_many_forms() {
         "{ file = \"/x\", every = 1 }",
         "{ file = \"/x\", unix = \"/y\" }",
         "{ port = 80 }",
+        "{ fd = 2 }",
+        "{ fd = \"3\" }",
         "true",
     ] {
         let text = format!("[service.a]\ncommand = \"x\"\nready = {wrong}\n");
         let mistakes = parse(&text).unwrap_err();
         assert!(
-            mistakes[0].contains(": expected started, notify, { log"),
+            mistakes[0].contains(": expected started, notify, displayfd, { fd = NUMBER }, { log"),
             "{wrong}: {mistakes:#?}"
         );
     }
@@ -250,6 +269,34 @@ fn every_key_says_what_it_takes() {
         ("autostart = \"no\"", "autostart = \"no\": expected true"),
         ("start_timeout = 0", "start_timeout = 0: expected seconds"),
         ("restart_limit = 0", "restart_limit = 0: expected a number"),
+        (
+            "stop_signal = \"TREM\"",
+            "stop_signal = \"TREM\": expected a signal",
+        ),
+        (
+            "user = \"\"",
+            "user = \"\": expected the name or number of a user",
+        ),
+        (
+            "exit_codes = [256]",
+            "exit_codes = (array): expected an array of codes",
+        ),
+        (
+            "restart = \"always\"\nexit_codes = [3]",
+            "exit_codes says what is no failure; it needs restart = \"on-failure\"",
+        ),
+        (
+            "hook_timeout = 0",
+            "hook_timeout = 0: expected seconds, above 0",
+        ),
+        (
+            "before_start = []",
+            "before_start = (array): expected a command line",
+        ),
+        (
+            "on_fatal = \"live\"",
+            "on_fatal = \"live\": expected not-live, ignore or end",
+        ),
         ("ready = \"soon\"", "ready = \"soon\": expected started"),
     ];
     for (line, expected) in cases {
@@ -259,12 +306,13 @@ fn every_key_says_what_it_takes() {
         assert!(mistakes[0].starts_with(&expected), "{line}: {mistakes:#?}");
     }
     for (part, line) in [
-        ("app", "start_timeout = 5"),
         ("app", "autostart = false"),
+        ("app", "user = \"ann\""),
+        ("app", "enabled = false"),
         ("wm", "after = [\"app\"]"),
-        ("xserver", "directory = \"/\""),
-        ("display", "capabilities = []"),
+        ("wm", "ready = \"notify\""),
         ("display", "on_end = \"ignore\""),
+        ("xserver", "restart = \"never\""),
     ] {
         let mistakes = parse(&format!("[service.{part}]\n{line}\n")).unwrap_err();
         assert!(
@@ -272,6 +320,85 @@ fn every_key_says_what_it_takes() {
             "{mistakes:#?}"
         );
     }
+}
+
+#[test]
+fn parts_of_ours_may_be_told_much() {
+    let text = r#"
+        [service.wm]
+        enabled = false
+        [service.app]
+        restart = "on-failure"
+        exit_codes = [0, 1]
+        on_end = "ignore"
+        start_timeout = 20
+        stop_signal = "RTMIN+3"
+        before_start = "mkdir '/tmp/a b'"
+        after_stop = ["true"]
+        hook_timeout = 0.5
+        [service.xserver]
+        umask = "077"
+        directory = "/srv"
+        [service.display]
+        capabilities = []
+        no_new_privileges = true
+    "#;
+    let changes = parse(text).unwrap().changes;
+    assert!(changes["wm"].disabled && !changes["app"].disabled);
+    let app = &changes["app"];
+    assert_eq!(app.restart, Some(Again::OnFailure));
+    assert_eq!(app.ends_all, Some(false));
+    assert_eq!(app.start_timeout, Some(Duration::from_secs(20)));
+    assert_eq!(app.stop_signal, Some(37));
+    let words = |words: &[&str]| Some(words.iter().map(|&word| word.to_owned()).collect());
+    assert_eq!(app.before_start, words(&["mkdir", "/tmp/a b"]));
+    assert_eq!(app.after_stop, words(&["true"]));
+    assert_eq!(app.hook_timeout, Some(Duration::from_millis(500)));
+    assert_eq!(changes["xserver"].process.umask, Some(0o77));
+    assert_eq!(changes["display"].process.capabilities, Some(Vec::new()));
+}
+
+#[test]
+fn files_beside_the_settings_are_read_in_order_and_below_those_of_the_directory() {
+    let path = std::env::temp_dir().join(format!("deskinit-beside-{}", std::process::id()));
+    let more = path.join("more");
+    std::fs::create_dir_all(&more).unwrap();
+    let settings = path.join("deskinit.toml");
+    let service =
+        |name: &str, command: &str| format!("[service.{name}]\ncommand = \"{command}\"\n");
+    for (file, text) in [
+        (
+            settings.clone(),
+            format!("vnc_port = 1\n{}", service("a", "settings")),
+        ),
+        (
+            path.join("20.toml"),
+            service("a", "second") + &service("b", "second"),
+        ),
+        (path.join("10.toml"), service("a", "first")),
+        (path.join("notes.txt"), "no TOML".to_owned()),
+        (more.join("a.toml"), service("b", "directory")),
+    ] {
+        std::fs::write(file, text).unwrap();
+    }
+    let read = |beside: &Path| {
+        let mut raw = Raw::new();
+        raw.file(&settings, &std::fs::read_to_string(&settings).unwrap());
+        raw.look_beside(beside);
+        raw.env(|name| (name == "SERVICES_DIR").then(|| more.to_str().unwrap().to_owned()));
+        Services::read(&raw, &vocabulary(), []).unwrap()
+    };
+    let commands = |services: &Services| -> Vec<String> {
+        let extra = services.extra.iter();
+        extra
+            .map(|one| format!("{} {}", one.name, one.command[0]))
+            .collect()
+    };
+    assert_eq!(commands(&read(&settings)), ["a second", "b directory"]);
+    // Nobody need have the directory.
+    let nowhere = path.join("nowhere/deskinit.toml");
+    assert_eq!(commands(&read(&nowhere)), ["a settings", "b directory"]);
+    std::fs::remove_dir_all(&path).unwrap();
 }
 
 #[test]
@@ -308,7 +435,7 @@ fn a_later_file_wins_key_by_key() {
     );
     let services = tables.parse().unwrap();
     assert_eq!(services.extra[0].command, ["x"]);
-    assert_eq!(services.extra[0].restart, Again::Always);
+    assert_eq!(services.extra[0].common.restart, Some(Again::Always));
 }
 
 #[test]
@@ -388,7 +515,9 @@ fn a_table_stands_in_the_place_of_a_program_of_the_same_name() {
         services.extra[1].ready,
         Ready::Lasts(Duration::from_secs(3))
     );
-    assert_eq!(services.extra[1].user.as_deref(), Some("root"));
+    let owner = services.extra[1].owner.clone().unwrap();
+    assert_eq!(owner.user.as_deref(), Some("root"));
+    assert!(!owner.insists);
     assert_eq!(services.extra[1].common.restart_limit, Some(4));
     let [warning] = &services.warnings[..] else {
         panic!("{:?}", services.warnings)

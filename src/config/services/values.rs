@@ -11,18 +11,6 @@ use crate::config::{reader, supervisord};
 /// A process is not started more often than this to ask whether another one is ready.
 const OFTEN: Duration = Duration::from_millis(100);
 
-/// Signals that programs take for a request to end.
-const SIGNALS: [(&str, i32); 8] = [
-    ("HUP", 1),
-    ("INT", 2),
-    ("QUIT", 3),
-    ("KILL", 9),
-    ("USR1", 10),
-    ("USR2", 12),
-    ("TERM", 15),
-    ("WINCH", 28),
-];
-
 /// A number of bytes, with a unit or without; none for 0.
 pub(super) fn size(value: &Value) -> Option<Option<u64>> {
     let bytes = match value {
@@ -58,11 +46,21 @@ pub(super) fn variables(value: &Value) -> Option<Vec<(String, String)>> {
         .collect()
 }
 
-pub(super) fn signal(value: &Value) -> Option<i32> {
-    let name = value.as_str()?.to_ascii_uppercase();
-    let name = name.strip_prefix("SIG").unwrap_or(&name);
-    let found = SIGNALS.iter().find(|(known, _)| *known == name);
-    found.map(|(_, number)| *number)
+/// A name, or a number with quotes or without.
+pub(super) fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::Integer(number) => Some(number.to_string()),
+        other => other
+            .as_str()
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned),
+    }
+}
+
+pub(super) fn exit_codes(value: &Value) -> Option<Vec<u8>> {
+    let list = value.as_array()?.iter();
+    list.map(|code| within(code, 0, 255)?.try_into().ok())
+        .collect()
 }
 
 pub(super) fn seconds(value: &Value) -> Option<Duration> {
@@ -82,13 +80,14 @@ pub(super) fn path(value: &Value) -> Option<PathBuf> {
 }
 
 /// Ways of getting ready, in words.
-pub(super) const READY: &str = "started, notify, { log = \"TEXT\" }, { file = \"/PATH\" }, { unix = \"/PATH\" }, { tcp = PORT } (or \"HOST:PORT\"), or { command = COMMAND, every = SECONDS }";
+pub(super) const READY: &str = "started, notify, displayfd, { fd = NUMBER }, { log = \"TEXT\" }, { file = \"/PATH\" }, { unix = \"/PATH\" }, { tcp = PORT } (or \"HOST:PORT\"), or { command = COMMAND, every = SECONDS }";
 
 pub(super) fn ready(value: &Value) -> Option<Ready> {
     if let Some(word) = value.as_str() {
         return match word {
             "started" => Some(Ready::Started),
             "notify" => Some(Ready::Notify),
+            "displayfd" => Some(Ready::Descriptor(None)),
             _ => None,
         };
     }
@@ -107,6 +106,8 @@ pub(super) fn ready(value: &Value) -> Option<Ready> {
             let text = value.as_str().filter(|text| !text.is_empty())?;
             Some(Ready::Log(text.to_owned()))
         }
+        // The first three are taken, and nobody has more than these.
+        "fd" => within(value, 3, 1023).map(|number| Ready::Descriptor(Some(number))),
         "file" => path(value).map(Ready::File),
         "unix" => path(value).map(Ready::Unix),
         "tcp" => {

@@ -1,5 +1,6 @@
 //! What goes to the client, and when.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{INTERACTION, PING, Poll, SPARE, Session};
@@ -7,6 +8,7 @@ use crate::encode::Params;
 #[cfg(feature = "h264")]
 use crate::pixel::Rect;
 use crate::pixel::Region;
+use crate::rfb::pacing::Turn;
 use crate::rfb::refresh::Pressure;
 use crate::rfb::server;
 use crate::rfb::update::{Job, Order, upper_part};
@@ -65,34 +67,44 @@ impl Session {
         }
         let mut damage = self.pending.damage().clone();
         damage.intersect(&area);
+        let link = self.flow.link();
+        let interaction = self.is_interactive(now);
+        let film = self.film(&damage);
+        let rest = film.area() < damage.area();
+        let awaited = interaction || link.rate.is_some();
+        let turn = self.pacing.turn(!film.is_empty(), rest, awaited, now);
+        if turn != Turn::All {
+            damage.subtract(&film);
+        }
         #[cfg(feature = "h264")]
-        let video = self.video_of(&mut damage, &area, now);
-        let (rate, queued) = (self.flow.rate(), self.flow.queued());
-        let fit = self
-            .quality
-            .fit(self.caps.quality, damage.area(), rate, queued);
+        let video = self.video_of(&mut damage, &area, turn, now);
+        let fit = self.quality.fit(self.caps.quality, damage.area(), &link);
         params.quality = fit.quality;
+        if !damage.is_empty() {
+            self.fitted = fit.quality;
+        }
         let pixels = fit.pixels.min(self.density.pixels(&params));
         let damage = self.quality.part(&damage, pixels);
 
-        let interaction = self.last_input.is_some_and(|at| now - at < INTERACTION);
         let copies = self.pending.take_copies();
-        let pressure = match (damage.is_empty() && copies.is_empty(), interaction) {
+        let idle = damage.is_empty() && copies.is_empty() && turn == Turn::All;
+        let pressure = match (idle, interaction) {
             (true, false) => Pressure::Idle,
             (true, true) => Pressure::Interactive,
             (false, _) => Pressure::Busy,
         };
-        let refresh = if pressure == Pressure::Busy || self.flow.is_relaxed() {
-            // What lies outside is never sent, and must not keep what stands beside it waiting.
-            let mut pending = self.pending.damage().clone();
-            pending.intersect(&area);
-            let due = self
-                .refresh
-                .due(&self.activity, &pending, &area, pressure, now);
-            upper_part(&due, self.quality.again(rate, queued))
-        } else {
-            Region::new()
-        };
+        let refresh =
+            if pressure == Pressure::Busy || self.flow.is_relaxed(pressure == Pressure::Idle) {
+                // What lies outside is never sent, and must not keep what stands beside it waiting.
+                let mut pending = self.pending.damage().clone();
+                pending.intersect(&area);
+                let due = self
+                    .refresh
+                    .due(&self.activity, &pending, &area, pressure, now);
+                upper_part(&due, self.quality.again(&link))
+            } else {
+                Region::new()
+            };
 
         #[cfg(feature = "h264")]
         let refresh = less(refresh, video);
@@ -103,7 +115,12 @@ impl Session {
             if self.beside.is_due(&self.caps) {
                 self.write_beside(now);
             }
-            return match self.refresh.next(&self.activity, now) {
+            let film = match turn {
+                Turn::Until(at) => Some(at),
+                _ => None,
+            };
+            let next = [film, self.refresh.next(&self.activity, now)];
+            return match next.into_iter().flatten().min() {
                 Some(at) if self.is_wanted() => Poll::At(at),
                 _ => Poll::Nothing,
             };
@@ -116,10 +133,13 @@ impl Session {
         let (width, height) = self.sizes.actual();
         debug_assert!(damage.rects().iter().all(|r| common.contains(r)));
         let playing = match params.quality {
-            Some(_) if !damage.is_empty() => self.activity.playing(now),
+            Some(_) if !damage.is_empty() => self.activity.playing().clone(),
             _ => Region::new(),
         };
-        let order = Order {
+        if turn == Turn::All && !film.is_empty() {
+            self.pacing.begin(now);
+        }
+        let order = Arc::new(Order {
             damage,
             refresh,
             playing,
@@ -128,10 +148,17 @@ impl Session {
             params,
             width,
             height,
-        };
+        });
         Poll::Update(Job {
             copies,
             order,
+            thrifty: self.quality.thrifty(&link),
+            #[cfg(feature = "h264")]
+            video_quality: self
+                .caps
+                .quality
+                .filter(|_| video.is_some())
+                .map(|wanted| self.video_quality.choose(wanted, &link, now)),
             bytes,
             pseudo,
             beside,
@@ -139,15 +166,39 @@ impl Session {
         })
     }
 
+    /// The part of the damage that plays. What scrolls does not, however often it does: what it uncovers belongs to it.
+    fn film(&self, damage: &Region) -> Region {
+        let mut film = self.activity.playing().clone();
+        #[cfg(feature = "h264")]
+        film.union(&self.video.rect().map(Region::from).unwrap_or_default());
+        if self.pending.has_copies() {
+            film.clear();
+        } else {
+            film.intersect(damage);
+        }
+        film
+    }
+
+    /// Somebody has just typed or pointed.
+    pub(super) fn is_interactive(&self, now: Instant) -> bool {
+        self.last_input.is_some_and(|at| now - at < INTERACTION)
+    }
+
     /// The part of the screen that goes as the next picture of a video, if any of it changed; it is no damage then.
     #[cfg(feature = "h264")]
-    fn video_of(&mut self, damage: &mut Region, area: &Region, now: Instant) -> Option<Rect> {
+    fn video_of(
+        &mut self,
+        damage: &mut Region,
+        area: &Region,
+        turn: Turn,
+        now: Instant,
+    ) -> Option<Rect> {
         // Where there is no colour to speak of there are no videos.
         if !self.caps.h264 || self.format.bytes_per_pixel() == 1 {
             return None;
         }
         self.video.changed(damage, now);
-        let rect = self.video.rect()?;
+        let rect = self.video.rect().filter(|_| turn == Turn::All)?;
         let part = Region::from(rect);
         let mut outside = part.clone();
         outside.subtract(area);

@@ -53,7 +53,7 @@ fn services(report: &mut Report, status: &Status) {
             Some(exit) => format!("; the last time it ended with {exit}"),
             None => String::new(),
         };
-        if service.state == ServiceState::Failed {
+        if service.state == ServiceState::Fatal {
             report.finding(
                 "services",
                 format!("{} was given up{exit}", service.name),

@@ -96,7 +96,7 @@ fn obey(name: &str, ask: Ask, absent: u8, refused: u8) -> ExitCode {
         Err(Failure::Command(error)) => ExitCode::from(match error.kind {
             SpawnErrorKind::NotFound => absent,
             SpawnErrorKind::NotExecutable => refused,
-            SpawnErrorKind::Temporary => 1,
+            SpawnErrorKind::Temporary | SpawnErrorKind::Shortage => 1,
         }),
         Err(Failure::System(what, error)) => {
             let _ = writeln!(io::stderr(), "[{name}] {what}: {error}");

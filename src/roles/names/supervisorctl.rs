@@ -496,7 +496,7 @@ fn describe(service: &ServiceStatus) -> (&'static str, String) {
         ServiceState::Stopping => ("STOPPING", String::new()),
         ServiceState::Stopped => ("STOPPED", ended()),
         ServiceState::Ended => ("EXITED", ended()),
-        ServiceState::Failed => ("FATAL", ended()),
+        ServiceState::Fatal => ("FATAL", ended()),
     }
 }
 

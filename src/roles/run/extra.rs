@@ -4,16 +4,18 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::owners;
 use super::services::{Place, XSERVER, client, own_program};
 use crate::config::{
-    Again, Change, Config, Extra, LogTo, Mistake, Process, Ready, Services, Vocabulary, Words,
+    Again, Change, Config, Extra, Fatal, LogTo, Process, Ready, Services, Vocabulary, Words,
 };
 use crate::roles::wait::Target;
 use crate::supervisor::driver::{Errand, Launch, Probe, Readiness};
 use crate::supervisor::logs::{FileSpec, Sink, Sinks};
-use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Proof, Restart, Spec};
-use crate::sys::accounts::Accounts;
-use crate::sys::process::{Attributes, Capabilities, Identity, Keep, Limit, Resource};
+use crate::supervisor::service::{
+    After, Codes, GiveUp, Id, OnEnd, OnFatal, Patience, Proof, Restart, Spec, signal_number,
+};
+use crate::sys::process::{Attributes, Capabilities, Keep, Limit, Resource};
 
 /// A command that asks whether a service is ready has an answer by then, or none.
 const PROBE: Duration = Duration::from_secs(10);
@@ -29,6 +31,7 @@ pub(crate) fn vocabulary() -> Vocabulary {
             known: |name| Capabilities::named(name).is_some(),
             all: Capabilities::names().collect(),
         },
+        signal: signal_number,
     }
 }
 
@@ -46,61 +49,11 @@ pub(super) fn rights(config: &Config, services: &Services) -> Keep {
             || process.oom_score_adj.is_some()
             || !process.limits.is_empty()
     });
-    if special || config.app_nice.is_some_and(|nice| nice < 0) {
+    if special || owners::are_named(services) || config.app_nice.is_some_and(|nice| nice < 0) {
         Keep::ForChildren
     } else {
         Keep::Nothing
     }
-}
-
-/// The user that a service names, by name or number.
-fn identity(user: &str, accounts: &Accounts) -> Option<Identity> {
-    let number = user.parse().ok();
-    let account = match number {
-        Some(uid) => accounts.of_uid(uid),
-        None => accounts.named(user),
-    };
-    Some(match account {
-        Some(account) => Identity {
-            uid: account.uid,
-            gid: account.gid,
-            groups: accounts.groups_of(&account.name, account.gid),
-        },
-        None => Identity {
-            uid: number?,
-            gid: number?,
-            groups: Vec::new(),
-        },
-    })
-}
-
-/// What becomes of services that name a user of their own when they are started by `uid`.
-///
-/// # Errors
-/// A user that nobody knows.
-pub(super) fn users(
-    services: &Services,
-    accounts: &Accounts,
-    uid: u32,
-) -> Result<Vec<String>, Mistake> {
-    let mut warnings = Vec::new();
-    for extra in &services.extra {
-        let Some(user) = &extra.user else { continue };
-        match identity(user, accounts) {
-            None => {
-                return Err(Mistake(format!(
-                    "the program {}: user={user}: there is no such user in /etc/passwd",
-                    extra.name
-                )));
-            }
-            Some(other) if uid != 0 && other.uid != uid => warnings.push(format!(
-                "the program {} is to run as {user}, and runs as user {uid} as everything does",
-                extra.name
-            )),
-            Some(_) => {}
-        }
-    }
-    Ok(warnings)
 }
 
 /// Puts the changes into the services that are there, and the extra ones behind them. Returns what is to be said of those
@@ -165,16 +118,6 @@ fn service(
     let mut spec = Spec {
         after,
         bound_to,
-        restart: match extra.restart {
-            Again::Never => Restart::Never,
-            Again::OnFailure => Restart::Unless(extra.exit_codes.iter().copied().collect()),
-            Again::Always => Restart::Always,
-        },
-        on_end: if extra.ends_all {
-            OnEnd::End
-        } else {
-            OnEnd::Ignore
-        },
         proof: match extra.ready {
             Ready::Started => Proof::Runs,
             Ready::Lasts(time) => Proof::Lasts(time),
@@ -190,9 +133,11 @@ fn service(
         link: None,
         sinks: Sinks::STDOUT,
         readiness: readiness(&extra.ready),
+        before_start: None,
+        after_stop: None,
     };
-    if let Some(user) = extra.user.as_ref().filter(|_| place.uid == 0) {
-        launch.command.attributes.identity = identity(user, place.accounts);
+    if let Some(owner) = &extra.owner {
+        owners::hand_over(owner, place.accounts, place.who, &mut launch);
     }
     apply(&extra.common, &mut spec, &mut launch);
     (spec, launch)
@@ -202,6 +147,7 @@ pub(super) fn readiness(ready: &Ready) -> Readiness {
     let target = match ready {
         Ready::Started | Ready::Lasts(_) => return Readiness::Silent,
         Ready::Notify => return Readiness::Says,
+        Ready::Descriptor(number) => return Readiness::Descriptor(*number),
         Ready::Log(text) => return Readiness::Line(text.as_str().into()),
         Ready::Command(words, every) => {
             return Readiness::Probe(Arc::new(Probe {
@@ -257,6 +203,41 @@ fn apply(change: &Change, spec: &mut Spec, launch: &mut Launch) {
             ready_before: Some(limit),
         };
     }
+    let codes = change.exit_codes.as_ref();
+    let codes = codes.map_or(Codes::ZERO, |codes| codes.iter().copied().collect());
+    spec.restart = match change.restart {
+        Some(Again::Never) => Restart::Never,
+        Some(Again::OnFailure) => Restart::Unless(codes),
+        Some(Again::Always) => Restart::Always,
+        None => spec.restart,
+    };
+    (spec.on_end, spec.on_fatal) = match change.ends_all {
+        Some(true) => (OnEnd::End, OnFatal::End),
+        Some(false) => (OnEnd::Ignore, OnFatal::NotLive),
+        None => (spec.on_end, spec.on_fatal),
+    };
+    spec.on_fatal = match change.on_fatal {
+        Some(Fatal::Ignore) => OnFatal::Ignore,
+        Some(Fatal::NotLive) => OnFatal::NotLive,
+        Some(Fatal::End) => OnFatal::End,
+        None => spec.on_fatal,
+    };
+    for (words, has, hook) in [
+        (
+            &change.before_start,
+            &mut spec.before_start,
+            &mut launch.before_start,
+        ),
+        (
+            &change.after_stop,
+            &mut spec.after_stop,
+            &mut launch.after_stop,
+        ),
+    ] {
+        *hook = words.as_deref().map(errand);
+        *has = hook.is_some();
+    }
+    spec.hook_timeout = change.hook_timeout.unwrap_or(spec.hook_timeout);
     if let Some(log) = &change.log {
         launch.sinks.output = sink(log);
         launch.sinks.copy = None;

@@ -54,6 +54,8 @@ impl Started {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Who {
     pub(super) uid: u32,
+    /// The group we were started with.
+    gid: u32,
     /// Whom to become, if that is somebody else.
     pub(super) other: Option<Identity>,
     name: String,
@@ -117,6 +119,7 @@ impl Who {
         let home = started.home.clone().filter(|home| !is_roots(home));
         Ok(Self {
             uid,
+            gid: started.gid,
             name: name(&account, config.user.as_deref(), uid),
             home: home
                 .or(account.as_ref().map(|account| account.home.clone()))
@@ -152,6 +155,7 @@ impl Who {
             .or(account.as_ref().map(|account| account.home.clone()));
         Self {
             uid,
+            gid: started.gid,
             name: name(&account, started.user.as_deref(), uid),
             home: home.unwrap_or_default(),
             shell: shell(&account, started.shell.clone()),
@@ -215,6 +219,11 @@ impl Who {
         }
         self.home = other;
         Ok(())
+    }
+
+    /// The group of what everything makes.
+    pub(super) fn gid(&self) -> u32 {
+        self.other.as_ref().map_or(self.gid, |other| other.gid)
     }
 
     /// After [`Who::settle`] a directory that can be written to.

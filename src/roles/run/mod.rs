@@ -10,6 +10,7 @@
 mod environment;
 mod extra;
 mod identity;
+mod owners;
 mod parts;
 mod services;
 mod terminal;
@@ -122,7 +123,7 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
     }
     let accounts = Accounts::read();
     let mut who = Who::new(config, &accounts, &Started::look()).map_err(SetupError::Mistake)?;
-    let strangers = extra::users(services, &accounts, who.uid).map_err(SetupError::Mistake)?;
+    let strangers = owners::check(services, &accounts, &who).map_err(SetupError::Mistake)?;
     if who.other.is_some() && !process::may_assume() {
         return Err(SetupError::User(who.uid, "not permitted".to_owned()));
     }
@@ -143,6 +144,8 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         .run_dir
         .clone()
         .unwrap_or_else(|| rundir::default_path(who.uid, display.number()));
+    // Programs may start in directories of their own.
+    let path = std::path::absolute(&path).unwrap_or(path);
     let in_dir = |error| SetupError::RunDir(path.clone(), error);
     if let (Some(other), Some(_)) = (&who.other, &config.run_dir) {
         rundir::hand_over(&path, other).map_err(in_dir)?;
@@ -204,7 +207,7 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
         dir: &dir,
         password: config.password.as_ref().or(token.as_ref()),
         environment: &environment,
-        uid: who.uid,
+        who: &who,
         accounts: &accounts,
         services,
         parts: &parts,

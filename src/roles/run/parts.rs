@@ -172,6 +172,8 @@ fn gate(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
         link: None,
         sinks: Sinks::STDOUT,
         readiness: Readiness::Says,
+        before_start: None,
+        after_stop: None,
     };
     Ok((spec, launch))
 }
@@ -188,6 +190,8 @@ fn ssh_server(place: &Place<'_>, port: u16) -> (Spec, Launch) {
         sinks: Sinks::STDOUT,
         // What it says itself: a question by TCP would stand in its log as somebody's.
         readiness: Readiness::Line("Server listening on ".into()),
+        before_start: None,
+        after_stop: None,
     };
     (spec("sshd", "the SSH server"), launch)
 }
@@ -251,6 +255,8 @@ fn sound_server(place: &Place<'_>, program: &Path) -> (Spec, Launch) {
         link: None,
         sinks: Sinks::STDOUT,
         readiness: readiness(&Ready::Unix(pulse_socket(place.dir.path()))),
+        before_start: None,
+        after_stop: None,
     };
     (spec("pulseaudio", "the sound server"), launch)
 }

@@ -17,13 +17,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::environment::Environment;
+use super::identity::Who;
 use super::parts::{self, Parts};
 use crate::config::{Config, LogFile, Secret, Services};
 use crate::supervisor::driver::{Launch, Readiness};
 use crate::supervisor::link::FRAME_BUFFER_VARIABLE;
 use crate::supervisor::logs::{FileSpec, Sinks};
 use crate::supervisor::rundir::RunDir;
-use crate::supervisor::service::{After, GiveUp, Id, OnEnd, Patience, Proof, Restart, Spec};
+use crate::supervisor::service::{
+    After, GiveUp, Id, OnEnd, OnFatal, Patience, Proof, Restart, Spec,
+};
 use crate::sys::accounts::Accounts;
 use crate::sys::process::{Attributes, Command};
 use crate::sys::{foreground, memfd};
@@ -52,7 +55,7 @@ pub(super) struct Place<'a> {
     pub(super) password: Option<&'a Secret>,
     pub(super) environment: &'a Environment,
     /// As whom everything is started.
-    pub(super) uid: u32,
+    pub(super) who: &'a Who,
     pub(super) accounts: &'a Accounts,
     /// What the files say about services.
     pub(super) services: &'a Services,
@@ -71,18 +74,19 @@ type All = (Vec<(Spec, Launch)>, Vec<String>);
 /// No descriptor is left for a secret.
 pub(super) fn all(place: &Place<'_>) -> io::Result<All> {
     let (pixels, for_display) = frame_buffer(place.config).unzip();
-    let mut services = vec![
-        xserver(place, pixels),
-        display(place, for_display)?,
-        window_manager(place),
-    ];
+    let mut services = vec![xserver(place, pixels), display(place, for_display)?];
+    let change = place.services.changes.get("wm");
+    let managed = !change.is_some_and(|change| change.disabled);
+    if managed {
+        services.push(window_manager(place));
+    }
     if let Some((program, args)) = place
         .config
         .application
         .as_deref()
         .and_then(<[String]>::split_first)
     {
-        services.push(application(place, program, args));
+        services.push(application(place, program, args, managed));
     }
     services.extend(parts::all(place)?);
     let doubles = super::extra::add(place, &mut services);
@@ -119,11 +123,13 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
     let directory = link.as_ref().map(|_| place.dir.path());
     let spec = Spec {
         on_end: OnEnd::End,
+        on_fatal: OnFatal::End,
         proof: Proof::Told,
         patience: Patience::Kill(XSERVER_START),
+        // With the pauses between them these are a minute and a half.
         give_up: GiveUp {
             never_ready: Some(4),
-            ready_before: Some(6),
+            ready_before: Some(10),
         },
         ..Spec::new("xserver", "the X server")
     };
@@ -147,6 +153,8 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
             link,
             sinks: sinks(place, "xserver.log"),
             readiness: Readiness::Displayfd,
+            before_start: None,
+            after_stop: None,
         },
     )
 }
@@ -157,6 +165,7 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
         // that is gone.
         after: Vec::new(),
         on_end: OnEnd::End,
+        on_fatal: OnFatal::End,
         proof: Proof::Told,
         patience: Patience::Kill(DISPLAY_START),
         closes_windows: true,
@@ -207,6 +216,8 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
             link: None,
             sinks: sinks(place, "websockify.log"),
             readiness: Readiness::Notify,
+            before_start: None,
+            after_stop: None,
         },
     ))
 }
@@ -229,19 +240,19 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
         link: None,
         sinks: sinks(place, "openbox.log"),
         readiness: Readiness::WindowManager,
+        before_start: None,
+        after_stop: None,
     };
     (spec, launch)
 }
 
-fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Launch) {
+fn application(place: &Place<'_>, program: &str, args: &[String], managed: bool) -> (Spec, Launch) {
     let config = place.config;
+    // The display server has given the screen its size by then, with a window manager or without.
+    let mut after = vec![After::Ready(XSERVER), After::Once(DISPLAY)];
+    after.extend(managed.then_some(After::Ready(WM)));
     let spec = Spec {
-        // The display server has given the screen its size by then, with a window manager or without.
-        after: vec![
-            After::Ready(XSERVER),
-            After::Once(DISPLAY),
-            After::Ready(WM),
-        ],
+        after,
         // One that shows nothing does not die of the X server.
         bound_to: (!config.app_headless).then_some(XSERVER),
         restart: if config.keep_app_running {
@@ -250,6 +261,7 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
             Restart::Never
         },
         on_end: OnEnd::End,
+        on_fatal: OnFatal::End,
         application: true,
         hears_what_came: true,
         autostart: !config.start_on_connect,
@@ -280,6 +292,8 @@ fn application(place: &Place<'_>, program: &str, args: &[String]) -> (Spec, Laun
             link: None,
             sinks: Sinks::STDOUT,
             readiness,
+            before_start: None,
+            after_stop: None,
         },
     )
 }

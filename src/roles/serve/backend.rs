@@ -53,8 +53,8 @@ impl Front {
 
     async fn look(
         desktop: Desktop,
-        supervised: bool,
-        windowless: bool,
+        managed: bool,
+        windows: bool,
         message: Option<String>,
     ) -> (Vec<Part>, Option<String>) {
         let asked = desktop.clone();
@@ -86,8 +86,7 @@ impl Front {
                 "the capture is not running".to_owned(),
             ),
         ];
-        // In front of somebody else's display nobody promised a window manager or an application.
-        if supervised {
+        if managed {
             let wm = status.window_manager.clone();
             parts.push(part(
                 "window-manager",
@@ -95,14 +94,14 @@ impl Front {
                 wm.unwrap_or_default(),
                 "no window manager runs yet".to_owned(),
             ));
-            if !windowless {
-                parts.push(part(
-                    "application",
-                    status.windows > 0,
-                    format!("{} windows", status.windows),
-                    "the application has no window yet".to_owned(),
-                ));
-            }
+        }
+        if windows {
+            parts.push(part(
+                "application",
+                status.windows > 0,
+                format!("{} windows", status.windows),
+                "the application has no window yet".to_owned(),
+            ));
         }
         let missing = parts.iter().find(|p| !p.ok);
         let waiting = missing.map(|p| match p.name.as_str() {
@@ -117,18 +116,21 @@ impl Front {
 
 impl Backend for Front {
     fn readiness(&self) -> BoxFuture<Readiness> {
-        let (desktop, supervised, windowless) =
-            (self.desktop.clone(), self.uplink.is_some(), self.windowless);
+        let desktop = self.desktop.clone();
+        // In front of somebody else's display nobody promised a window manager or an application.
+        let managed = self.uplink.as_ref().is_some_and(|u| u.has_window_manager());
+        let windows = self.uplink.is_some() && !self.windowless;
         let message = self.message();
+        // Answering at all is what being alive means of this worker: `run` replaces one that does not.
+        let broken = self.uplink.as_ref().and_then(|u| u.not_live());
         let ending = self.uplink.as_ref().is_some_and(|u| u.ending());
         let started = self.started.clone();
         Box::pin(async move {
-            let (parts, message) = Self::look(desktop, supervised, windowless, message).await;
+            let (parts, message) = Self::look(desktop, managed, windows, message).await;
             let ready = !ending && parts.iter().all(|p| p.ok);
             Readiness {
                 ready,
-                // Answering at all is what being alive means here; `run` replaces a worker that does not.
-                live: true,
+                broken,
                 started: started.fetch_or(ready, Ordering::Relaxed) || ready,
                 message,
                 parts,
@@ -188,10 +190,15 @@ fn client(c: &ClientInfo) -> Value {
         "encoding": stats.encoding.name(),
         "jpeg_rectangles": stats.jpeg_rects,
         "quality": stats.quality.map(|q| q.percent()),
+        "quality_in_use": stats.fitted.map(|q| q.percent()),
         "subsampling": stats.quality.map(|q| q.subsampling().name()),
         "bits_per_pixel": stats.format.bytes_per_pixel() * 8,
         "continuous_updates": stats.continuous,
         "round_trip_ms": stats.round_trip.map(|t| tenths(t.as_secs_f64() * 1000.0)),
+        "base_round_trip_ms": stats.base_round_trip.map(|t| tenths(t.as_secs_f64() * 1000.0)),
+        "link_kilobytes_per_second": stats.rate.map(|rate| tenths(rate / 1000.0)),
+        "frame_age_ms": c.frame_age.map(|t| tenths(t.as_secs_f64() * 1000.0)),
+        "playing_pixels": stats.playing_pixels,
         "window_bytes": stats.window,
         "bytes_in_flight": stats.in_flight,
         "updates": stats.updates,

@@ -1,12 +1,34 @@
 //! Metrics as OpenMetrics text; the names are part of what operators rely on.
 
 use crate::desktop::DesktopStatus;
-use crate::server::Hub;
+use crate::server::{AGES, Hub};
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use std::fmt;
 use std::time::Duration;
+
+/// A histogram that was counted elsewhere.
+#[derive(Debug)]
+struct Ages((Duration, [u64; AGES.len() + 1]));
+
+impl EncodeMetric for Ages {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let Self((total, classes)) = self;
+        let ends = AGES.map(|ms| ms as f64 / 1000.0);
+        let ends = ends.into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<(f64, u64)> = ends.zip(*classes).collect();
+        let count = classes.iter().sum();
+        encoder.encode_histogram::<NoLabelSet>(total.as_secs_f64(), count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
 
 /// The text of one scrape. The counters live where they are counted; the registry is only the way to write them.
 pub(super) fn render(hub: &Hub, desktop: &DesktopStatus) -> String {
@@ -32,11 +54,6 @@ pub(super) fn render(hub: &Hub, desktop: &DesktopStatus) -> String {
     }
     for (name, help, micros) in [
         ("encode", "Time spent encoding", s.encode_us),
-        (
-            "frame_age",
-            "Age of frames when their updates were ready, over all updates",
-            s.frame_age_us,
-        ),
         ("grab", "Time spent reading the screen", desktop.grab_us),
         (
             "diff",
@@ -80,6 +97,12 @@ pub(super) fn render(hub: &Hub, desktop: &DesktopStatus) -> String {
         gauge.set(value);
         registry.register(name, help, gauge);
     }
+    registry.register_with_unit(
+        "frame_age",
+        "Age of frames when their updates were ready to be sent",
+        Unit::Seconds,
+        Ages(hub.stats.frame_age.snapshot()),
+    );
     let mut text = String::new();
     // Writing into a string does not fail.
     let _ = encode(&mut text, &registry);

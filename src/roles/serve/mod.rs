@@ -41,11 +41,16 @@ pub(super) const EXIT_UNAVAILABLE: u8 = 69;
 /// Sessions get this long to tell their viewers that the end has come.
 const FAREWELL: Duration = Duration::from_millis(300);
 
+/// The thread that asks the X server whether it answers stays: where a fork bomb has left no process, there is no other to
+/// be had, and that question is asked all the same.
+const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Runs until SIGTERM or SIGINT.
 pub(super) fn run(config: Config) -> ExitCode {
     heap::give_large_blocks_back();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .thread_keep_alive(FOR_GOOD)
         .build();
     let outcome = runtime.and_then(|runtime| runtime.block_on(serve(config)));
     match outcome {
@@ -76,6 +81,7 @@ async fn serve(mut config: Config) -> io::Result<()> {
         config.desktop_name.as_str().into(),
     );
     bridge.set_hub(hub.clone());
+    tokio::task::spawn_blocking(|| ()).await?;
     let vnc = match config.vnc_port {
         Some(port) => server::bind("VNC_PORT", &config.bind, port)?,
         None => Vec::new(),

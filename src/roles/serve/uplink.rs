@@ -14,12 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::sync::Notify;
 
 /// How long a message to `run` may wait.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// `run` counts idle seconds, no more exactly than this.
 const INPUT_EVERY: Duration = Duration::from_secs(1);
-/// Between two attempts to reach a control socket that is gone.
+/// Between two attempts to reach a socket that is gone, or that takes nothing.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Both directions of the link.
@@ -31,6 +32,8 @@ pub(super) struct Uplink {
     /// When input was told of last.
     input: Mutex<Option<Instant>>,
     status: Mutex<Option<Status>>,
+    /// Something could not be said.
+    unsaid: Notify,
 }
 
 #[derive(Default)]
@@ -64,6 +67,7 @@ impl Uplink {
             told: Mutex::default(),
             input: Mutex::default(),
             status: Mutex::default(),
+            unsaid: Notify::new(),
         }))
     }
 
@@ -74,10 +78,21 @@ impl Uplink {
         tokio::spawn(async move {
             loop {
                 let n = *viewers.borrow_and_update();
-                let _ = link.send(&format!("VIEWERS={n}\n"));
+                if !link.send(&format!("VIEWERS={n}\n")) {
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
                 if viewers.changed().await.is_err() {
                     return;
                 }
+            }
+        });
+        let (link, known) = (self.clone(), desktop.clone());
+        tokio::spawn(async move {
+            loop {
+                link.unsaid.notified().await;
+                tokio::time::sleep(RETRY).await;
+                link.tell(|| known.status());
             }
         });
         if let Some(path) = self.control.clone() {
@@ -165,6 +180,17 @@ impl Uplink {
             .filter(|m| !m.is_empty())
     }
 
+    /// Is a window manager among the services? As long as that is not known, it is taken for granted.
+    pub(super) fn has_window_manager(&self) -> bool {
+        self.with_status(|s| s.services.iter().any(|one| one.name == "wm"))
+            .unwrap_or(true)
+    }
+
+    /// Why the whole should be replaced, if it should.
+    pub(super) fn not_live(&self) -> Option<String> {
+        self.with_status(|s| s.not_live.clone()).flatten()
+    }
+
     /// True from the moment when everything stops.
     pub(super) fn ending(&self) -> bool {
         self.with_status(|s| s.phase == Phase::Stopping)
@@ -176,7 +202,7 @@ impl Uplink {
         self.tell(|| status.clone());
     }
 
-    /// Tells `run` what is new to it. What could not be said is said with the next change.
+    /// Tells `run` what is new to it. What could not be said is said with the next change, or in a moment.
     fn tell(&self, status: impl FnOnce() -> DesktopStatus) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         // Asked for under the lock: one from before a change must not be told after it.
@@ -194,6 +220,8 @@ impl Uplink {
         let text = told.news(&now);
         if self.send(&text) {
             *told = now;
+        } else {
+            self.unsaid.notify_one();
         }
     }
 

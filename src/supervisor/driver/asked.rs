@@ -7,7 +7,7 @@ use crate::supervisor::control::Asker;
 use crate::supervisor::link::{Answer, Record, Request};
 use crate::supervisor::plan::Order;
 use crate::supervisor::report;
-use crate::supervisor::service::Id;
+use crate::supervisor::service::{Id, Service};
 
 impl Driver {
     pub(super) fn take_questions(&mut self, now: Instant) {
@@ -20,7 +20,8 @@ impl Driver {
                 }
                 Request::Signal { signal, service } => {
                     let answer = self.on_service(&service, |driver, id| {
-                        match driver.children.signal(id, signal) {
+                        let runs = driver.plan.service(id).is_some_and(Service::runs);
+                        match runs && driver.children.signal(id, signal) {
                             true => Answer::Done,
                             false => Answer::Stopped,
                         }
@@ -91,12 +92,12 @@ impl Driver {
     pub(super) fn record_events(&mut self) {
         self.recorded.resize(self.launches.len(), None);
         for ((id, service), recorded) in self.plan.services().zip(&mut self.recorded) {
-            let state = report::word(service.state());
+            let state = report::word(service);
             if recorded.replace(state) == Some(state) {
                 continue;
             }
             let mut message = state.word().to_owned();
-            if let Some(pid) = self.children.pid(id) {
+            if let Some(pid) = self.children.pid(id).filter(|_| service.runs()) {
                 message += &format!(", process {pid}");
             } else if let Some(verdict) = service.verdict() {
                 message += &format!(", ended with {verdict}");

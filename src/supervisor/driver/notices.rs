@@ -91,20 +91,22 @@ impl Driver {
         }
     }
 
-    pub(super) fn take_display(&mut self, now: Instant) {
-        let Some((id, fd)) = &self.displayfd else {
-            return;
-        };
-        let mut text = [0; 64];
-        match output::read(fd.as_fd(), &mut text) {
-            Ok(count) if text.get(..count).is_some_and(|text| text.contains(&b'\n')) => {
-                self.plan.ready(*id, now);
-                self.displayfd = None;
-                self.news = true;
+    pub(super) fn take_pipes(&mut self, now: Instant) {
+        let mut ready = Vec::new();
+        self.pipes.retain(|id, fd| {
+            let mut text = [0; 64];
+            match output::read(fd.as_fd(), &mut text) {
+                Ok(count) if text.get(..count).is_some_and(|text| text.contains(&b'\n')) => {
+                    ready.push(*id);
+                    false
+                }
+                // Its end without a line: the exit will say why.
+                Ok(0) => false,
+                _ => true,
             }
-            // Its end without a line: the exit will say why.
-            Ok(0) => self.displayfd = None,
-            _ => {}
+        });
+        for id in ready {
+            self.news |= self.plan.ready(id, now);
         }
     }
 }

@@ -1,37 +1,25 @@
-//! Signals that we get, children that have ended among them.
+//! Signals that we get, and what the end of a service means.
 
 use std::time::Instant;
 
-use super::{Driver, Readiness};
-use crate::supervisor::reaper::Reaped;
+use super::{Driver, Readiness, owned};
 use crate::supervisor::service::{Blame, Exit, Id, Service, Verdict, caught, signal_name};
 use crate::sys::signals::{Received, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 impl Driver {
     pub(super) fn take_signals(&mut self, now: Instant) {
-        let mut children_changed = false;
         while let Some(signal) = self.channels.signals.take() {
             let Received { sent, meant } = signal;
             // One that is taken for another still asks for the end: whoever stops containers sends nothing else.
             let asks = |signal| matches!(signal, SIGTERM | SIGINT);
             match meant {
-                SIGCHLD => children_changed = true,
+                SIGCHLD => self.reap_at = Some(now),
                 _ if asks(sent) || asks(meant) => {
                     self.say_rewritten(signal);
                     self.request_stop(meant, now);
                 }
                 _ => self.forward(meant, now),
             }
-        }
-        if children_changed {
-            while let Some(reaped) = self.reap() {
-                match reaped.id {
-                    Some(id) => self.ended(id, reaped.exit, now),
-                    None => self.probe_ended(reaped.pid, reaped.exit, now),
-                }
-            }
-            self.count_remnants();
-            self.count_strays();
         }
         self.look_at_terminal();
     }
@@ -44,11 +32,6 @@ impl Driver {
             let text = format!("{} is taken for {}", name(sent), name(meant));
             self.channels.logs.say(&text);
         }
-    }
-
-    fn reap(&mut self) -> Option<Reaped> {
-        let remnants = &mut self.remnants;
-        self.children.reap(|id, pid| remnants.find(id, pid))
     }
 
     /// To the application; without one, those that end a program end everything.
@@ -77,8 +60,22 @@ impl Driver {
         // Its last words come before ours about it.
         self.channels.logs.drain_all();
         self.take_lines(now);
-        let ours = self.plan.service(id).is_some_and(Service::is_killed);
+        let service = self.plan.service(id);
+        let (cleans, prepares, ours) = (
+            service.is_some_and(Service::cleans),
+            service.is_some_and(Service::prepares),
+            service.is_some_and(Service::is_killed),
+        );
         self.plan.exited(id, exit, now);
+        if cleans || prepares && exit == Exit::Code(0) {
+            self.news = true;
+            if cleans && exit != Exit::Code(0) {
+                let title = self.title(id);
+                let text = format!("{title}: its after_stop has failed, {exit}");
+                self.channels.logs.say(&text);
+            }
+            return;
+        }
         let blame = match Verdict::aborted(exit) {
             true => {
                 let tail = self.channels.logs.tail(id);
@@ -89,6 +86,7 @@ impl Driver {
         if let Some(blame) = blame.filter(|_| !ours) {
             self.plan.blame(id, blame);
         }
+        self.pipes.remove(&id);
         match self.readiness(id) {
             Some(Readiness::Notify) => {
                 self.plan.set_viewers(0, now);
@@ -96,7 +94,6 @@ impl Driver {
             }
             Some(Readiness::Displayfd) => {
                 self.facts.windows = 0;
-                self.displayfd = None;
             }
             _ => {}
         }
@@ -120,9 +117,9 @@ impl Driver {
     }
 
     pub(super) fn count_strays(&mut self) {
-        let children = &self.children;
+        let (plan, children) = (&self.plan, &self.children);
         self.strays
-            .refresh(self.facts.pid, |pid| children.service(pid).is_some());
+            .refresh(self.facts.pid, |process| owned(plan, children, process));
         self.plan.strays(self.strays.len());
     }
 }

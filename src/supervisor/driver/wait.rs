@@ -13,7 +13,7 @@ use super::Driver;
 pub(super) struct Ready {
     pub(super) signals: bool,
     pub(super) notify: bool,
-    pub(super) display: bool,
+    pub(super) pipes: bool,
     pub(super) control: bool,
     pub(super) strays: bool,
     pub(super) logs: Vec<bool>,
@@ -46,11 +46,11 @@ impl Driver {
                 .chain(self.remnants.fds())
                 .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
         );
-        let display_at = fds.len();
+        let pipes_at = fds.len();
         fds.extend(
-            self.displayfd
-                .iter()
-                .map(|(_, fd)| PollFd::new(fd.as_fd(), PollFlags::POLLIN)),
+            self.pipes
+                .values()
+                .map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)),
         );
         let end = fds.len();
         // Only waited for; the log is flushed in every turn.
@@ -65,6 +65,8 @@ impl Driver {
             self.plan.deadline(now),
             channels.control.deadline(),
             self.probes.deadline(),
+            self.reap_at,
+            channels.logs.deadline(),
         ];
         let timeout = deadlines
             .into_iter()
@@ -81,9 +83,9 @@ impl Driver {
                 return Ready {
                     signals: true,
                     notify: true,
-                    display: end > display_at,
+                    pipes: end > pipes_at,
                     control: true,
-                    strays: display_at > strays_at,
+                    strays: pipes_at > strays_at,
                     logs: vec![true; count],
                 };
             }
@@ -94,10 +96,15 @@ impl Driver {
             notify: hit(1),
             control: (control_at..logs_at).any(hit),
             logs: (logs_at..strays_at).map(hit).collect(),
-            strays: (strays_at..display_at).any(hit),
-            display: (display_at..end).any(hit),
+            strays: (strays_at..pipes_at).any(hit),
+            pipes: (pipes_at..end).any(hit),
         }
     }
+}
+
+/// A millisecond for the others.
+pub(super) fn rest() {
+    let _ = poll(&mut [], PollTimeout::from(1_u8));
 }
 
 /// Rounded up, so that the deadline has passed when `poll` returns.

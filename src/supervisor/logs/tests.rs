@@ -191,3 +191,22 @@ fn two_pipes_of_one_process_are_not_taken_for_an_old_one_and_a_new() {
     logs.drain_all();
     assert_eq!(logs.tail(Id(0)), ["x", "y"]);
 }
+
+#[test]
+fn a_full_disk_is_tried_again_later_and_gets_all_that_waited() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut logs = Logs::new(Form::Text, Some(Output::of(full.as_fd()).unwrap()));
+    logs.say("one");
+    assert!(logs.deadline().is_some(), "after a while");
+    assert!(logs.blocked().is_none(), "it would seem to have room");
+    let (mut reader, writer) = nix::unistd::pipe()
+        .map(|(r, w)| (File::from(r), w))
+        .unwrap();
+    logs.out = Some(Output::of(writer.as_fd()).unwrap());
+    logs.say("two");
+    logs.finish(100);
+    drop((logs, writer));
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "[run] one\n[run] two\n");
+}

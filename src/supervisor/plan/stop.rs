@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::cause::Cause;
 use super::closing::Closing;
-use super::{Action, Plan};
+use super::{Action, Hook, Plan};
 use crate::supervisor::service::{Id, Push, SIGTERM, Service, State};
 
 /// How long after the last SIGKILL a process that still does not go (it hangs in the kernel) is waited for.
@@ -140,14 +140,19 @@ impl Plan {
             if now >= deadline {
                 // No more turns.
                 service.stop(deadline, now);
+                service.end_cleanup(deadline, now);
             } else if service.spec().application && !closing {
                 service.stop(work_ends, now);
+                service.end_cleanup(work_ends, now);
             }
             if let Some(push) = service.push(now) {
                 if let Some(stop) = self.stop.as_mut().filter(|_| push == Push::Kill) {
                     stop.last_kill = Some(now);
                 }
                 return Some(Action::Push(Id(index), push));
+            }
+            if service.wants_cleanup() {
+                return Some(Action::Hook(Id(index), Hook::AfterStop));
             }
         }
         if closing {
@@ -163,7 +168,7 @@ impl Plan {
         let busy = self
             .services
             .iter()
-            .any(|service| service.spec().application && service.runs());
+            .any(|service| service.spec().application && (service.runs() || service.cleans()));
         if busy || (self.strays > 0 && strays == Strays::Asked) {
             return None;
         }
@@ -173,8 +178,10 @@ impl Plan {
         let mut below = all;
         for (index, service) in self.services.iter_mut().enumerate().rev() {
             below = below.saturating_sub(usize::from(!service.spec().application));
-            if service.runs() {
-                service.stop(stop.share(below, all), now);
+            if service.runs() || service.cleans() {
+                let kill_at = stop.share(below, all);
+                service.stop(kill_at, now);
+                service.end_cleanup(kill_at, now);
                 return service.push(now).map(|push| Action::Push(Id(index), push));
             }
         }
@@ -195,6 +202,7 @@ impl Plan {
 
     pub(super) fn all_gone(&self) -> bool {
         let swept = self.stop.as_ref().is_some_and(|stop| stop.swept);
-        swept && self.strays == 0 && !self.services.iter().any(Service::runs)
+        let busy = |service: &Service| service.runs() || service.cleans();
+        swept && self.strays == 0 && !self.services.iter().any(busy)
     }
 }

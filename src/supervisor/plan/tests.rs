@@ -3,6 +3,8 @@
 
 mod alone;
 mod closing;
+mod fatal;
+mod hooks;
 mod orders;
 mod random;
 mod remnants;
@@ -10,7 +12,7 @@ mod remnants;
 use super::stop::{AFTER_KILL, HURRY};
 use super::*;
 use crate::supervisor::service::Proof;
-use crate::supervisor::service::{GiveUp, HOLD, Patience, RESTART_GRACE, Restart, SIGTERM};
+use crate::supervisor::service::{GiveUp, HOLD, RESTART_GRACE, Restart, SIGTERM};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ const GRACE: Duration = Duration::from_secs(8);
 fn specs(keep_app: bool) -> Vec<Spec> {
     let base = |name, title| Spec {
         on_end: OnEnd::End,
+        on_fatal: OnFatal::End,
         proof: Proof::Told,
         ..Spec::new(name, title)
     };
@@ -46,6 +49,7 @@ fn specs(keep_app: bool) -> Vec<Spec> {
             after: vec![After::Ready(X), After::Once(DISPLAY)],
             bound_to: Some(X),
             on_end: OnEnd::Ignore,
+            on_fatal: OnFatal::NotLive,
             patience: Patience::GoOn(Duration::from_secs(3)),
             ..base("wm", "the window manager")
         },
@@ -70,6 +74,12 @@ struct World {
     /// Living processes, and the strongest signal each has got.
     running: BTreeMap<Id, Option<Push>>,
     ready: BTreeSet<Id>,
+    /// Living processes of hooks, as well.
+    hooks: BTreeMap<Id, (Hook, Option<Push>)>,
+    /// Services of which something has been begun that their `after_stop` must follow.
+    owed: BTreeSet<Id>,
+    /// Those whose `before_start` has succeeded since.
+    prepared: BTreeSet<Id>,
     /// Services that have left something behind, and the strongest signal that has got.
     remnants: BTreeMap<Id, Option<Push>>,
     strays: usize,
@@ -110,6 +120,9 @@ impl World {
             frozen: false,
             now,
             running: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            owed: BTreeSet::new(),
+            prepared: BTreeSet::new(),
             ready: BTreeSet::new(),
             remnants: BTreeMap::new(),
             strays: 0,
@@ -133,6 +146,10 @@ impl World {
         world
     }
 
+    fn state(&self, id: Id) -> State {
+        self.plan.service(id).expect("it is planned").state()
+    }
+
     fn advance(&mut self, time: Duration) {
         self.now += time;
         self.settle();
@@ -145,10 +162,21 @@ impl World {
         self.settle();
     }
 
+    fn spec(&self, id: Id) -> &Spec {
+        self.plan.service(id).expect("it is planned").spec()
+    }
+
+    /// The process of a service ends, or that of its hook: there is one at a time.
     fn exit(&mut self, id: Id, exit: Exit) {
         if self.running.remove(&id).is_some() {
             self.ready.remove(&id);
             self.plan.exited(id, exit, self.now);
+        } else if let Some((hook, _)) = self.hooks.remove(&id) {
+            let told = self.state(id) != State::Preparing;
+            self.plan.exited(id, exit, self.now);
+            if hook == Hook::BeforeStart && exit == Exit::Code(0) && !told {
+                self.prepared.insert(id);
+            }
         }
         self.settle();
     }
@@ -168,8 +196,16 @@ impl World {
     }
 
     fn settle(&mut self) {
-        for _ in 0..50 {
-            let Some(action) = self.plan.next(self.now) else {
+        for _ in 0..200 {
+            let action = self.plan.next(self.now);
+            // Time alone makes some of them ready.
+            let lasts = |service: &Service| matches!(service.spec().proof, Proof::Lasts(_));
+            let ready = self
+                .plan
+                .services()
+                .filter(|(_, service)| lasts(service) && service.state() == State::Ready);
+            self.ready.extend(ready.map(|(id, _)| id));
+            let Some(action) = action else {
                 return self.verify();
             };
             self.obey(action);
@@ -180,30 +216,29 @@ impl World {
     fn obey(&mut self, action: Action) {
         match action {
             Action::Start(id) => {
-                assert!(
-                    self.plan.stopping().is_none(),
-                    "nothing is started during a stop"
-                );
-                assert!(!self.running.contains_key(&id), "it runs already");
-                match id {
-                    DISPLAY => assert!(self.plan.service(X).unwrap().ever_ready()),
-                    WM | APP => assert!(self.ready.contains(&X), "without an X server"),
-                    _ => {}
-                }
-                assert!(
-                    self.remnants
-                        .remove(&id)
-                        .is_none_or(|told| told == Some(Push::Kill)),
-                    "beside what its last process left behind"
-                );
+                self.verify_start(id);
+                let prepared = self.prepared.remove(&id);
+                assert_eq!(self.spec(id).before_start, prepared);
+                assert!(prepared || !self.owed.contains(&id));
                 if let Some(why) = self.obstacles.remove(&id) {
+                    if why.obstacle == Obstacle::Shortage && prepared {
+                        self.prepared.insert(id);
+                    }
                     self.plan.not_started(id, &why, self.now);
                 } else {
+                    if self.spec(id).after_stop {
+                        self.owed.insert(id);
+                    }
                     self.running.insert(id, None);
                     self.starts.push(id);
                     self.plan.started(id, self.now);
+                    // One that nobody speaks for.
+                    if self.state(id) == State::Ready {
+                        self.ready.insert(id);
+                    }
                 }
             }
+            Action::Hook(id, hook) => self.hook(id, hook),
             Action::Freeze(freeze) => {
                 assert_ne!(freeze, self.frozen, "no news");
                 let alone = self.plan.viewers() == 0 && self.plan.stopping().is_none();
@@ -211,20 +246,18 @@ impl World {
                 self.frozen = freeze;
             }
             Action::Push(id, push) => {
-                assert!(!self.frozen || id != APP, "it could not hear");
+                let work = self.spec(id).application;
+                assert!(!self.frozen || !work, "it could not hear");
                 self.verify_push(id, push);
-                let before = self
-                    .running
-                    .get_mut(&id)
-                    .expect("only living processes are signalled");
+                let before = self.told(id).expect("only living processes are signalled");
                 assert!(
                     *before != Some(Push::Kill) && *before != Some(push),
                     "no signal twice"
                 );
                 *before = Some(push);
                 self.pushes.push((id, push));
-                let sinks = id == WM && !self.running.contains_key(&X);
-                if self.plan.stopping().is_some() && push == Push::Term && id != APP && !sinks {
+                let sinks = self.sinks(id);
+                if self.plan.stopping().is_some() && push == Push::Term && !work && !sinks {
                     let above = self
                         .running
                         .iter()
@@ -251,15 +284,21 @@ impl World {
         }
     }
 
+    /// What it is bound to has gone.
+    fn sinks(&self, id: Id) -> bool {
+        let base = self.spec(id).bound_to;
+        base.is_some_and(|base| !self.running.contains_key(&base))
+    }
+
     fn verify(&self) {
         self.verify_closing();
         for (id, service) in self.plan.services() {
-            assert_eq!(
-                service.runs(),
-                self.running.contains_key(&id),
-                "{}",
-                service.spec().name
-            );
+            let hook = self.hooks.get(&id).map(|(hook, _)| *hook);
+            let prepares = hook == Some(Hook::BeforeStart);
+            let runs = self.running.contains_key(&id) || prepares;
+            assert_eq!(service.runs(), runs, "{}", service.spec().name);
+            assert_eq!(service.prepares(), prepares, "{}", service.spec().name);
+            assert_eq!(service.cleans(), hook == Some(Hook::AfterStop));
             if service.state() == State::Ready {
                 assert!(self.ready.contains(&id));
             }
@@ -268,7 +307,11 @@ impl World {
                 .bound_to
                 .is_none_or(|base| self.running.contains_key(&base));
             assert!(
-                afloat || !matches!(service.state(), State::Starting | State::Ready),
+                afloat
+                    || !matches!(
+                        service.state(),
+                        State::Preparing | State::Starting | State::Ready
+                    ),
                 "{} goes on without its footing",
                 service.spec().name
             );
@@ -280,6 +323,12 @@ impl World {
                 deadline > self.now,
                 "a deadline that has passed would make the loop spin"
             );
+        }
+        if let Some(stop) = &self.plan.stop
+            && self.plan.outcome(self.now).is_some()
+            && self.now < stop.deadline
+        {
+            assert!(self.owed.is_empty(), "everything is cleaned up after");
         }
         if self.plan.outcome(self.now).is_some() {
             assert!(
@@ -294,6 +343,13 @@ impl World {
         for _ in 0..100 {
             if let Some(outcome) = self.plan.outcome(self.now) {
                 return outcome;
+            }
+            let hooks: Vec<Id> = self.hooks.keys().copied().collect();
+            for id in &hooks {
+                self.exit(*id, Exit::Code(0));
+            }
+            if !hooks.is_empty() {
+                continue;
             }
             let told: Vec<(Id, Push)> = self
                 .running
@@ -341,7 +397,7 @@ fn an_application_does_not_wait_for_ever_for_its_window_manager() {
     world.obstacles.insert(
         WM,
         NotStarted {
-            hopeless: Some(127),
+            obstacle: Obstacle::Hopeless(127),
             reason: "not found".to_owned(),
         },
     );
@@ -495,7 +551,7 @@ fn a_command_that_is_not_there_is_127() {
     world.obstacles.insert(
         APP,
         NotStarted {
-            hopeless: Some(127),
+            obstacle: Obstacle::Hopeless(127),
             reason: "nope: not found".to_owned(),
         },
     );

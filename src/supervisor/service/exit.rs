@@ -48,13 +48,42 @@ impl fmt::Display for Exit {
     }
 }
 
-/// The number of a signal that people name: `TERM`, `sigterm`, `15`; `None` for what is none.
+/// The first real-time signal, as the C library counts: it keeps two for itself.
+const RTMIN: i32 = 34;
+/// The last.
+const RTMAX: i32 = 64;
+
+/// The number of a signal that people name: `TERM`, `sigterm`, `15`, `RTMIN+3`; `None` for what is none.
 pub fn signal_number(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse() {
-        return Some(number).filter(|number| (1..=64).contains(number));
+        return Some(number).filter(|number| (1..=RTMAX).contains(number));
     }
     let upper = text.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let name = match upper.strip_prefix("SIG").unwrap_or(&upper) {
+        "CLD" => "CHLD",
+        "POLL" => "IO",
+        "IOT" => "ABRT",
+        name => name,
+    };
+    // Digits alone: `+` is a sign to a number's parser.
+    let offset = |text: &str| match text {
+        "" => Some(0),
+        text => {
+            let digits = text
+                .get(1..)
+                .filter(|digits| digits.bytes().all(|c| c.is_ascii_digit()));
+            let offset: i32 = digits?.parse().ok()?;
+            Some(offset).filter(|offset| *offset <= RTMAX - RTMIN)
+        }
+    };
+    if let Some(rest) = name.strip_prefix("RTMIN") {
+        let plain = rest.is_empty() || rest.starts_with('+');
+        return offset(rest).filter(|_| plain).map(|offset| RTMIN + offset);
+    }
+    if let Some(rest) = name.strip_prefix("RTMAX") {
+        let plain = rest.is_empty() || rest.starts_with('-');
+        return offset(rest).filter(|_| plain).map(|offset| RTMAX - offset);
+    }
     (1..=31).find(|number| {
         signal_name(*number).and_then(|known| known.strip_prefix("SIG")) == Some(name)
     })
@@ -97,4 +126,34 @@ pub fn signal_name(number: i32) -> Option<&'static str> {
     ];
     let index = usize::try_from(number).ok()?.checked_sub(1)?;
     NAMES.get(index).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_go_by_many_names() {
+        for (name, number) in [
+            ("15", 15),
+            ("term", 15),
+            ("SIGUSR1", 10),
+            ("SIGIOT", 6),
+            ("Cld", 17),
+            ("RTMIN", 34),
+            ("SIGRTMIN+3", 37),
+            ("rtmin+30", 64),
+            ("RTMAX", 64),
+            ("RTMAX-30", 34),
+            ("64", 64),
+        ] {
+            assert_eq!(signal_number(name), Some(number), "{name}");
+        }
+        for name in [
+            "", "0", "65", "-1", "SIG", "TREM", "RTMIN+31", "RTMIN-1", "RTMIN+", "RTMIN3",
+            "RTMAX+1", "RTMIN++3", "RTMIN+-3",
+        ] {
+            assert_eq!(signal_number(name), None, "{name}");
+        }
+    }
 }

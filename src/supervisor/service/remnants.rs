@@ -20,9 +20,9 @@ impl Service {
         self.remnants.set(count);
     }
 
-    /// Can it be started, as far as what its last process left behind is concerned?
+    /// Can it be started, as far as what its last process left behind is concerned, and what follows its end?
     pub fn has_room(&self, now: Instant) -> bool {
-        self.remnants.are_gone(now)
+        self.remnants.are_gone(now) && !self.cleans()
     }
 
     /// The signal that is due now for what its last process left behind, once. Nothing is due for a service that is not

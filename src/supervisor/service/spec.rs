@@ -30,7 +30,8 @@ pub enum Patience {
     Kill(Duration),
 }
 
-/// After how many failed starts in a row a service is given up.
+/// After how many starts a service is given up, if it has not been healthy ([`HEALTHY`](super::HEALTHY)) since the first
+/// of them. Of one that must last ([`Proof::Lasts`]), starts in a row that did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GiveUp {
     /// While it has never been ready.
@@ -52,7 +53,7 @@ impl GiveUp {
 pub enum Proof {
     /// Somebody says so.
     Told,
-    /// That it runs. It must stay for a moment ([`STAYS`](super::STAYS)), or its start has failed.
+    /// That it runs.
     Runs,
     /// That it has run for so long. One that ends before has not been started, whatever its code: it is tried again after
     /// a pause that grows by a second each time, as supervisord does.
@@ -113,12 +114,23 @@ impl Restart {
     }
 }
 
-/// What it means to everything else that a service has ended and is not started again.
+/// What it means to everything else that a service has ended by itself and is not started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnEnd {
     /// Nothing.
     Ignore,
-    /// Everything ends: with its code when it ended by itself, as a failure when it was given up.
+    /// Everything ends with its code.
+    End,
+}
+
+/// What it means to everything else that a service was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFatal {
+    /// Nothing.
+    Ignore,
+    /// The whole goes on and is not live any more: whoever asks may replace it.
+    NotLive,
+    /// Everything ends, as a failure.
     End,
 }
 
@@ -139,8 +151,10 @@ pub struct Spec {
     pub autostart: bool,
     /// Started again when it ends.
     pub restart: Restart,
-    /// What its end (when it is not restarted) or its failure means.
+    /// What its end means when it is not restarted.
     pub on_end: OnEnd,
+    /// What it means when it is given up.
+    pub on_fatal: OnFatal,
     /// It belongs to the user's work: stopped first, together with the processes that nobody owns.
     pub application: bool,
     /// While it is ready it can ask windows to close.
@@ -151,6 +165,12 @@ pub struct Spec {
     pub patience: Patience,
     /// When to stop trying.
     pub give_up: GiveUp,
+    /// A command must succeed before each start.
+    pub before_start: bool,
+    /// A command follows each end.
+    pub after_stop: bool,
+    /// How long either may take before it is killed. A share of the grace period is never exceeded.
+    pub hook_timeout: Duration,
     /// The signal that asks it to end.
     pub stop_signal: i32,
     /// When a signal ends everything, it is asked by that one instead.
@@ -161,8 +181,8 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A service that is started at once, is ready as soon as it runs, is always started again, and whose end means
-    /// nothing to the others.
+    /// A service that is started at once, is ready as soon as it runs, is always started again, and without which the
+    /// others go on.
     pub fn new(name: &str, title: &str) -> Self {
         Self {
             name: name.into(),
@@ -173,11 +193,15 @@ impl Spec {
             autostart: true,
             restart: Restart::Always,
             on_end: OnEnd::Ignore,
+            on_fatal: OnFatal::NotLive,
             application: false,
             closes_windows: false,
             proof: Proof::Runs,
             patience: Patience::Endless,
             give_up: GiveUp::NEVER,
+            before_start: false,
+            after_stop: false,
+            hook_timeout: super::HOOK,
             stop_signal: SIGTERM,
             hears_what_came: false,
             stop_timeout: None,

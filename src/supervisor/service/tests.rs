@@ -1,5 +1,7 @@
 //! One service, step by step.
 
+mod model;
+
 use super::*;
 
 fn spec() -> Spec {
@@ -71,7 +73,7 @@ fn a_service_that_never_gets_ready_is_given_up() {
             service.tick(now);
         }
     }
-    assert_eq!(service.state(), State::Failed);
+    assert_eq!(service.state(), State::Fatal);
 }
 
 #[test]
@@ -143,36 +145,50 @@ fn only_a_failure_is_followed_by_another_start_when_that_was_asked_for() {
 }
 
 #[test]
-fn one_that_ends_at_once_again_and_again_is_given_up() {
-    let limit = GiveUp {
-        never_ready: Some(3),
-        ready_before: Some(3),
-    };
-    let spec = Spec {
-        give_up: limit,
-        ..Spec::new("test", "the test")
-    };
-    let mut now = Instant::now();
-    let mut service = Service::new(spec, now);
-    // One that stayed for a moment begins the count anew.
-    for stays in [
-        Duration::ZERO,
-        Duration::ZERO,
-        STAYS,
-        Duration::ZERO,
-        Duration::ZERO,
-    ] {
+fn one_that_ends_again_and_again_is_given_up_however_long_it_runs() {
+    for proof in [Proof::Runs, Proof::Told] {
+        let rules = Spec {
+            proof,
+            give_up: GiveUp {
+                never_ready: None,
+                ready_before: Some(3),
+            },
+            ..Spec::new("test", "the test")
+        };
+        let mut now = Instant::now();
+        let mut service = Service::new(rules, now);
+        let second = Duration::from_secs(1);
+        // A healthy minute begins the count anew, also for one that is killed because it hangs.
+        for (runs, hangs) in [
+            (second, false),
+            (HEALTHY - second, false),
+            (HEALTHY, false),
+            (second, false),
+            (HEALTHY, true),
+            (second * 30, false),
+        ] {
+            service.started(now);
+            service.ready(now);
+            assert_eq!(service.state(), State::Ready);
+            now += runs;
+            if hangs {
+                service.silent(now);
+                assert_eq!(service.push(now), Some(Push::Kill));
+            }
+            service.exited(Exit::Code(1), true, now);
+            assert!(!service.is_over());
+            now = service.deadline(now).unwrap().max(now);
+            service.tick(now);
+        }
+        let began = now;
         service.started(now);
-        assert_eq!(service.state(), State::Ready);
-        now += stays;
+        service.ready(now);
         service.exited(Exit::Code(1), true, now);
-        assert!(!service.is_over());
-        now = service.deadline(now).unwrap();
-        service.tick(now);
+        assert_eq!(service.state(), State::Fatal);
+        let (starts, time) = service.failures();
+        assert_eq!(starts, 3);
+        assert!(time >= began - now + second * 30, "{time:?}");
     }
-    service.started(now);
-    service.exited(Exit::Code(1), true, now);
-    assert_eq!(service.state(), State::Failed);
 }
 
 #[test]
@@ -231,7 +247,7 @@ fn one_that_must_last_has_failed_before_and_is_tried_as_supervisord_does() {
     }
     service.started(now);
     service.exited(Exit::Code(0), true, now);
-    assert_eq!(service.state(), State::Failed);
+    assert_eq!(service.state(), State::Fatal);
 
     let mut service = Service::new(rules.clone(), start);
     service.started(start);

@@ -28,10 +28,17 @@ pub enum Fault {
 pub enum Blame {
     /// It was killed for this.
     Fault(Fault),
+    /// It was not that of the service, but of what must succeed before it; killed for this, if it was.
+    BeforeStart(Option<Fault>),
     /// The kernel has killed it for want of memory.
     Memory {
         /// Bytes that the container may use, if there is a limit.
         limit: Option<u64>,
+    },
+    /// Since it was started, the container had no process left for somebody in it.
+    Processes {
+        /// So many it may have.
+        limit: u64,
     },
     /// It used memory in /dev/shm that was not to be had.
     SharedMemory {
@@ -57,6 +64,12 @@ impl Verdict {
     /// Words that follow the name of a service: `crashed with SIGSEGV`.
     pub fn clause(self) -> String {
         match (self.exit, self.blame) {
+            (_, Some(Blame::BeforeStart(fault))) => {
+                let blame = fault.map(Blame::Fault);
+                let exit = self.exit;
+                let clause = Self { exit, blame }.clause();
+                format!("could not be started: its before_start {clause}")
+            }
             (Exit::Signal(SIGKILL), Some(Blame::Memory { .. } | Blame::Fault(_))) => {
                 format!("was {self}")
             }
@@ -90,6 +103,14 @@ impl Verdict {
         exit.fatal_signal() == Some(SIGKILL)
     }
 
+    /// Is it an end that nobody wanted?
+    pub fn has_failed(exit: Exit) -> bool {
+        match exit {
+            Exit::Code(code) => code != 0,
+            Exit::Signal(signal) => CRASHES.contains(&signal),
+        }
+    }
+
     /// May it have found no memory where it was promised some?
     pub fn found_no_memory(exit: Exit) -> bool {
         exit.fatal_signal() == Some(SIGBUS)
@@ -99,6 +120,10 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.exit, self.blame) {
+            (exit, Some(Blame::BeforeStart(fault))) => {
+                let blame = fault.map(Blame::Fault);
+                write!(f, "before_start: {}", Self { exit, blame })
+            }
             // Said by the blame itself.
             (Exit::Signal(SIGKILL), Some(blame @ (Blame::Memory { .. } | Blame::Fault(_)))) => {
                 write!(f, "{blame}")
@@ -124,10 +149,13 @@ impl fmt::Display for Verdict {
 impl Blame {
     fn remedy(self) -> Option<&'static str> {
         Some(match self {
-            Self::Fault(_) | Self::Caught(_) => return None,
+            Self::Fault(_) | Self::Caught(_) | Self::BeforeStart(_) => return None,
             Self::Memory { limit: Some(_) } => "raise the container's memory limit",
             Self::Memory { limit: None } => {
                 "give the machine more memory, or the container less to do"
+            }
+            Self::Processes { .. } => {
+                "raise that limit: docker run --pids-limit; in Kubernetes podPidsLimit of the kubelet"
             }
             Self::SharedMemory { .. } => {
                 "give it more: docker run --shm-size=1g; in Kubernetes an emptyDir with medium: Memory at /dev/shm"
@@ -139,8 +167,13 @@ impl Blame {
 impl fmt::Display for Blame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Fault(Fault::Late) => f.write_str("killed, not ready in time"),
-            Self::Fault(Fault::Silent) => f.write_str("killed, it did not answer"),
+            Self::Fault(Fault::Late) | Self::BeforeStart(Some(Fault::Late)) => {
+                f.write_str("killed, not ready in time")
+            }
+            Self::Fault(Fault::Silent) | Self::BeforeStart(Some(Fault::Silent)) => {
+                f.write_str("killed, it did not answer")
+            }
+            Self::BeforeStart(None) => f.write_str("before_start"),
             Self::Caught(signal) => {
                 write!(
                     f,
@@ -152,6 +185,9 @@ impl fmt::Display for Blame {
                 write!(f, "killed for memory (limit {})", size(limit))
             }
             Self::Memory { limit: None } => f.write_str("killed for memory"),
+            Self::Processes { limit } => {
+                write!(f, "the container has no process left (limit {limit})")
+            }
             Self::SharedMemory {
                 size: of,
                 full: true,
@@ -179,15 +215,17 @@ impl Service {
         self.last
     }
 
-    /// So many starts in a row have failed, and so long since the first of them.
+    /// So many starts have failed or come to an end since it was last healthy, and so long since the first of them.
     pub fn failures(&self) -> (u32, Duration) {
         let time = self.since.saturating_duration_since(self.trying_since);
-        (self.failed_starts, time)
+        (self.tries(), time)
     }
 
     /// This is behind the end that was told last.
     pub fn blame(&mut self, blame: Blame) {
-        if let Some(verdict) = &mut self.last {
+        if let Some(verdict) = &mut self.last
+            && !matches!(verdict.blame, Some(Blame::BeforeStart(_)))
+        {
             verdict.blame = Some(blame);
         }
     }
@@ -262,6 +300,18 @@ mod tests {
                 "killed, it did not answer",
             ),
             (
+                Exit::Code(3),
+                Some(Blame::BeforeStart(None)),
+                "could not be started: its before_start has ended, code 3",
+                "before_start: code 3",
+            ),
+            (
+                Exit::Signal(9),
+                Some(Blame::BeforeStart(Some(Fault::Late))),
+                "could not be started: its before_start was killed, not ready in time",
+                "before_start: killed, not ready in time",
+            ),
+            (
                 Exit::Code(137),
                 memory,
                 "has ended, code 137, killed for memory (limit 512 MiB)",
@@ -278,6 +328,12 @@ mod tests {
                 Some(Blame::Caught(11)),
                 "crashed with SIGSEGV",
                 "crashed with SIGSEGV",
+            ),
+            (
+                Exit::Code(1),
+                Some(Blame::Processes { limit: 100 }),
+                "has ended, code 1, the container has no process left (limit 100)",
+                "code 1, the container has no process left (limit 100)",
             ),
             (
                 Exit::Code(135),

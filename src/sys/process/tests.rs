@@ -122,3 +122,36 @@ fn a_step_that_fails_is_named() {
         "{text}"
     );
 }
+
+#[test]
+fn a_descriptor_comes_under_the_number_that_it_is_to_have() {
+    // A number that is free here, one that is taken, and one that a failed exec must not be reported on.
+    let (_taken, _taken_too) = nix::unistd::pipe().unwrap();
+    for number in [3, 4, 5, 6, 7, 8, 9, 100] {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let (told, tell) = nix::unistd::pipe().unwrap();
+        let given = |fd| Inherited {
+            number,
+            ..Inherited::from(fd)
+        };
+        let mut command = Command {
+            program: "python3".into(),
+            args: vec![
+                "-c".into(),
+                format!("import os; os.write({number}, b'told')").into(),
+            ],
+            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            ..Command::default()
+        };
+        let child = spawn(&command, writer.try_clone().unwrap(), None, &[given(&tell)]).unwrap();
+        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid()), None).unwrap();
+        command.program = "/nonexistent".into();
+        let error = spawn(&command, writer, None, &[given(&tell)]).unwrap_err();
+        assert_eq!(error.kind, SpawnErrorKind::NotFound);
+        drop(tell);
+        let mut text = String::new();
+        File::from(told).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "told", "{number}");
+        drop(reader);
+    }
+}

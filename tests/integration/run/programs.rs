@@ -176,7 +176,7 @@ command=/usr/bin/openbox
     desk.line("[run] ");
     wait(&desk, "spawner-service", ServiceState::Ready);
     wait(&desk, "done", ServiceState::Ended);
-    wait(&desk, "crash", ServiceState::Failed);
+    wait(&desk, "crash", ServiceState::Fatal);
     wait(&desk, "later", ServiceState::Starting);
     wait(&desk, "wm", ServiceState::Ready);
     desk.line("[program:openbox] is not started, for deskinit is the window manager itself");

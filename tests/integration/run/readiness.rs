@@ -118,6 +118,38 @@ fn a_line_that_is_printed() {
 }
 
 #[test]
+fn a_line_on_a_descriptor_under_whatever_number() {
+    let files = Files::new("descriptor", &[]);
+    let flag = path(&files, "flag");
+    let wait = format!("until test -e {flag}; do sleep 0.02; done");
+    // As s6's services; as Xvfb; as programs with an option of their own.
+    let cases = [
+        ("echo up >&3", "[]", "{ fd = 3 }"),
+        (
+            "test $1 = -displayfd && echo up >/proc/self/fd/$2",
+            "[]",
+            "\"displayfd\"",
+        ),
+        (
+            "test $1 = --ready && echo up >/proc/self/fd/$2",
+            "[\"--ready\", \"{fd}\"]",
+            "\"displayfd\"",
+        ),
+    ];
+    for (script, args, ready) in cases {
+        let script = format!("{wait}; {script}; exec sleep 1000");
+        let args = args.trim_matches(['[', ']']);
+        let keys =
+            format!("command = [\"sh\", \"-c\", {script:?}, \"sh\", {args}]\nready = {ready}");
+        let desk = starting(&files, &keys);
+        fs::write(&flag, "").unwrap();
+        gets_ready(&desk);
+        drop(desk);
+        fs::remove_file(&flag).unwrap();
+    }
+}
+
+#[test]
 fn a_command_that_succeeds_at_last_and_one_that_hangs_goes_with_its_service() {
     let files = Files::new("command", &[]);
     let flag = path(&files, "flag");

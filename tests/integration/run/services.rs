@@ -114,6 +114,38 @@ fn the_end_of_a_service_can_be_the_end() {
 }
 
 #[test]
+fn a_desktop_does_without_a_window_manager_when_it_is_told_to() {
+    let files = Files::new("no-wm", &[("a.toml", "[service.wm]\nenabled = false\n")]);
+    let desk = files.builder(&["xterm"]).start();
+    let status = desk.up();
+    assert!(status.services.iter().all(|one| one.name != "wm"));
+    let health = Command::new(DESKINIT)
+        .args(["health", "--run-dir"])
+        .arg(desk.run_dir())
+        .output()
+        .unwrap();
+    assert!(health.status.success(), "{health:?}");
+}
+
+#[test]
+fn a_desktop_lives_on_after_its_application_when_it_is_told_to() {
+    let table =
+        "[service.app]\nrestart = \"on-failure\"\nexit_codes = [0, 3]\non_end = \"ignore\"\n";
+    let files = Files::new("app-ends", &[("a.toml", table)]);
+    let desk = files
+        .builder(&["sh", "-c", "exit 3"])
+        .env("APP_HEADLESS", "1")
+        .start();
+    let status = desk.when("the application has ended", LONG, |status| {
+        let app = status.services.iter().find(|one| one.name == "app");
+        app.is_some_and(|app| app.state == ServiceState::Ended)
+    });
+    assert!(is_ready(&status, "display"));
+    desk.signal(Signal::SIGTERM);
+    assert_eq!(desk.code(), 143);
+}
+
+#[test]
 fn a_wrong_file_starts_nothing_and_every_mistake_is_told() {
     let table = "[service.a]\ncommand = \"x\"\nafter = [\"a\"]\n[service.b]\nrestat = \"never\"\n";
     let files = Files::new("wrong", &[("a.toml", table)]);

@@ -173,3 +173,34 @@ fn a_user_who_is_not_there_is_a_mistake() {
     let expected = if root() { 64 } else { 0 };
     assert_eq!(desk.code(), expected, "within {LONG:?}");
 }
+
+#[test]
+fn a_service_may_be_somebody_elses_or_nothing_starts() {
+    if !root() {
+        return;
+    }
+    let table = "[service.other]\ncommand = [\"sh\", \"-c\", \"id -un; id -G; echo $HOME; exec sleep 1000\"]\nuser = \"daemon\"\ngroup = \"video\"\n";
+    let files = super::services::Files::new("owner", &[("a.toml", table)]);
+    // As root, and as somebody who keeps the right to.
+    for user in [None, Some(ACCOUNT.0)] {
+        let mut builder = files.builder(&["sleep", "1000"]).env("APP_HEADLESS", "1");
+        if let Some(user) = user {
+            builder = builder.env("USER", user);
+        }
+        let desk = builder.start();
+        let status = desk.up();
+        desk.line("[other] daemon");
+        desk.line("[other] 44");
+        desk.line("[other] /usr/sbin");
+        let process = pid(&status, "other");
+        assert_eq!(field(process, "Uid"), ["1"; 4]);
+        assert_eq!(field(process, "CapEff"), ["0000000000000000"]);
+        assert_eq!(super::orders::ask(&desk, &["stop", "other"]).0, Some(0));
+        desk.signal(nix::sys::signal::Signal::SIGTERM);
+        assert_eq!(desk.code(), 143);
+    }
+    let no = table.replace("daemon", "nobody-there");
+    fs::write(files.0.join("a.toml"), no).unwrap();
+    let desk = files.builder(&["true"]).start();
+    assert_eq!(desk.code(), 64);
+}

@@ -1,5 +1,6 @@
 //! After any storm every viewer has the screen, byte for byte, within two seconds of the last change: each encoding in
-//! each pixel format, with and without flow control, read fast and slowly, while the screen changes its size.
+//! each pixel format, with and without flow control, read fast and slowly, by either port, at every level that viewers
+//! can ask for, while windows move, terminals scroll and the screen changes its size.
 
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use deskinit::pixel::{Frame, PixelFormat, Rect};
 use nix::sys::socket::{setsockopt, sockopt};
 use x11rb::connection::Connection as _;
-use x11rb::protocol::xproto::{ConnectionExt as _, CreateGCAux};
+use x11rb::protocol::xproto::{ConfigureWindowAux, ConnectionExt as _, CreateGCAux};
 
 use super::{EXTRAS, SOON, Stage, differences, shows};
 use crate::support::client::{Client, Event, Login};
@@ -19,6 +20,7 @@ use crate::support::draw::{Painter, Random};
 use crate::support::pictures::picture;
 use crate::support::pseudo::number as pseudo;
 use crate::support::serve::PASSWORD;
+use crate::support::websocket::WebSocket;
 use crate::support::{draw, xvfb};
 
 /// The promise, for a machine that has nothing else to do.
@@ -26,6 +28,11 @@ const PROMISE: Duration = Duration::from_secs(2);
 
 /// What a machine that has a lot else to do may take instead.
 fn promise() -> Duration {
+    patient(PROMISE)
+}
+
+/// A time that was promised, and more where a machine has a lot else to do.
+pub(super) fn patient(promise: Duration) -> Duration {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: f64 = text
         .split(' ')
@@ -33,21 +40,24 @@ fn promise() -> Duration {
         .and_then(|l| l.parse().ok())
         .unwrap_or(1.0);
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    PROMISE.mul_f64((load / cores as f64).max(1.0) * 1.5)
+    promise.mul_f64((load / cores as f64).max(1.0) * 1.5)
 }
 
 /// How a viewer wants to be served.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Taste {
     encoding: i32,
-    quality: Option<i32>,
+    /// Levels and the like.
+    levels: Vec<i32>,
     format: PixelFormat,
     /// Fences and continuous updates, or one request after the other.
     flow: bool,
     slow: bool,
+    /// By a websocket.
+    web: bool,
 }
 
-fn formats() -> [PixelFormat; 4] {
+fn formats() -> [PixelFormat; 5] {
     let format = |bytes: [u8; 16]| PixelFormat::parse(&bytes).expect("a pixel format");
     [
         PixelFormat::NATIVE,
@@ -57,6 +67,8 @@ fn formats() -> [PixelFormat; 4] {
         format([16, 16, 1, 1, 0, 31, 0, 63, 0, 31, 11, 5, 0, 0, 0, 0]),
         // 332.
         format([8, 8, 0, 1, 0, 7, 0, 7, 0, 3, 0, 3, 6, 0, 0, 0]),
+        // Of a workstation of old.
+        format([32, 24, 1, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0]),
     ]
 }
 
@@ -78,12 +90,46 @@ fn tastes(format: PixelFormat) -> Vec<Taste> {
         for (flow, slow) in [(true, false), (false, false), (true, true), (false, true)] {
             all.push(Taste {
                 encoding,
-                quality,
+                levels: quality.map(pseudo::quality).into_iter().collect(),
                 format,
                 flow,
                 slow,
+                web: false,
             });
         }
+    }
+    all
+}
+
+/// Every level that there is, by both ports.
+fn levels() -> Vec<Taste> {
+    let mut all = Vec::new();
+    let mut add = |encoding, levels: &[i32]| {
+        all.push(Taste {
+            encoding,
+            levels: levels.to_vec(),
+            format: formats()[1],
+            flow: all.len() % 3 != 0,
+            slow: all.len() % 4 == 3,
+            web: all.len() % 2 == 1,
+        });
+    };
+    for level in 0..=9 {
+        let compress = pseudo::compress(level);
+        add(number::TIGHT, &[compress, pseudo::quality(level)]);
+        add(number::TIGHT, &[compress]);
+        add(number::ZRLE, &[compress]);
+        add(number::ZLIB, &[compress]);
+        add(number::TIGHT_PNG, &[compress, pseudo::quality(9 - level)]);
+    }
+    for subsampling in 0..=5 {
+        let percent = 100 - 19 * subsampling;
+        let fine = [
+            pseudo::fine_quality(percent),
+            pseudo::subsampling(subsampling),
+        ];
+        add(number::TIGHT, &fine);
+        add(number::JPEG, &[&fine[..], &[pseudo::quality(3)]].concat());
     }
     all
 }
@@ -97,16 +143,27 @@ struct Viewer {
 
 impl Viewer {
     fn new(stage: &Stage, taste: Taste) -> Self {
-        let stream = TcpStream::connect(stage.serve.vnc()).expect("listens");
-        if taste.slow {
-            setsockopt(&stream, sockopt::RcvBuf, &32_768).expect("a socket");
-        }
-        let mut client = Client::login(stream, &Login::password(PASSWORD)).expect("logs in");
+        let login = Login::password(PASSWORD);
+        let mut client = if taste.web {
+            let socket = WebSocket::connect(stage.serve.web(), "/websockify", &[]);
+            Client::login(socket.expect("upgraded"), &login).expect("logs in")
+        } else {
+            let stream = TcpStream::connect(stage.serve.vnc()).expect("listens");
+            if taste.slow {
+                setsockopt(&stream, sockopt::RcvBuf, &32_768).expect("a socket");
+            }
+            Client::login(stream, &login).expect("logs in")
+        };
         client.set_pixel_format(taste.format).expect("connected");
         let mut list = vec![taste.encoding];
-        list.extend(taste.quality.map(pseudo::quality));
+        list.extend(&taste.levels);
         let flow = [pseudo::FENCE, pseudo::CONTINUOUS_UPDATES];
-        list.extend(EXTRAS.iter().filter(|e| taste.flow || !flow.contains(e)));
+        let listed = |extra: &&i32| match **extra {
+            // Pixels instead of copies, too.
+            number::COPY_RECT => taste.flow || !taste.slow,
+            extra => taste.flow || !flow.contains(&extra),
+        };
+        list.extend(EXTRAS.iter().filter(listed));
         client.set_encodings(&list).expect("connected");
         client.request_all(false).expect("connected");
         Self {
@@ -162,8 +219,11 @@ fn storm(stage: &Stage, random: &mut Random, steps: u16) {
         .foreground(0xf0f0e0)
         .background(0x102030);
     stage.link.create_gc(gc, stage.root, &look).expect("sent");
+    // A window that somebody drags.
+    let window = Painter::window(&stage.link, stage.root, 30, 40, 150, 110);
+    window.scribble(random, 150, 110);
     for _ in 0..steps {
-        match random.below_u16(5) {
+        match random.below_u16(6) {
             0 => {
                 let photo = picture(120, 90, u64::from(random.next()), 8);
                 stage.put(
@@ -191,20 +251,34 @@ fn storm(stage: &Stage, random: &mut Random, steps: u16) {
             }
             // A terminal scrolls.
             2 => painter.copy((0, 14), (0, 0), 400, 280),
+            3 => {
+                let (x, y) = (random.below_u16(250), random.below_u16(150));
+                for step in 0..4 {
+                    let place = ConfigureWindowAux::new()
+                        .x(i32::from(x) + 7 * step)
+                        .y(i32::from(y) + 3 * step);
+                    stage
+                        .link
+                        .configure_window(window.window, &place)
+                        .expect("sent");
+                    xvfb::sync(&stage.link);
+                    thread::sleep(Duration::from_millis(10));
+                }
+            }
             _ => painter.scribble(random, 480, 360),
         }
         xvfb::sync(&stage.link);
         thread::sleep(Duration::from_millis(10));
     }
+    stage.link.destroy_window(window.window).expect("sent");
     stage.link.free_gc(gc).expect("sent");
     stage.link.close_font(font).expect("sent");
 }
 
-fn converge(format: PixelFormat, seed: u64) {
-    let stage = Stage::new((480, 360), &[("MAX_CLIENTS", "64")]);
+fn converge(tastes: Vec<Taste>, seed: u64) {
+    let stage = Stage::new((480, 360), &[("MAX_CLIENTS", "80")]);
     let goal = Goal::default();
     let arrived = AtomicUsize::new(0);
-    let tastes = tastes(format);
     let count = tastes.len();
     let mut viewers: Vec<Viewer> = tastes.into_iter().map(|t| Viewer::new(&stage, t)).collect();
     let slowest = Mutex::new((Duration::ZERO, None));
@@ -228,7 +302,7 @@ fn converge(format: PixelFormat, seed: u64) {
                 );
                 let mut slowest = slowest.lock().expect("no panic");
                 if took > slowest.0 {
-                    *slowest = (took, Some(viewer.taste));
+                    *slowest = (took, Some(viewer.taste.clone()));
                 }
                 arrived.fetch_add(1, Ordering::Relaxed);
             });
@@ -250,20 +324,30 @@ fn converge(format: PixelFormat, seed: u64) {
 
 #[test]
 fn viewers_converge_in_the_native_format() {
-    converge(formats()[0], 1);
+    converge(tastes(formats()[0]), 1);
 }
 
 #[test]
 fn viewers_converge_in_the_format_of_novnc() {
-    converge(formats()[1], 2);
+    converge(tastes(formats()[1]), 2);
 }
 
 #[test]
 fn viewers_converge_in_565() {
-    converge(formats()[2], 3);
+    converge(tastes(formats()[2]), 3);
 }
 
 #[test]
 fn viewers_converge_in_332() {
-    converge(formats()[3], 4);
+    converge(tastes(formats()[3]), 4);
+}
+
+#[test]
+fn viewers_converge_in_32_bits_big_endian() {
+    converge(tastes(formats()[4]), 5);
+}
+
+#[test]
+fn viewers_converge_at_every_level() {
+    converge(levels(), 6);
 }

@@ -48,6 +48,50 @@ fn nothing_is_captured_without_viewers() {
     assert_eq!(grabs(&stage), before);
 }
 
+/// Dashboards are built on them.
+#[test]
+fn metrics_keep_their_names() {
+    let stage = Stage::new((640, 480), &[]);
+    let mut client = viewer(&stage);
+    scribble(&stage, &mut Random::new(5));
+    stage.follow(&mut client);
+    let text = stage.serve.get("/metrics").body;
+    let figure = |name: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.and_then(|line| line.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("{name} in {text}"))
+    };
+    for name in [
+        "connections_total",
+        "connections_refused_total",
+        "authentication_failures_total",
+        "sessions_total",
+        "updates_total",
+        "sent_bytes_total",
+        "received_bytes_total",
+        "grabs_total",
+        "encode_seconds_total",
+        "grab_seconds_total",
+        "diff_seconds_total",
+        "frame_age_seconds_sum",
+        "viewers",
+        "idle_seconds",
+        "display_up",
+        "windows",
+        "screen_width_pixels",
+        "screen_height_pixels",
+    ] {
+        figure(&format!("deskinit_{name} "));
+    }
+    let ages = figure("deskinit_frame_age_seconds_count ");
+    assert!(ages >= 1.0);
+    assert_eq!(
+        figure("deskinit_frame_age_seconds_bucket{le=\"+Inf\"} "),
+        ages
+    );
+    assert!(figure("deskinit_frame_age_seconds_bucket{le=\"0.02\"} ") <= ages);
+}
+
 #[test]
 fn the_first_picture_is_that_of_now() {
     let stage = Stage::new((640, 480), &[]);

@@ -28,6 +28,16 @@ pub(crate) mod number {
         -32 + level
     }
 
+    /// JPEG quality as TurboVNC's viewer gives it, 0–100.
+    pub(crate) const fn fine_quality(percent: i32) -> i32 {
+        -512 + percent
+    }
+
+    /// How colour is thinned out, as TurboVNC's viewer gives it, 0–5.
+    pub(crate) const fn subsampling(number: i32) -> i32 {
+        -768 + number
+    }
+
     /// Compression level 0–9.
     pub(crate) const fn compress(level: i32) -> i32 {
         -256 + level

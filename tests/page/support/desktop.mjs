@@ -14,12 +14,20 @@ const SETTINGS = /^(VNC_|NO_VNC_|DISPLAY|APPLICATION|RUN_DIR|XAUTHORITY|SECURE_|
 
 export const PASSWORD = 'Geheim77';
 
+/** Below those that the kernel gives to connections: one of those could be in use again before the program listens. */
 async function freePort() {
-    const server = createServer();
-    await new Promise((listening) => { server.listen(0, '127.0.0.1', listening); });
-    const { port } = server.address();
-    await new Promise((closed) => { server.close(closed); });
-    return port;
+    for (;;) {
+        const port = 10000 + Math.floor(Math.random() * 20000);
+        const server = createServer();
+        const free = await new Promise((done) => {
+            server.once('error', () => done(false));
+            server.listen(port, '127.0.0.1', () => done(true));
+        });
+        if (free) {
+            await new Promise((closed) => { server.close(closed); });
+            return port;
+        }
+    }
 }
 
 function freeDisplay() {

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use deskinit::supervisor::link::{FRAME_BUFFER, FRAME_BUFFER_VARIABLE};
 use deskinit::sys::memfd;
@@ -248,11 +249,16 @@ pub(crate) fn deskinit() -> String {
     std::env::var("DESKINIT").unwrap_or_else(|_| "target/release/deskinit".to_owned())
 }
 
-/// A port of the loopback that nobody has just now.
+/// A port of the loopback that nobody has just now, below those that the kernel gives to connections: one of those could
+/// be in use again before the program listens.
 pub(crate) fn free_port() -> Outcome<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(41);
+    (0..100)
+        .map(|_| first.wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed)) % 20_000 + 10_000)
+        .filter_map(|port| u16::try_from(port).ok())
+        .find(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
+        .ok_or_else(|| "no port between 10000 and 29999 is free".into())
 }
 
 /// Whether anybody listens there, without a connection that a server might count as an attack (proc(5), /proc/net/tcp:

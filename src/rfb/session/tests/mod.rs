@@ -1,6 +1,7 @@
 //! Sessions on a virtual clock, from both sides.
 
 mod hostile;
+mod pacing;
 #[cfg(feature = "h264")]
 mod video;
 mod world;
@@ -126,7 +127,8 @@ fn a_slow_client_gets_fewer_and_newer_pictures() {
         _ => 0,
     });
     let pictures = f64::from(pixels.sum::<u32>()) / (200.0 * 150.0);
-    assert!((12.0..=22.0).contains(&pictures), "{pictures} of about 20");
+    // What the link had saved up while it was idle are three more.
+    assert!((12.0..=24.0).contains(&pictures), "{pictures} of about 20");
     assert!(world.most_output < 400_000, "{}", world.most_output);
     // One whole picture takes 0.3 s on this link.
     let took = world.converge(2 * SECOND);

@@ -5,6 +5,7 @@
 //! has processed what came before.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::encode::{Encoded, Encoder, Encoding};
@@ -14,7 +15,7 @@ use crate::rfb::encodings::number;
 use crate::rfb::input::InputBuffer;
 use crate::rfb::session::{Effect, Features, Poll, ResizeCause, Session, Start};
 use crate::rfb::version::Version;
-use crate::screen::{Move, Step};
+use crate::screen::{Activity, Move, Step};
 
 /// What noVNC 1.7 lists, but Raw.
 pub(super) const NOVNC: &[i32] = &[
@@ -95,6 +96,7 @@ pub(super) struct World {
     pub(super) lossy: bool,
     pub(super) reads: bool,
     pub(super) most_output: usize,
+    activity: Activity,
     rate: f64,
     delay: Duration,
     budget: f64,
@@ -136,6 +138,7 @@ impl World {
             lossy: false,
             reads: true,
             most_output: 0,
+            activity: Activity::new(200, 150),
             rate,
             delay,
             budget: 0.0,
@@ -199,7 +202,7 @@ impl World {
 
     /// Something changed here.
     pub(super) fn damage(&mut self, rect: Rect) {
-        self.session.stepped(&Step {
+        self.step(&Step {
             moves: Vec::new(),
             damage: Region::from(rect),
         });
@@ -214,14 +217,21 @@ impl World {
         }
         self.screen.copy_within(from, to);
         let from = from.origin();
-        self.session.stepped(&Step {
+        self.step(&Step {
             moves: vec![Move { to: target, from }],
             damage: Region::new(),
         });
     }
 
+    fn step(&mut self, step: &Step) {
+        self.activity.changed(&step.area(), self.now);
+        self.session.activity(Arc::new(self.activity.clone()));
+        self.session.stepped(step);
+    }
+
     pub(super) fn resize(&mut self, w: u16, h: u16, cause: ResizeCause) {
         self.screen = Frame::new(w, h);
+        self.activity = Activity::new(w, h);
         self.session.resized(w, h, cause);
         self.draw(Rect::sized(w, h), 0x0055_aa00);
     }

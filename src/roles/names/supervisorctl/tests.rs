@@ -20,6 +20,7 @@ fn columns_words_and_codes_are_supervisords() {
     let status = Status {
         phase: link::Phase::Running,
         message: String::new(),
+        not_live: None,
         exit_code: None,
         close_windows: false,
         display: ":0".to_owned(),
@@ -34,7 +35,7 @@ fn columns_words_and_codes_are_supervisords() {
         dropped_lines: 0,
         services: vec![
             service("wm", ServiceState::Ready),
-            service("app", ServiceState::Failed),
+            service("app", ServiceState::Fatal),
             ServiceStatus {
                 group: Some("web".to_owned()),
                 ..service("web_00", ServiceState::Stopped)

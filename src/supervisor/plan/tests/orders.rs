@@ -58,13 +58,13 @@ fn nobody_waits_for_a_window_manager_that_was_stopped() {
 fn one_that_was_given_up_can_be_started_again() {
     let mut world = World::up(true);
     let nope = NotStarted {
-        hopeless: Some(127),
+        obstacle: Obstacle::Hopeless(127),
         reason: "not found".to_owned(),
     };
     world.obstacles.insert(WM, nope);
     world.exit(WM, Exit::Code(1));
     world.advance(HOLD);
-    assert_eq!(world.plan.service(WM).unwrap().state(), State::Failed);
+    assert_eq!(world.plan.service(WM).unwrap().state(), State::Fatal);
     world.obstacles.clear();
     assert!(world.order(WM, Order::Restart));
     world.make_ready(WM);
