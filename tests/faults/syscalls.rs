@@ -66,7 +66,11 @@ fn no_process_for_the_first_starts() {
         let (status, lines) = desk.end();
         assert_eq!(status.code(), Some(9), "{lines:#?}");
         // Said once for all that wait for it, beside the window manager that is not there.
-        assert_eq!(count(&lines, "it is started when it can be"), 1, "{lines:#?}");
+        assert_eq!(
+            count(&lines, "it is started when it can be"),
+            1,
+            "{lines:#?}"
+        );
     }
 }
 
