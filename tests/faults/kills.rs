@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::client::{Client, Login};
 use crate::support::desk::{Builder, Desk, LONG, is_ready, pid};
-use crate::tools::{restart, send};
+use crate::tools::{quiet, restart, send};
 
 const PASSWORD: &str = "k7Zq2xPv";
 /// So many of each where nobody says.
@@ -82,6 +82,7 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
 
 #[test]
 fn every_part_is_back_in_time_however_often_it_is_killed() {
+    let _machine = quiet();
     let count = std::env::var("KILLS").map_or(KILLS, |text| text.parse().expect("a number"));
     let left = Mutex::new(PARTS.to_vec());
     let rows = Mutex::new(Vec::new());

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::desk::{DESKINIT, Desk, LONG, is_ready, pid};
 use crate::support::{TempDir, eventually};
-use crate::tools::{Files, count, descriptors, does_not_spin, has, init, quick, send};
+use crate::tools::{Files, count, crowded, descriptors, does_not_spin, has, init, quick, send};
 
 /// Sets the soft limit of a running process.
 fn limit_descriptors(pid: i32, limit: &str) {
@@ -89,6 +89,7 @@ fn bomb(dir: &TempDir) -> Option<Desk> {
 
 #[test]
 fn a_fork_bomb_takes_neither_the_init_nor_the_probe() {
+    let _machine = crowded();
     let dir = TempDir::new();
     let Some(desk) = bomb(&dir) else { return };
     desk.line("[app] full");

@@ -12,6 +12,7 @@ use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, MapState, Window};
 
 use crate::support::desk::{Builder, DESKINIT, Desk, LONG, is_ready, pid};
 use crate::support::eventually;
+use crate::tools::quiet;
 
 fn kill_service(status: &Status, name: &str) -> (i32, Instant) {
     let old = pid(status, name);
@@ -29,6 +30,7 @@ fn back(desk: &Desk, name: &str, old: i32, since: Instant) -> (Status, Duration)
 
 #[test]
 fn the_display_server_is_back_at_once_and_nobody_else_is_touched() {
+    let _machine = quiet();
     let desk = Desk::start(&["xterm"]);
     let before = desk.up();
     let (old, since) = kill_service(&before, "display");
@@ -47,6 +49,7 @@ fn the_display_server_is_back_at_once_and_nobody_else_is_touched() {
 
 #[test]
 fn the_window_manager_is_back_at_once() {
+    let _machine = quiet();
     let desk = Desk::start(&["xterm"]);
     let before = desk.up();
     let (old, since) = kill_service(&before, "wm");
@@ -115,6 +118,7 @@ fn an_application_that_is_back_before_anybody_looked_is_ready_all_the_same() {
 
 #[test]
 fn the_x_server_comes_back_with_all_that_depend_on_it() {
+    let _machine = quiet();
     for signal in [Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGTERM] {
         let desk = Desk::start(&["xterm"]);
         let before = desk.up();
@@ -140,6 +144,7 @@ fn the_x_server_comes_back_with_all_that_depend_on_it() {
 
 #[test]
 fn an_application_that_is_kept_comes_back() {
+    let _machine = quiet();
     let desk = Builder::new(&["xterm"])
         .env("KEEP_APP_RUNNING", "1")
         .start();
@@ -158,6 +163,7 @@ fn an_application_that_is_kept_comes_back() {
 
 #[test]
 fn the_gate_is_back_at_once() {
+    let _machine = quiet();
     let desk = Builder::new(&["xterm"]).env("X11LISTEN", "tcp").start();
     let before = desk.up();
     let (old, since) = kill_service(&before, "gate");

@@ -12,6 +12,7 @@ use x11rb::protocol::xproto::ConnectionExt as _;
 use crate::support::client::{Client, Login};
 use crate::support::desk::{Builder, DESKINIT, Desk, LONG, is_ready, pid};
 use crate::support::xvfb::sync;
+use crate::tools::quiet;
 
 const PASSWORD: &str = "k7Zq2xPv";
 
@@ -64,6 +65,7 @@ fn health(desk: &Desk) -> (Option<i32>, String) {
 
 #[test]
 fn a_viewer_survives_the_crash_of_the_x_server() {
+    let _machine = quiet();
     for signal in [Signal::SIGKILL, Signal::SIGSEGV] {
         let (desk, before) = desk();
         let mut client = viewer(&before);
@@ -81,6 +83,7 @@ fn a_viewer_survives_the_crash_of_the_x_server() {
 
 #[test]
 fn an_x_server_that_hangs_is_noticed_told_and_replaced() {
+    let _machine = quiet();
     let (desk, before) = desk();
     let mut client = viewer(&before);
     let stopped = Instant::now();

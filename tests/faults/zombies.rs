@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::desk::{Builder, LONG};
 use crate::support::eventually;
-use crate::tools::{Gate, children, init, question, quick, send};
+use crate::tools::{Gate, children, crowded, init, question, quick, send};
 
 /// A hundred times a hundred grandchildren of an application, handed to the init; they end all at once. The application
 /// ends with 7, when it is allowed to.
@@ -66,12 +66,14 @@ fn reaped_at_once(builder: Builder, crowd: &Crowd) {
 
 #[test]
 fn ten_thousand_zombies_are_reaped_within_two_seconds() {
+    let _machine = crowded();
     let crowd = Crowd::new();
     reaped_at_once(crowd.builder(), &crowd);
 }
 
 #[test]
 fn ten_thousand_zombies_are_reaped_by_a_pid_1() {
+    let _machine = crowded();
     let crowd = Crowd::new();
     let Some(builder) = crowd.builder().into_pid_1() else {
         eprintln!("skipped: no pid namespaces here");
@@ -83,6 +85,7 @@ fn ten_thousand_zombies_are_reaped_by_a_pid_1() {
 /// They may end while everything does.
 #[test]
 fn ten_thousand_orphans_do_not_outlast_the_grace_period() {
+    let _machine = crowded();
     let crowd = Crowd::new();
     let desk = crowd.builder().env("GRACE_PERIOD", "20").start();
     desk.line("[app] all are there");

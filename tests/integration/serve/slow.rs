@@ -105,7 +105,8 @@ fn newest_frame(fences: bool) {
     let mut client = Client::login(stream, &Login::password(PASSWORD)).expect("logs in");
     let flow = [pseudo::FENCE, pseudo::CONTINUOUS_UPDATES];
     let extras = EXTRAS.iter().filter(|e| fences || !flow.contains(e));
-    let mut list = vec![number::TIGHT, pseudo::quality(6), pseudo::compress(2)];
+    // Better than the link carries.
+    let mut list = vec![number::TIGHT, pseudo::quality(9), pseudo::compress(2)];
     list.extend(extras);
     client.set_encodings(&list).expect("connected");
     client.request_all(false).expect("connected");
