@@ -45,6 +45,9 @@ const SHARE: u64 = 8;
 /// An area of which no more than this part is left has been explained.
 const SMALL: u32 = 4;
 
+/// Damage that is less than this part of what has moved was uncovered by it, or stands still in it.
+const LITTLE: u64 = 8;
+
 /// After searches without result the next ones are left out, at most so many: a video is not searched for scrolls.
 const MAX_PAUSE: u32 = 15;
 
@@ -115,6 +118,9 @@ impl Motion {
         for guess in &guesses {
             rest.subtract(&Region::from(guess.to));
         }
+        if rest.area() * LITTLE <= area_of(&guesses) {
+            return guesses;
+        }
         for area in areas(&rest) {
             let again = self.votes.again(old, new, area);
             if let Some(dy) = again.or_else(|| self.votes.vertical(old, new, area, None)) {
@@ -146,7 +152,7 @@ impl Motion {
             found.verify(guess.to, dx, dy, u64::MAX);
         }
         let areas = areas(found.damage());
-        if areas.is_empty() {
+        if areas.is_empty() || found.damage().area() * LITTLE <= area_of(&difference.moved) {
             return found.step();
         }
         if self.pause > 0 {
@@ -187,6 +193,10 @@ impl Motion {
         let right = self.votes.horizontal(old, new, area);
         right.is_some_and(|dx| found.verify(area, dx, 0, SHARE))
     }
+}
+
+fn area_of(moves: &[Move]) -> u64 {
+    moves.iter().map(|m| u64::from(m.to.area())).sum()
 }
 
 /// By how much the pixels moved, right and down.

@@ -21,9 +21,13 @@ const PROBES: u16 = 12;
 /// A multiplier with bits everywhere.
 const K: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// What moved before moves so again: offsets that are tried before anything is voted for, and the rows that have to say so.
-const RECENT: usize = 3;
+/// What moved before moves so again: offsets that are tried before anything is voted for (a terminal scrolls by a few
+/// lines, now more and now less), and the rows that have to say so.
+const RECENT: usize = 8;
 const WITNESSES: u16 = 8;
+
+/// Of the rows that speak of an offset one in so many may deny it: a cursor stands in the way, a line was drawn since.
+const DENIALS: u32 = 4;
 
 /// A table of hashes with the place of each, and what was voted for.
 #[derive(Debug, Default)]
@@ -57,7 +61,7 @@ impl Votes {
     /// An offset that proved true lately, if some rows of the area say that it is true again.
     pub(super) fn again(&self, old: &Frame, new: &mut impl Picture, area: Rect) -> Option<i32> {
         self.recent.iter().copied().find(|dy| {
-            let mut moved = 0;
+            let (mut moved, mut denied) = (0u32, 0);
             for n in 0..2 * WITNESSES {
                 let y = area.y + n * (area.h / (2 * WITNESSES));
                 let row = Rect::new(area.x, y, area.w.min(STRIP), 1);
@@ -73,10 +77,13 @@ impl Votes {
                 if now == &old.row(source)[columns] {
                     moved += 1;
                 } else if area.contains(&Rect { y: source, ..row }) {
-                    return false;
+                    denied += 1;
+                    if denied * DENIALS > u32::from(WITNESSES) {
+                        return false;
+                    }
                 }
             }
-            moved * 2 >= WITNESSES
+            moved * 2 >= u32::from(WITNESSES) && denied * DENIALS <= moved
         })
     }
 
