@@ -171,7 +171,11 @@ impl Default for Flow {
 impl Flow {
     /// The client understands fences from now on.
     pub fn enable_fences(&mut self) {
-        self.fences = true;
+        if !std::mem::replace(&mut self.fences, true) {
+            // What was sent without one is never answered for.
+            self.pings.clear();
+            self.acknowledged = self.sent;
+        }
     }
 
     /// Bytes that the client has not confirmed.

@@ -235,8 +235,8 @@ impl Driver {
             if ready.pipes {
                 self.take_pipes(now);
             }
-            // While more are to be reaped they are counted in the end, once.
-            if ready.strays && self.reap_at.is_none() {
+            // While more are to be reaped at once they are counted in the end, once.
+            if ready.strays && self.reap_at.is_none_or(|at| at > now) {
                 self.count_strays();
                 self.count_remnants();
             }
@@ -257,7 +257,13 @@ impl Driver {
             Action::Start(id) => self.start(id, None, now),
             Action::Hook(id, hook) => self.start(id, Some(hook), now),
             Action::Push(id, Push::Term) => {
-                let signal = self.plan.stop_signal(id);
+                let hook = self.plan.service(id).is_some_and(Service::prepares);
+                // Which signal ends the service is nothing that its before_start knows of.
+                let signal = if hook {
+                    SIGTERM
+                } else {
+                    self.plan.stop_signal(id)
+                };
                 self.children.signal_group(id, signal);
                 // One that was stopped could not obey.
                 self.children.signal_group(id, SIGCONT);
@@ -339,7 +345,8 @@ impl Driver {
     }
 
     fn publish(&mut self, now: Instant) {
-        self.record_events();
+        // A service may be another without an event: its time is over.
+        self.news |= self.record_events();
         self.channels
             .control
             .feed(self.channels.logs.journal(), &self.events);

@@ -22,6 +22,10 @@ use crate::sys::process::SpawnError;
 use crate::sys::reap;
 use crate::sys::signals::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTSTP, SIGTTIN, SIGTTOU, Signals};
 
+/// So often a kernel is asked that does not tell which child has ended, with so many milliseconds in between.
+const ATTEMPTS: u32 = 100;
+const REST: u8 = 10;
+
 /// How to go about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -154,7 +158,7 @@ pub fn pause() -> Result<u8, Failure> {
         wait(&signals);
         while let Some(signal) = signals.any() {
             match signal {
-                SIGCHLD => while matches!(reap::next(), Ok(Some(_))) {},
+                SIGCHLD => while next_ended().is_some() {},
                 SIGTERM | SIGINT => return Ok(0),
                 _ => {}
             }
@@ -166,8 +170,24 @@ fn wait(signals: &Signals) {
     let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
     // Interrupted or out of memory, it is asked again.
     if poll(&mut fds, PollTimeout::NONE).is_err() {
-        let _ = poll(&mut [], PollTimeout::from(10_u8));
+        rest();
     }
+}
+
+/// The next child that has ended, if there is one. A kernel that does not tell is asked again: nobody would say a second
+/// time that the command is over.
+fn next_ended() -> Option<reap::Ended> {
+    for _ in 0..ATTEMPTS {
+        match reap::next() {
+            Ok(ended) => return ended,
+            Err(_) => rest(),
+        }
+    }
+    None
+}
+
+fn rest() {
+    let _ = poll(&mut [], PollTimeout::from(REST));
 }
 
 /// The end of the command, if that is among those that have ended.
@@ -181,7 +201,7 @@ fn reap_all(options: &Options, child: &Handle, tell: &mut impl FnMut(Event)) -> 
         };
     }
     let mut over = None;
-    while let Ok(Some(ended)) = reap::next() {
+    while let Some(ended) = next_ended() {
         let exit = match ended.how {
             reap::How::Code(code) => Exit::Code(code),
             reap::How::Signal(signal) => Exit::Signal(signal),

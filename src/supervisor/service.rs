@@ -21,6 +21,7 @@
 
 mod exit;
 mod hooks;
+mod pause;
 mod remnants;
 mod spec;
 mod state;
@@ -30,23 +31,18 @@ use std::time::{Duration, Instant};
 
 pub use exit::{Exit, SIGKILL, SIGTERM, signal_name, signal_number};
 use hooks::Cleanup;
+pub use pause::{FIRST_BACKOFF, LONGEST_BACKOFF, LONGEST_REFUSAL, backoff};
 use remnants::Remnants;
 pub use spec::{After, Codes, GiveUp, Id, OnEnd, OnFatal, Patience, Proof, Restart, Spec};
 pub use state::{Obstacle, Push, Sent, State};
 pub use verdict::{Blame, Fault, Verdict, caught, size};
 
-/// The first restart comes at once, the second after this; it doubles from then on.
-pub const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-/// No pause between two restarts is longer.
-pub const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// A service that has been ready for this long is forgiven what came before.
 pub const HEALTHY: Duration = Duration::from_secs(60);
 /// How long the commands before a start and after an end may take, if nobody says.
 pub const HOOK: Duration = Duration::from_secs(30);
 /// How long an end is held back to see whether the service's foundation is dying as well.
 pub const HOLD: Duration = Duration::from_millis(100);
-/// No pause is longer before it is tried again to start what the system had no room for: it may have some at any time.
-pub const LONGEST_REFUSAL: Duration = Duration::from_secs(4);
 /// From SIGTERM to SIGKILL when a service must go only to be started again.
 pub const RESTART_GRACE: Duration = Duration::from_secs(1);
 
@@ -209,6 +205,9 @@ impl Service {
 
     /// The process that was due could not be started.
     pub fn not_started(&mut self, obstacle: Obstacle, now: Instant) {
+        if obstacle == Obstacle::Shortage && self.put_off_cleanup(now) {
+            return;
+        }
         if self.ended_cleanup() || self.state != State::Waiting {
             return;
         }
@@ -216,9 +215,8 @@ impl Service {
         self.begin_to_try(now);
         match obstacle {
             Obstacle::Shortage => {
-                self.refusals = self.refusals.saturating_add(1);
-                let pause = backoff(self.refusals).min(LONGEST_REFUSAL);
-                self.enter(State::Backoff { until: now + pause }, now);
+                let until = now + self.refused();
+                self.enter(State::Backoff { until }, now);
             }
             Obstacle::Hopeless(_) => {
                 self.release();
@@ -385,6 +383,7 @@ impl Service {
     /// Lets time pass: verdicts, ends of back-offs, lost patience.
     pub fn tick(&mut self, now: Instant) {
         self.prove(now);
+        self.cleanup.tick(now);
         if let State::Held {
             exit,
             until,
@@ -583,16 +582,6 @@ impl Service {
     fn enter(&mut self, state: State, now: Instant) {
         self.state = state;
         self.since = now;
-    }
-}
-
-/// The pause before a restart, by the number of restarts that came before it.
-pub fn backoff(attempts: u32) -> Duration {
-    match attempts {
-        0 => Duration::ZERO,
-        n => FIRST_BACKOFF
-            .saturating_mul(1_u32.checked_shl(n - 1).unwrap_or(u32::MAX))
-            .min(LONGEST_BACKOFF),
     }
 }
 

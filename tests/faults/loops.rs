@@ -6,7 +6,7 @@ use deskinit::supervisor::link::{Phase, ServiceState};
 
 use crate::support::TempDir;
 use crate::support::desk::{Builder, DESKINIT, LONG, is_ready, pid};
-use crate::tools::{Files, events, get};
+use crate::tools::{Files, events};
 
 /// Seconds from each start to the next: what the pause is, besides what a start takes.
 fn pauses(times: &[f64]) {
@@ -39,18 +39,18 @@ fn an_application_in_a_crash_loop_is_tried_with_growing_pauses_and_probes_say_so
         command.output().unwrap().status.code()
     };
     assert_eq!(health(), Some(1));
-    let (code, body) = get(&status, "/readyz");
-    assert_eq!(code, 503);
-    assert!(body.contains("application"), "{body}");
-    assert_eq!(get(&status, "/startupz").0, 503);
+    let answer = desk.get("/readyz");
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("application"), "{}", answer.body);
+    assert_eq!(desk.get("/startupz").status, 503);
     assert_eq!(
-        get(&status, "/livez").0,
+        desk.get("/livez").status,
         200,
         "another container would not do better"
     );
     std::fs::write(&mended, "").unwrap();
     let after = desk.up();
-    assert_eq!(get(&after, "/readyz").0, 200);
+    assert_eq!(desk.get("/readyz").status, 200);
     assert_eq!(health(), Some(0));
     for name in ["xserver", "display", "wm"] {
         assert_eq!(pid(&status, name), pid(&after, name));
@@ -66,11 +66,11 @@ fn a_service_in_a_crash_loop_leaves_the_desktop_as_it_is() {
     let starts = events(&desk, "loop").filter(|entry| entry.state == Some(ServiceState::Ready));
     let times: Vec<f64> = starts.take(5).map(|entry| entry.time).collect();
     pauses(&times);
-    let status = desk.when("it is told", LONG, |status| {
+    desk.when("it is told", LONG, |status| {
         let said = &status.message;
         is_ready(status, "app")
             && said.contains("the service loop has ended, code 1, starting it again")
     });
-    assert_eq!(get(&status, "/readyz").0, 200);
-    assert_eq!(get(&status, "/livez").0, 200);
+    assert_eq!(desk.get("/readyz").status, 200);
+    assert_eq!(desk.get("/livez").status, 200);
 }

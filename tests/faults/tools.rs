@@ -1,8 +1,7 @@
 //! What the faults are injected with, and how an init is looked at from outside.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -181,19 +180,6 @@ pub(crate) fn has(program: &str) -> bool {
         eprintln!("skipped: there is no {program} here");
     }
     found
-}
-
-/// What the web port answers: the code and the body.
-pub(crate) fn get(status: &Status, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(status.web.as_ref().unwrap()).expect("it listens");
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    let code = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (code, body.to_owned())
 }
 
 /// The record of what became of a service, from the beginning and on.

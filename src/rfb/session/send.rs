@@ -87,7 +87,7 @@ impl Session {
         let damage = self.quality.part(&damage, pixels);
 
         let copies = self.pending.take_copies();
-        let idle = damage.is_empty() && copies.is_empty() && turn == Turn::All;
+        let idle = damage.is_empty() && film.is_empty() && copies.is_empty() && turn == Turn::All;
         let pressure = match (idle, interaction) {
             (true, false) => Pressure::Idle,
             (true, true) => Pressure::Interactive,
@@ -197,8 +197,12 @@ impl Session {
         if !self.caps.h264 || self.format.bytes_per_pixel() == 1 {
             return None;
         }
+        if turn != Turn::All {
+            // Without what plays it says nothing about that.
+            return None;
+        }
         self.video.changed(damage, now);
-        let rect = self.video.rect().filter(|_| turn == Turn::All)?;
+        let rect = self.video.rect()?;
         let part = Region::from(rect);
         let mut outside = part.clone();
         outside.subtract(area);

@@ -94,6 +94,10 @@ pub(super) fn add(place: &Place<'_>, services: &mut Vec<(Spec, Launch)>) -> Vec<
             Some(names) => names.iter().filter_map(|name| find(name)).collect(),
             None => vec![After::Ready(XSERVER)],
         };
+        if after.is_empty() && extra.after.as_ref().is_some_and(|names| !names.is_empty()) {
+            // Parts that are not there: what those would have waited for.
+            after.push(After::Ready(XSERVER));
+        }
         after.extend(bound_to.map(After::Ready));
         services.push(service(place, extra, after, bound_to));
     }

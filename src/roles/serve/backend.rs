@@ -119,7 +119,8 @@ impl Backend for Front {
         let desktop = self.desktop.clone();
         // In front of somebody else's display nobody promised a window manager or an application.
         let managed = self.uplink.as_ref().is_some_and(|u| u.has_window_manager());
-        let windows = self.uplink.is_some() && !self.windowless;
+        let application = self.uplink.as_ref().is_some_and(|u| u.has_application());
+        let windows = application && !self.windowless;
         let message = self.message();
         // Answering at all is what being alive means of this worker: `run` replaces one that does not.
         let broken = self.uplink.as_ref().and_then(|u| u.not_live());

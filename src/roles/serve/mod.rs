@@ -44,6 +44,8 @@ const FAREWELL: Duration = Duration::from_millis(300);
 /// The thread that asks the X server whether it answers stays: where a fork bomb has left no process, there is no other to
 /// be had, and that question is asked all the same.
 const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// As do the others, so there are few, however many probes ask at once: they wait for each other anyway.
+const THREADS: usize = 4;
 
 /// Runs until SIGTERM or SIGINT.
 pub(super) fn run(config: Config) -> ExitCode {
@@ -51,6 +53,7 @@ pub(super) fn run(config: Config) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_keep_alive(FOR_GOOD)
+        .max_blocking_threads(THREADS)
         .build();
     let outcome = runtime.and_then(|runtime| runtime.block_on(serve(config)));
     match outcome {

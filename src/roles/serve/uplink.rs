@@ -7,7 +7,9 @@
 
 use crate::desktop::{Desktop, DesktopStatus};
 use crate::server::Hub;
-use crate::supervisor::link::{CONTROL_SOCKET, Phase, Request, Status};
+use crate::supervisor::link::{
+    CONTROL_SOCKET, Phase, Request, ServiceState, ServiceStatus, Status,
+};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -186,6 +188,16 @@ impl Uplink {
             .unwrap_or(true)
     }
 
+    /// Is an application there, or to be there soon? Not before the first viewer under START_ON_CONNECT, nor while somebody
+    /// has stopped it. As long as that is not known, it is taken for granted.
+    pub(super) fn has_application(&self) -> bool {
+        let idle = |one: &ServiceStatus| {
+            one.name == "app" && matches!(one.state, ServiceState::Stopped | ServiceState::Ended)
+        };
+        self.with_status(|s| !s.services.iter().any(idle))
+            .unwrap_or(true)
+    }
+
     /// Why the whole should be replaced, if it should.
     pub(super) fn not_live(&self) -> Option<String> {
         self.with_status(|s| s.not_live.clone()).flatten()
@@ -221,6 +233,12 @@ impl Uplink {
         if self.send(&text) {
             *told = now;
         } else {
+            // What it knows is not what was last told: all of it is said again, were it the same by then.
+            *told = Told {
+                ready: told.ready,
+                closing: told.closing,
+                ..Told::default()
+            };
             self.unsaid.notify_one();
         }
     }

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use super::Driver;
 use crate::supervisor::control::Asker;
-use crate::supervisor::link::{Answer, Record, Request};
-use crate::supervisor::plan::Order;
+use crate::supervisor::link::{Answer, Record, Request, ServiceState};
+use crate::supervisor::plan::{Order, given_up};
 use crate::supervisor::report;
-use crate::supervisor::service::{Id, Service};
+use crate::supervisor::service::{Id, OnFatal, Service};
 
 impl Driver {
     pub(super) fn take_questions(&mut self, now: Instant) {
@@ -88,13 +88,19 @@ impl Driver {
         }
     }
 
-    /// Compares what the services do with what was last recorded of them.
-    pub(super) fn record_events(&mut self) {
+    /// Compares what the services do with what was last recorded of them. True when one does something else.
+    pub(super) fn record_events(&mut self) -> bool {
+        let (mut any, mut given) = (false, Vec::new());
         self.recorded.resize(self.launches.len(), None);
         for ((id, service), recorded) in self.plan.services().zip(&mut self.recorded) {
             let state = report::word(service);
             if recorded.replace(state) == Some(state) {
                 continue;
+            }
+            any = true;
+            // What ends everything has a line of its own.
+            if state == ServiceState::Fatal && service.spec().on_fatal != OnFatal::End {
+                given.push(given_up(service));
             }
             let mut message = state.word().to_owned();
             if let Some(pid) = self.children.pid(id).filter(|_| service.runs()) {
@@ -104,5 +110,9 @@ impl Driver {
             }
             self.events.push(&service.spec().name, Some(state), message);
         }
+        for text in given {
+            self.channels.logs.say(&text);
+        }
+        any
     }
 }

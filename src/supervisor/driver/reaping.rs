@@ -41,10 +41,13 @@ impl Driver {
                 // Nobody would tell us a second time about whoever has ended.
                 Err(_) => {
                     self.reap_at = Some(now + PAUSE);
+                    self.count_remnants();
                     return;
                 }
             }
         }
         self.reap_at = Some(now);
+        // A service that is among them is not started beside its helpers.
+        self.count_remnants();
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Driver, Readiness, owned};
-use crate::supervisor::service::{Blame, Exit, Id, Service, Verdict, caught, signal_name};
+use crate::supervisor::service::{Blame, Exit, Id, Service, State, Verdict, caught, signal_name};
 use crate::sys::signals::{Received, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 impl Driver {
@@ -40,6 +40,10 @@ impl Driver {
             .plan
             .services()
             .find(|(_, service)| service.spec().application && service.runs());
+        if application.is_some_and(|(_, service)| service.prepares()) {
+            // It is not there yet, and its before_start knows nothing of its signals.
+            return;
+        }
         match application {
             Some((id, _)) => {
                 // One that has just ended needs no signal.
@@ -97,10 +101,10 @@ impl Driver {
             }
             _ => {}
         }
-        let final_word = self
-            .plan
-            .service(id)
-            .is_some_and(|service| service.spec().ends_all(exit));
+        // What ends everything is told with that. One that was taken along by what it is bound to comes back.
+        let final_word = self.plan.service(id).is_some_and(|service| {
+            !prepares && service.spec().ends_all(exit) && service.state() != State::Waiting
+        });
         if self.plan.stopping().is_none() && !final_word {
             let title = self.title(id);
             let verdict = self.plan.service(id).and_then(Service::verdict);

@@ -57,7 +57,7 @@ impl Driver {
             Some(Hook::AfterStop) => "could not be cleaned up after: its after_stop",
         };
         let again = match obstacle {
-            Obstacle::Shortage if hook != Some(Hook::AfterStop) => "; it is started when it can be",
+            Obstacle::Shortage => "; it is started when it can be",
             _ => "",
         };
         let often = self.shortage.is_some_and(|said| now < said + SHORTAGE);
@@ -69,8 +69,8 @@ impl Driver {
             self.shortage = Some(now);
         }
         let reason = match hook {
-            None => reason,
-            Some(_) => format!("its before_start: {reason}"),
+            None | Some(Hook::AfterStop) => reason,
+            Some(Hook::BeforeStart) => format!("its before_start: {reason}"),
         };
         self.plan
             .not_started(id, &NotStarted { obstacle, reason }, now);

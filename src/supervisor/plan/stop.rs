@@ -51,6 +51,14 @@ impl Stop {
         self.deadline - rest / part(all).max(1) * part(below.min(all))
     }
 
+    /// When a process is killed whose service has its turn from `begin` to `end`: a command that follows it has half of that.
+    fn kills(begin: Instant, end: Instant, service: &Service) -> Instant {
+        match service.spec().after_stop {
+            true => end - end.saturating_duration_since(begin) / 2,
+            false => end,
+        }
+    }
+
     /// Nobody is waited for any longer.
     pub(super) fn end(&self) -> Instant {
         self.last_kill.unwrap_or(self.deadline).max(self.deadline) + AFTER_KILL
@@ -142,7 +150,7 @@ impl Plan {
                 service.stop(deadline, now);
                 service.end_cleanup(deadline, now);
             } else if service.spec().application && !closing {
-                service.stop(work_ends, now);
+                service.stop(Stop::kills(stop.close_ends(), work_ends, service), now);
                 service.end_cleanup(work_ends, now);
             }
             if let Some(push) = service.push(now) {
@@ -179,9 +187,9 @@ impl Plan {
         for (index, service) in self.services.iter_mut().enumerate().rev() {
             below = below.saturating_sub(usize::from(!service.spec().application));
             if service.runs() || service.cleans() {
-                let kill_at = stop.share(below, all);
-                service.stop(kill_at, now);
-                service.end_cleanup(kill_at, now);
+                let (begin, end) = (stop.share(below + 1, all), stop.share(below, all));
+                service.stop(Stop::kills(begin, end, service), now);
+                service.end_cleanup(end, now);
                 return service.push(now).map(|push| Action::Push(Id(index), push));
             }
         }

@@ -78,6 +78,8 @@ struct World {
     hooks: BTreeMap<Id, (Hook, Option<Push>)>,
     /// Services of which something has been begun that their `after_stop` must follow.
     owed: BTreeSet<Id>,
+    /// Those of them for whose `after_stop` there was no room.
+    put_off: BTreeSet<Id>,
     /// Those whose `before_start` has succeeded since.
     prepared: BTreeSet<Id>,
     /// Services that have left something behind, and the strongest signal that has got.
@@ -122,6 +124,7 @@ impl World {
             running: BTreeMap::new(),
             hooks: BTreeMap::new(),
             owed: BTreeSet::new(),
+            put_off: BTreeSet::new(),
             prepared: BTreeSet::new(),
             ready: BTreeSet::new(),
             remnants: BTreeMap::new(),
@@ -298,7 +301,9 @@ impl World {
             let runs = self.running.contains_key(&id) || prepares;
             assert_eq!(service.runs(), runs, "{}", service.spec().name);
             assert_eq!(service.prepares(), prepares, "{}", service.spec().name);
-            assert_eq!(service.cleans(), hook == Some(Hook::AfterStop));
+            let waits = service.cleans() && hook.is_none();
+            assert!(!waits || self.put_off.contains(&id) && self.owed.contains(&id));
+            assert!(service.cleans() || hook != Some(Hook::AfterStop));
             if service.state() == State::Ready {
                 assert!(self.ready.contains(&id));
             }

@@ -22,6 +22,10 @@ pub(super) enum Cleanup {
     #[default]
     Nothing,
     Due,
+    /// There was no room for it.
+    Waiting {
+        until: Instant,
+    },
     Running {
         kill_at: Instant,
         killed: bool,
@@ -35,7 +39,17 @@ impl Cleanup {
                 kill_at,
                 killed: false,
             } => Some(kill_at),
+            Self::Waiting { until } => Some(until),
             _ => None,
+        }
+    }
+
+    /// Lets time pass.
+    pub(super) fn tick(&mut self, now: Instant) {
+        if let Self::Waiting { until } = self
+            && now >= *until
+        {
+            *self = Self::Due;
         }
     }
 
@@ -67,7 +81,7 @@ impl Service {
         self.cleanup == Cleanup::Due
     }
 
-    /// Is `after_stop` due, or does it run?
+    /// Is `after_stop` due, or does it wait for room, or run?
     pub fn cleans(&self) -> bool {
         self.cleanup != Cleanup::Nothing
     }
@@ -77,7 +91,8 @@ impl Service {
     pub fn end_cleanup(&mut self, at: Instant, now: Instant) {
         match &mut self.cleanup {
             Cleanup::Running { kill_at, .. } => *kill_at = at.min(*kill_at),
-            Cleanup::Due if now >= at => self.cleanup = Cleanup::Nothing,
+            Cleanup::Due | Cleanup::Waiting { .. } if now >= at => self.cleanup = Cleanup::Nothing,
+            Cleanup::Waiting { until } => *until = at.min(*until),
             Cleanup::Due | Cleanup::Nothing => {}
         }
     }
@@ -86,6 +101,7 @@ impl Service {
     pub(super) fn began_cleanup(&mut self, now: Instant) -> bool {
         let due = self.wants_cleanup();
         if due {
+            self.refusals = 0;
             self.cleanup = Cleanup::Running {
                 kill_at: now + self.spec.hook_timeout,
                 killed: false,
@@ -94,7 +110,17 @@ impl Service {
         due
     }
 
-    /// `after_stop` has ended, or could not be started, if it was that.
+    /// `after_stop` could not be started for now, if it was due.
+    pub(super) fn put_off_cleanup(&mut self, now: Instant) -> bool {
+        let due = self.wants_cleanup();
+        if due {
+            let until = now + self.refused();
+            self.cleanup = Cleanup::Waiting { until };
+        }
+        due
+    }
+
+    /// `after_stop` has ended, or cannot be started, if it was that.
     pub(super) fn ended_cleanup(&mut self) -> bool {
         std::mem::take(&mut self.cleanup) != Cleanup::Nothing
     }

@@ -76,6 +76,9 @@ fn it_is_started_for_the_first_viewer() {
             .iter()
             .any(|one| one.name == "app" && one.pid.is_none())
     );
+    // Or nobody would be sent here.
+    let answer = desk.get("/readyz");
+    assert_eq!(answer.status, 200, "{}", answer.body);
     let _viewer = viewer(&desk);
     desk.when("the application is ready", LONG, |status| {
         is_ready(status, "app")

@@ -1,30 +1,11 @@
 //! A service that is given up: what the probes and the status say of it, and what it means to the others.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use deskinit::supervisor::link::{Phase, ServiceState, Status};
 
 use super::orders::ask;
 use super::services::Files;
 use crate::support::desk::{Desk, LONG, is_ready};
 use crate::support::eventually;
-
-/// Status code and body of what the web port answers.
-fn get(desk: &Desk, path: &str) -> (u16, String) {
-    let web = desk.status().unwrap().web.expect("the web port is known");
-    let mut stream = TcpStream::connect(web).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let code = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
-    (code, body)
-}
 
 /// The desktop with a service of these keys, once that has been given up.
 fn given_up(files: &Files, keys: &str) -> (Desk, Status) {
@@ -51,12 +32,13 @@ fn one_that_was_given_up_fails_the_liveness_probe_and_nothing_else() {
     let why = "the service batch is in a crash loop, given up after 3 starts in ";
     assert!(status.message.starts_with(why), "{status:#?}");
     assert_eq!(status.not_live.as_ref(), Some(&status.message));
-    let (code, body) = eventually("the display server has heard of it", LONG, || {
-        Some(get(&desk, "/livez")).filter(|(code, _)| *code != 200)
+    let answer = eventually("the display server has heard of it", LONG, || {
+        Some(desk.get("/livez")).filter(|answer| answer.status != 200)
     });
-    assert_eq!(code, 503);
-    assert!(body.contains(why), "{body}");
-    assert_eq!(get(&desk, "/readyz").0, 200, "the application is there");
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains(why), "{}", answer.body);
+    desk.line(&format!("[run] {why}"));
+    assert_eq!(desk.get("/readyz").status, 200, "the application is there");
     let (code, out, _) = ask(&desk, &["health", "--live"]);
     assert_eq!(code, Some(1));
     assert!(out.starts_with(&format!("not live: {why}")), "{out}");
@@ -68,11 +50,36 @@ fn one_that_was_given_up_fails_the_liveness_probe_and_nothing_else() {
     // Somebody starts it again: it lives until it is given up anew.
     assert_eq!(ask(&desk, &["start", "batch"]).0, Some(0));
     eventually("the probe is content", LONG, || {
-        Some(()).filter(|()| get(&desk, "/livez").0 == 200)
+        Some(()).filter(|()| desk.get("/livez").status == 200)
     });
     eventually("and is not again", LONG, || {
-        Some(()).filter(|()| get(&desk, "/livez").0 == 503)
+        Some(()).filter(|()| desk.get("/livez").status == 503)
     });
+}
+
+/// It becomes so when a moment has passed in which its X server might have been to blame: no event tells of that.
+#[test]
+fn an_application_that_was_given_up_is_told_by_the_probes_and_in_the_log() {
+    let files = Files::new("fatal-app", &[]);
+    let table = "[service.app]\nrestart = \"on-failure\"\nrestart_limit = 2\non_end = \"ignore\"\n";
+    std::fs::write(files.0.join("a.toml"), table).unwrap();
+    let desk = files.builder(&["sh", "-c", "exit 3"]).start();
+    desk.line("given up after 2 starts in ");
+    eventually("the probe says so", LONG, || {
+        Some(()).filter(|()| desk.get("/livez").status == 503)
+    });
+    let (code, out, _) = ask(&desk, &["health", "--live"]);
+    assert_eq!(code, Some(1), "{out}");
+}
+
+/// What cannot be prepared says so, whatever its end would mean.
+#[test]
+fn an_application_whose_before_start_fails_says_so() {
+    let files = Files::new("fatal-before", &[]);
+    let table = "[service.app]\nbefore_start = \"false\"\non_fatal = \"ignore\"\n";
+    std::fs::write(files.0.join("a.toml"), table).unwrap();
+    let desk = files.builder(&["xterm"]).start();
+    desk.line("[run] the application could not be started: its before_start has ended, code 1");
 }
 
 #[test]
@@ -86,7 +93,7 @@ fn one_that_says_ready_and_dies_is_given_up_and_may_mean_nothing() {
     );
     let (desk, status) = given_up(&files, &keys);
     assert_eq!((status.phase, status.not_live), (Phase::Degraded, None));
-    assert_eq!(get(&desk, "/livez").0, 200);
+    assert_eq!(desk.get("/livez").status, 200);
     let (code, out, _) = ask(&desk, &["health", "--live"]);
     assert_eq!((code, out.as_str()), (Some(0), "live\n"));
 }

@@ -65,6 +65,29 @@ fn they_surround_every_process_in_its_surroundings() {
     );
 }
 
+/// The service that does not end is the one that has to be cleaned up after.
+#[test]
+fn they_follow_an_end_by_force_in_a_stop_as_well() {
+    let files = Files::new("hooks-force", &[]);
+    let table = r#"
+        [service.job]
+        command = ["sh", "-c", "trap '' TERM; echo runs; while :; do sleep 1; done"]
+        after_stop = ["sh", "-c", "sleep 0.2; echo after $EXIT_STATUS"]
+    "#;
+    std::fs::write(files.0.join("a.toml"), table).unwrap();
+    let builder = files.builder(&["sleep", "1000"]).env("APP_HEADLESS", "1");
+    let desk = builder.env("GRACE_PERIOD", "8").start();
+    desk.up();
+    desk.line("[job] runs");
+    desk.signal(Signal::SIGTERM);
+    let (status, lines) = desk.end();
+    assert_eq!(status.code(), Some(143));
+    assert!(
+        lines.iter().any(|line| line == "[job] after 137"),
+        "{lines:#?}"
+    );
+}
+
 #[test]
 fn one_that_fails_is_a_start_that_failed() {
     let files = Files::new("hooks-fail", &[]);

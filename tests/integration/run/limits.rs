@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::client::{Client, Login};
 use crate::support::desk::{Builder, Desk, LONG};
-use crate::support::{eventually, serve};
+use crate::support::eventually;
 
 const PASSWORD: &str = "k7Zq2xPv";
 
@@ -24,18 +24,12 @@ fn viewer(desk: &Desk) -> Client {
     Client::connect(address, &Login::password(PASSWORD)).expect("logs in")
 }
 
-/// What a GET of the web port is answered.
-fn get(desk: &Desk, path: &str) -> Option<String> {
-    let stream = TcpStream::connect(desk.status()?.web?).ok()?;
-    Some(serve::get(stream, path).ok()?.body)
-}
-
 #[test]
 fn idle_seconds_are_a_metric() {
     let desk = desk(&[]);
     let mut viewer = viewer(&desk);
     let idle = || {
-        let metrics = get(&desk, "/metrics")?;
+        let metrics = desk.get("/metrics").body;
         let mut lines = metrics.lines();
         let line = lines.find_map(|line| line.strip_prefix("deskinit_idle_seconds "))?;
         line.parse::<u64>().ok()
@@ -65,7 +59,7 @@ fn neither_probes_nor_failed_logins_are_viewers() {
             "something of this counts as a viewer"
         );
         for path in ["/livez", "/readyz", "/metrics", "/"] {
-            let _ = get(&desk, path);
+            let _ = desk.get(path);
         }
         for address in [&web, &vnc] {
             drop(TcpStream::connect(address.as_str()));

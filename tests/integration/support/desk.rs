@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,7 @@ use deskinit::supervisor::link::{self, Phase, ServiceState, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{TempDir, eventually};
+use super::{TempDir, eventually, serve};
 
 /// The program under test.
 pub(crate) const DESKINIT: &str = env!("CARGO_BIN_EXE_deskinit");
@@ -196,6 +197,14 @@ impl Desk {
 
     pub(crate) fn status(&self) -> Option<Status> {
         link::status(&self.run_dir(), Duration::from_secs(5)).ok()
+    }
+
+    /// What a GET of the web port is answered, once it is known where that is.
+    pub(crate) fn get(&self, path: &str) -> serve::Answer {
+        eventually("the web port answers", LONG, || {
+            let stream = TcpStream::connect(self.status()?.web?).ok()?;
+            serve::get(stream, path).ok()
+        })
     }
 
     /// The status once `condition` holds for it.

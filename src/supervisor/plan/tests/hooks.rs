@@ -51,9 +51,15 @@ impl World {
             }
         }
         if let Some(why) = self.obstacles.remove(&id) {
+            if hook == Hook::AfterStop && why.obstacle == Obstacle::Shortage {
+                // It is tried again.
+                self.owed.insert(id);
+                self.put_off.insert(id);
+            }
             self.plan.not_started(id, &why, self.now);
             return;
         }
+        self.put_off.remove(&id);
         if hook == Hook::BeforeStart && self.spec(id).after_stop {
             self.owed.insert(id);
         }
@@ -170,6 +176,46 @@ fn what_follows_an_end_has_its_share_of_a_stop() {
     }
     world.exit(EXTRA, Exit::Signal(9));
     assert!(world.pushes.contains(&(WM, Push::Term)));
+    assert_eq!(world.run_down().code, 143);
+}
+
+#[test]
+fn what_follows_an_end_waits_for_room() {
+    let mut world = up(Restart::Always);
+    world.exit(EXTRA, Exit::Code(0));
+    let why = NotStarted {
+        obstacle: Obstacle::Shortage,
+        reason: "no process is left".to_owned(),
+    };
+    world.obstacles.insert(EXTRA, why.clone());
+    world.exit(EXTRA, Exit::Code(5));
+    assert_eq!(hook(&world), None);
+    assert!(world.put_off.contains(&EXTRA), "it is not forgotten");
+    world.obstacles.insert(EXTRA, why);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(hook(&world), None, "there is no room yet");
+    world.advance(Duration::from_secs(5));
+    assert_eq!(hook(&world), Some(Hook::AfterStop));
+    world.exit(EXTRA, Exit::Code(0));
+    assert_eq!(hook(&world), Some(Hook::BeforeStart));
+}
+
+/// The one that hangs is the one that has to be cleaned up after.
+#[test]
+fn what_follows_an_end_by_force_has_time_in_a_stop() {
+    let mut world = up(Restart::Always);
+    world.exit(EXTRA, Exit::Code(0));
+    world.plan.request_stop(SIGTERM, world.now);
+    world.settle();
+    world.exit(APP, Exit::Signal(SIGTERM));
+    while world.pushes.last() != Some(&(EXTRA, Push::Kill)) {
+        let deadline = world.plan.deadline(world.now).unwrap();
+        world.advance(deadline - world.now);
+    }
+    world.exit(EXTRA, Exit::Signal(SIGKILL));
+    assert_eq!(world.hooks.get(&EXTRA), Some(&(Hook::AfterStop, None)));
+    world.advance(Duration::from_millis(50));
+    assert_eq!(world.hooks.get(&EXTRA), Some(&(Hook::AfterStop, None)));
     assert_eq!(world.run_down().code, 143);
 }
 

@@ -105,6 +105,8 @@ struct Model {
     excused: bool,
     /// `after_stop` must follow.
     owed: bool,
+    /// There was no room for it.
+    put_off: bool,
 }
 
 impl Model {
@@ -119,6 +121,7 @@ impl Model {
             tries: 0,
             excused: false,
             owed: false,
+            put_off: false,
         };
         model.settle();
         model
@@ -224,7 +227,8 @@ impl Model {
                 );
                 *told = Some(push);
             } else if self.service.push_remnants(self.now).is_some() {
-                assert!(self.process.is_none());
+                let own = |(process, _): &_| *process != Process::After;
+                assert!(!self.process.as_ref().is_some_and(own), "its process lives");
             } else if !self.begin() {
                 return self.verify();
             }
@@ -246,8 +250,12 @@ impl Model {
             Process::Main
         };
         assert!(self.process.is_none(), "one at a time");
+        self.put_off = false;
         if let Some(obstacle) = self.refusal.take() {
             self.service.not_started(obstacle, self.now);
+            if process == Process::After && obstacle == Obstacle::Shortage {
+                (self.owed, self.put_off) = (true, true);
+            }
             if process != Process::After {
                 self.tries += u32::from(obstacle == Obstacle::Failure);
                 self.excused = obstacle != Obstacle::Failure;
@@ -269,13 +277,14 @@ impl Model {
         let own = matches!(process, Some(Process::Before | Process::Main));
         assert_eq!(service.runs(), own);
         assert_eq!(service.prepares(), process == Some(Process::Before));
-        assert_eq!(service.cleans(), process == Some(Process::After));
+        let cleans = process == Some(Process::After);
+        assert_eq!(service.cleans(), cleans || self.put_off);
         assert!(service.since() <= self.now);
         if let Some(deadline) = service.deadline(self.now) {
             assert!(deadline > self.now, "the loop would spin: {service:?}");
         }
         if !own && !service.prepared {
-            assert!(!self.owed, "nothing is forgotten: {service:?}");
+            assert_eq!(self.owed, self.put_off, "nothing is forgotten: {service:?}");
         }
         let limit = service.spec().give_up.ready_before;
         if matches!(service.spec().proof, Proof::Lasts(_)) {
