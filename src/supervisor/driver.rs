@@ -23,6 +23,7 @@ use self::probes::Probes;
 use super::control::Control;
 use super::freezer::Freezer;
 use super::journal::Journal;
+use super::lineage::Whose;
 use super::link::ServiceState;
 use super::logs::{Logs, Sinks};
 use super::notify::NotifySocket;
@@ -34,7 +35,6 @@ use super::service::{Fault, Id, Push, Service, Spec};
 use super::strays::Strays;
 use super::witness::Witness;
 use crate::sys::process::Command;
-use crate::sys::procfs::Process;
 use crate::sys::signals::{SIGCONT, SIGKILL, SIGTERM, Signals};
 
 pub use self::probes::Probe;
@@ -299,10 +299,8 @@ impl Driver {
             }
             Action::Freeze(true) => {
                 let (plan, children) = (&self.plan, &self.children);
-                let count = self.freezer.freeze(self.facts.pid, |pid| {
-                    let service = plan.service(children.service(pid)?)?;
-                    Some(service.spec().application)
-                });
+                let main = |pid| whose(plan, children, pid);
+                let count = self.freezer.freeze(self.facts.pid, main);
                 self.channels.logs.say(&format!(
                     "nobody watches: the application is held still ({count} processes)"
                 ));
@@ -320,7 +318,7 @@ impl Driver {
                 }
                 let (plan, children) = (&self.plan, &self.children);
                 self.strays
-                    .look(self.facts.pid, |process| owned(plan, children, process));
+                    .look(self.facts.pid, |pid| whose(plan, children, pid));
                 self.plan.strays(self.strays.len());
             }
             Action::PushStrays(push) => {
@@ -336,7 +334,7 @@ impl Driver {
                 self.strays.push(
                     signal,
                     self.facts.pid,
-                    |process| owned(plan, children, process),
+                    |pid| whose(plan, children, pid),
                     told,
                 );
                 self.plan.strays(self.strays.len());
@@ -408,11 +406,12 @@ impl Driver {
     }
 }
 
-/// Is it the main process of a service, or of a hook or beside one?
-fn owned(plan: &Plan, children: &Children, process: &Process) -> bool {
-    let hook = || {
-        let service = plan.service(children.service(process.group)?)?;
-        Some(service.cleans() || service.prepares())
-    };
-    children.service(process.pid).is_some() || hook() == Some(true)
+/// What a process is there for, if it is the main process of a service or of a hook.
+fn whose(plan: &Plan, children: &Children, pid: i32) -> Option<Whose> {
+    let service = plan.service(children.service(pid)?)?;
+    let hook = service.cleans() || service.prepares();
+    Some(match service.spec().application && !hook {
+        true => Whose::Work,
+        false => Whose::Service,
+    })
 }

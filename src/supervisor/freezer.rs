@@ -3,8 +3,7 @@
 //! What somebody else had stopped before is left so. Processes that come into being meanwhile are looked for until a look
 //! finds none: one that is stopped cannot start another.
 
-use std::collections::BTreeMap;
-
+use super::lineage::{Lineage, Whose};
 use crate::sys::pidfd::Handle;
 use crate::sys::procfs::{self, Process};
 use crate::sys::signals::{SIGCONT, SIGSTOP};
@@ -37,13 +36,15 @@ impl Held {
 }
 
 impl Freezer {
-    /// Stops every descendant of `ancestor` that belongs to the application: to a main process for which `service` gives
-    /// true, or to none at all. Returns how many are held still.
-    pub fn freeze(&mut self, ancestor: i32, service: impl Fn(i32) -> Option<bool>) -> usize {
+    /// Stops every descendant of `ancestor` that belongs to the application, or to nobody. `main` knows the main processes
+    /// of services. Returns how many are held still.
+    pub fn freeze(&mut self, ancestor: i32, main: impl Fn(i32) -> Option<Whose>) -> usize {
         for _ in 0..LOOKS {
             let all = procfs::descendants(ancestor);
             let mut news = false;
-            for process in of_application(&all, &service) {
+            let lineage = Lineage::of(&all);
+            let works = |one: &&Process| lineage.owner(one, &main) != Some(Whose::Service);
+            for process in all.iter().filter(works) {
                 // A signal takes its time to be seen.
                 let held = self.held.iter().any(|held| held.pid() == process.pid);
                 if !process.stopped && !held && self.stop(process) {
@@ -92,59 +93,5 @@ impl Freezer {
             Held::Number(*process)
         });
         true
-    }
-}
-
-/// Those that belong to the application: by their nearest ancestor that is a service's main process, else by their group;
-/// those of nobody are what an application left behind.
-fn of_application<'a>(
-    all: &'a [Process],
-    service: &'a impl Fn(i32) -> Option<bool>,
-) -> impl Iterator<Item = &'a Process> {
-    let parents: BTreeMap<i32, i32> = all.iter().map(|one| (one.pid, one.parent)).collect();
-    all.iter().filter(move |process| {
-        let mut pid = process.pid;
-        loop {
-            if let Some(application) = service(pid) {
-                return application;
-            }
-            match parents.get(&pid) {
-                Some(parent) => pid = *parent,
-                None => return service(process.group).unwrap_or(true),
-            }
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_belongs_to_other_services_goes_on() {
-        let process = |pid, parent, group| Process {
-            pid,
-            parent,
-            group,
-            stopped: false,
-        };
-        // 10 is the application, 20 the window manager; 1 is us.
-        let all = [
-            process(10, 1, 10),
-            process(11, 10, 11),
-            process(12, 11, 11),
-            process(20, 1, 20),
-            process(21, 20, 21),
-            process(30, 1, 11),
-            process(31, 1, 20),
-            process(32, 31, 32),
-        ];
-        let service = |pid| match pid {
-            10 => Some(true),
-            20 => Some(false),
-            _ => None,
-        };
-        let found: Vec<i32> = of_application(&all, &service).map(|one| one.pid).collect();
-        assert_eq!(found, [10, 11, 12, 30, 32]);
     }
 }

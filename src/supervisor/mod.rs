@@ -20,6 +20,7 @@ pub mod control;
 pub mod driver;
 pub mod freezer;
 pub mod journal;
+pub mod lineage;
 pub mod link;
 pub mod logs;
 pub mod notify;

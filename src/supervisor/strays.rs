@@ -1,11 +1,15 @@
-//! Processes that descend from us and are no service's main process: what applications leave behind, daemonised or not.
+//! Processes that descend from us and are no service's: the children of applications, and what those leave behind,
+//! daemonised or not.
 //!
 //! They are found when everything stops, held by pidfd so that a reused process id is never hit, and their end is an
-//! event.
+//! event. The children of other services are left to those, who know how to end them; what such a service leaves behind
+//! when it has ended is asked to end then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::BorrowedFd;
 
+use super::lineage::{Lineage, Whose};
+use super::service::SIGTERM;
 use crate::sys::pidfd::Handle;
 use crate::sys::procfs::{self, Process};
 use crate::sys::signals::{SIGCONT, SIGKILL};
@@ -19,41 +23,44 @@ pub struct Strays {
     known: BTreeMap<i32, Handle>,
     /// So many more there were.
     beyond: usize,
+    /// Those that were a service's when they were seen last.
+    served: BTreeSet<i32>,
     looking: bool,
     kill: bool,
 }
 
 impl Strays {
-    /// Begins to follow all descendants of `ancestor` for which `service` does not hold.
-    pub fn look(&mut self, ancestor: i32, service: impl Fn(&Process) -> bool) {
+    /// Begins to follow all descendants of `ancestor` that are no service's. `main` knows the main processes.
+    pub fn look(&mut self, ancestor: i32, main: impl Fn(i32) -> Option<Whose>) {
         self.looking = true;
-        self.refresh(ancestor, service);
+        self.refresh(ancestor, main);
     }
 
-    /// Finds all descendants of `ancestor` for which `service` does not hold and sends them `signal`, but for those that
-    /// got it already, as members of a process group that `told` knows.
+    /// Finds all descendants of `ancestor` that are no service's and sends them `signal`, but for those that got it
+    /// already, as members of a process group that `told` knows.
     pub fn push(
         &mut self,
         signal: i32,
         ancestor: i32,
-        service: impl Fn(&Process) -> bool,
+        main: impl Fn(i32) -> Option<Whose>,
         told: impl Fn(i32) -> bool,
     ) {
         self.looking = true;
         self.kill = signal == SIGKILL;
         // Those that were only looked at get it too.
         self.known.clear();
-        self.find(ancestor, &service, |process| {
+        self.find(ancestor, &main, |process| {
             (!told(process.group)).then_some(signal)
         });
     }
 
     /// Forgets those that have gone and finds those that have come since the last [`Strays::push`]. New ones are killed
-    /// only when all are being killed: until then they are what an application started in order to end well.
-    pub fn refresh(&mut self, ancestor: i32, service: impl Fn(&Process) -> bool) {
+    /// only when all are being killed: until then they are what an application started in order to end well, or what a
+    /// service has left behind, which is asked to end.
+    pub fn refresh(&mut self, ancestor: i32, main: impl Fn(i32) -> Option<Whose>) {
         if self.looking {
             let kill = self.kill;
-            self.find(ancestor, &service, |_| kill.then_some(SIGKILL));
+            self.find(ancestor, &main, |_| kill.then_some(SIGKILL));
         }
     }
 
@@ -76,19 +83,25 @@ impl Strays {
     fn find(
         &mut self,
         ancestor: i32,
-        service: &impl Fn(&Process) -> bool,
+        main: &impl Fn(i32) -> Option<Whose>,
         signal: impl Fn(&Process) -> Option<i32>,
     ) {
         let now = procfs::descendants(ancestor);
+        let lineage = Lineage::of(&now);
         let there = |pid: &i32| now.binary_search_by_key(pid, |process| process.pid).is_ok();
         self.known
             .retain(|pid, handle| there(pid) && handle.signal(0).is_ok());
         self.beyond = 0;
         for process in &now {
-            if service(process) || self.known.contains_key(&process.pid) {
+            if main(process.pid).is_some() || self.known.contains_key(&process.pid) {
                 continue;
             }
-            let signal = signal(process);
+            if lineage.owner(process, main) == Some(Whose::Service) {
+                self.served.insert(process.pid);
+                continue;
+            }
+            let left = self.served.remove(&process.pid).then_some(SIGTERM);
+            let signal = signal(process).or(left);
             let room = self.known.len() < AT_ONCE;
             if !room {
                 self.beyond += 1;

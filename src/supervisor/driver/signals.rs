@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Driver, Readiness, owned};
+use super::{Driver, Readiness, whose};
 use crate::supervisor::service::{Blame, Exit, Id, Service, State, Verdict, caught, signal_name};
 use crate::sys::signals::{Received, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
@@ -123,7 +123,7 @@ impl Driver {
     pub(super) fn count_strays(&mut self) {
         let (plan, children) = (&self.plan, &self.children);
         self.strays
-            .refresh(self.facts.pid, |process| owned(plan, children, process));
+            .refresh(self.facts.pid, |pid| whose(plan, children, pid));
         self.plan.strays(self.strays.len());
     }
 }

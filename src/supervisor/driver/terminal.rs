@@ -6,6 +6,7 @@
 
 use super::Driver;
 use crate::supervisor::freezer::Freezer;
+use crate::supervisor::lineage::Whose;
 use crate::supervisor::service::Id;
 use crate::sys::signals::{SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU};
 use crate::sys::{foreground, reap};
@@ -26,7 +27,7 @@ impl Driver {
             foreground::take_back();
             let mut all = Freezer::default();
             all.freeze(self.facts.pid, |pid| {
-                self.children.service(pid).map(|_| true)
+                self.children.service(pid).map(|_| Whose::Work)
             });
             foreground::suspend();
             all.thaw();

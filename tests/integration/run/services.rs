@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use deskinit::supervisor::link::ServiceState;
 use nix::sys::signal::Signal;
@@ -166,4 +167,41 @@ fn a_wrong_file_starts_nothing_and_every_mistake_is_told() {
     for part in parts {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+/// A master ends its workers by itself, when its turn has come.
+#[test]
+fn workers_of_a_service_are_left_to_it() {
+    let worker = "import signal, sys\n\
+        signal.signal(signal.SIGTERM, lambda *_: print('the worker was told', flush=True))\n\
+        signal.signal(signal.SIGUSR1, lambda *_: sys.exit(print('saved', flush=True)))\n\
+        print('works', flush=True)\n\
+        while True: signal.pause()\n";
+    let master = format!(
+        "import signal, subprocess, sys\n\
+        worker = subprocess.Popen([sys.executable, '-c', {worker:?}], start_new_session=True)\n\
+        subprocess.Popen(['sleep', '1000'], start_new_session=True)\n\
+        def end(*_): worker.send_signal(signal.SIGUSR1); worker.wait(); print('done', flush=True); sys.exit(0)\n\
+        signal.signal(signal.SIGTERM, end)\n\
+        while True: signal.pause()\n"
+    );
+    let files = Files::new("workers", &[]);
+    std::fs::write(files.0.join("master.py"), master).unwrap();
+    let table = format!(
+        "[service.db]\ncommand = [\"python3\", {:?}]\n",
+        files.0.join("master.py")
+    );
+    std::fs::write(files.0.join("a.toml"), table).unwrap();
+    let builder = files.builder(&["sleep", "1000"]).env("APP_HEADLESS", "1");
+    let desk = builder.start();
+    desk.up();
+    desk.line("[db] works");
+    let since = Instant::now();
+    desk.signal(Signal::SIGTERM);
+    let (status, lines) = desk.end();
+    assert_eq!(status.code(), Some(143));
+    let said: Vec<_> = lines.iter().filter(|l| l.starts_with("[db]")).collect();
+    assert_eq!(said, ["[db] works", "[db] saved", "[db] done"]);
+    // What it left behind was asked to end, not waited for.
+    assert!(since.elapsed() < Duration::from_secs(5), "{lines:#?}");
 }
