@@ -10,6 +10,7 @@ mod signals;
 mod start;
 mod terminal;
 mod wait;
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ use std::time::Instant;
 
 use self::pace::Pace;
 use self::probes::Probes;
+use self::watchdog::Watchdog;
 use super::control::Control;
 use super::freezer::Freezer;
 use super::journal::Journal;
@@ -136,6 +138,7 @@ pub struct Driver {
     witness: Witness,
     freezer: Freezer,
     pace: Pace,
+    watchdog: Watchdog,
     /// The pipes on which services will say that they are ready.
     pipes: BTreeMap<Id, OwnedFd>,
     facts: Facts,
@@ -174,6 +177,7 @@ impl Driver {
             witness: Witness::from_now_on(),
             freezer: Freezer::default(),
             pace: Pace::default(),
+            watchdog: Watchdog::default(),
             pipes: BTreeMap::new(),
             facts: Facts {
                 display,
@@ -240,6 +244,7 @@ impl Driver {
                 self.count_strays();
                 self.count_remnants();
             }
+            self.watch(now);
             let rested = self.channels.control.deadline();
             if ready.control || rested.is_some_and(|until| now >= until) {
                 self.channels.control.turn(now);

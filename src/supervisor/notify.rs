@@ -26,6 +26,8 @@ pub enum Notice {
     Display(Result<(), String>),
     /// `HUNG=1`: the X server is there and does not answer, for so long that it never will.
     Hung,
+    /// `WATCHDOG=1`: it is there, and turns.
+    Alive,
     /// `WM=name`: a window manager is there; `WM=`: none is.
     WindowManager(Option<String>),
     /// `WINDOWS=n`: windows that a person can see.
@@ -65,6 +67,7 @@ fn line(line: &str) -> Option<Notice> {
         ("X", "up") => Notice::Display(Ok(())),
         ("X", value) => Notice::Display(Err(text(value.strip_prefix("down")?.trim_start()))),
         ("HUNG", "1") => Notice::Hung,
+        ("WATCHDOG", "1") => Notice::Alive,
         ("WM", value) => Notice::WindowManager(Some(text(value)).filter(|name| !name.is_empty())),
         ("WINDOWS", value) => Notice::Windows(value.parse().ok()?),
         ("CLOSING", value) => Notice::Closing(value.parse().ok()?),
@@ -136,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_lines_serve_writes_are_understood() {
-        let all = parse(b"READY=1\nX=down no such display\nX=up\nHUNG=1\nWM=Openbox\nWM=\nWINDOWS=3\nCLOSING=2\nVIEWERS=0\nSTATUS=x\njunk");
+        let all = parse(b"READY=1\nX=down no such display\nX=up\nHUNG=1\nWATCHDOG=1\nWM=Openbox\nWM=\nWINDOWS=3\nCLOSING=2\nVIEWERS=0\nSTATUS=x\njunk");
         assert_eq!(
             all,
             [
@@ -144,6 +147,7 @@ mod tests {
                 Notice::Display(Err("no such display".to_owned())),
                 Notice::Display(Ok(())),
                 Notice::Hung,
+                Notice::Alive,
                 Notice::WindowManager(Some("Openbox".to_owned())),
                 Notice::WindowManager(None),
                 Notice::Windows(3),

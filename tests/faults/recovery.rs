@@ -237,3 +237,23 @@ fn status_and_health_answer_people_and_probes() {
     assert_eq!(ask(&["health"]).0, Some(1));
     assert_eq!(ask(&["status"]).0, Some(69));
 }
+
+/// It ends not, and whoever asks it waits.
+#[test]
+fn a_display_server_that_hangs_is_replaced_and_nobody_else_is_touched() {
+    let desk = Builder::new(&["xterm"]).start();
+    let before = desk.up();
+    let worker = pid(&before, "display");
+    kill(Pid::from_raw(worker), Signal::SIGSTOP).unwrap();
+    desk.line("[run] the display server does not answer, killing it");
+    let after = desk.when("another display server", LONG, |status| {
+        ["display", "xserver", "wm", "app"]
+            .iter()
+            .all(|name| is_ready(status, name))
+            && pid(status, "display") != worker
+    });
+    for name in ["xserver", "wm", "app"] {
+        assert_eq!(pid(&before, name), pid(&after, name));
+    }
+    assert_eq!(desk.get("/readyz").status, 200);
+}

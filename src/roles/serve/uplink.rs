@@ -1,7 +1,7 @@
 //! The link to `deskinit run`: tells it what only the display worker sees, learns from it what viewers should know.
 //!
 //! ```text
-//!   serve ──notify.sock, datagrams──► run     READY, X, HUNG, WM, WINDOWS, CLOSING, VIEWERS, INPUT
+//!   serve ──notify.sock, datagrams──► run     READY, X, HUNG, WATCHDOG, WM, WINDOWS, CLOSING, VIEWERS, INPUT
 //!   serve ◄──control.sock, lines───── run     Status, at every change
 //! ```
 
@@ -116,6 +116,11 @@ impl Uplink {
         let line = |key: &str, at: Option<&str>| at.map(|at| format!("{key}={at}\n"));
         let lines = [line("WEB", web), line("VNC", vnc)];
         let _ = self.send(&lines.into_iter().flatten().collect::<String>());
+    }
+
+    /// This worker turns.
+    pub(super) fn alive(&self) {
+        let _ = self.send("WATCHDOG=1\n");
     }
 
     /// The X server does not answer, and will not.

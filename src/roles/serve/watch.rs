@@ -25,6 +25,10 @@ const QUESTIONS: u32 = 7;
 pub(super) async fn watch(desktop: Desktop, uplink: Option<Arc<Uplink>>) {
     let mut silence = Silence::default();
     loop {
+        if let Some(uplink) = &uplink {
+            // The event loop turns, or this would not be said.
+            uplink.alive();
+        }
         if silence.questions == 0 {
             tokio::time::sleep(EVERY).await;
         }

@@ -42,7 +42,8 @@ impl Driver {
             }
             Notice::Stopping => {}
             Notice::Display(state) => self.facts.display_problem = state.err(),
-            Notice::Hung => self.silent_by(Readiness::Displayfd, now),
+            Notice::Alive => return self.watchdog.heard(now),
+            Notice::Hung => self.silent_by(&Readiness::Displayfd, now),
             Notice::WindowManager(name) => {
                 if name.is_some() {
                     self.ready_by(Readiness::WindowManager, now);
@@ -69,6 +70,13 @@ impl Driver {
         self.news = true;
     }
 
+    /// Replaces a display worker that hangs.
+    pub(super) fn watch(&mut self, now: Instant) {
+        if self.watchdog.turn(now) {
+            self.silent_by(&Readiness::Notify, now);
+        }
+    }
+
     pub(super) fn take_lines(&mut self, now: Instant) {
         for id in self.channels.logs.take_seen() {
             self.news |= self.plan.ready(id, now);
@@ -83,9 +91,9 @@ impl Driver {
         }
     }
 
-    fn silent_by(&mut self, readiness: Readiness, now: Instant) {
+    fn silent_by(&mut self, readiness: &Readiness, now: Instant) {
         for (index, launch) in self.launches.iter().enumerate() {
-            if launch.readiness == readiness {
+            if launch.readiness == *readiness {
                 self.plan.silent(Id(index), now);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::watchdog::Watchdog;
 use super::{Driver, Readiness, whose};
 use crate::supervisor::service::{Blame, Exit, Id, Service, State, Verdict, caught, signal_name};
 use crate::sys::signals::{Received, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -93,6 +94,7 @@ impl Driver {
         self.pipes.remove(&id);
         match self.readiness(id) {
             Some(Readiness::Notify) => {
+                self.watchdog = Watchdog::default();
                 self.plan.set_viewers(0, now);
                 self.facts.display_problem = None;
             }

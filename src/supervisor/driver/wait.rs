@@ -66,6 +66,7 @@ impl Driver {
             channels.control.deadline(),
             self.probes.deadline(),
             self.reap_at,
+            self.watchdog.deadline(),
             channels.logs.deadline(),
         ];
         let timeout = deadlines
