@@ -18,7 +18,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use super::journal::Journal;
 use super::link::{Answer, Record, Request};
 
-/// Connections at the same time; more are closed at once.
+/// Connections at the same time. One more takes the place of the first that has asked nothing, or is closed at once.
 const CONNECTIONS: usize = 16;
 /// How long nobody is accepted after that has failed, for want of memory or of descriptors in spite of the one that is kept
 /// in reserve: whoever waits keeps the socket readable, and the loop would spin.
@@ -215,6 +215,13 @@ impl Control {
                     break;
                 }
             };
+            if self.clients.len() >= CONNECTIONS {
+                self.keep(|client| client.flush() && client.read());
+                // Who has something to say says it at once.
+                if let Some(silent) = self.clients.iter().position(Client::is_silent) {
+                    self.clients.remove(silent);
+                }
+            }
             if self.clients.len() < CONNECTIONS
                 && allowed(&stream)
                 && stream.set_nonblocking(true).is_ok()
@@ -285,6 +292,11 @@ impl Client {
             }
         }
         true
+    }
+
+    /// Has it asked nothing?
+    fn is_silent(&self) -> bool {
+        !self.watch && !self.is_owed()
     }
 
     fn is_owed(&self) -> bool {
@@ -456,5 +468,24 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         control.turn(Instant::now());
         assert_eq!(control.clients.len(), CONNECTIONS);
+    }
+
+    #[test]
+    fn who_says_nothing_keeps_nobody_out() {
+        let (mut control, path) = fixture("silent");
+        let mut silent: Vec<UnixStream> = (0..CONNECTIONS)
+            .map(|_| UnixStream::connect(&path).unwrap())
+            .collect();
+        control.turn(Instant::now());
+        let mut asker = UnixStream::connect(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let request = Request::Status { watch: false };
+        writeln!(asker, "{}", serde_json::to_string(&request).unwrap()).unwrap();
+        control.turn(Instant::now());
+        control.send(b"status");
+        let mut text = String::new();
+        asker.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "status\n");
+        assert_eq!(silent[0].read(&mut [0]).unwrap(), 0, "the first had to go");
     }
 }
