@@ -27,12 +27,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(code) = super::names::run(&args) {
         return code;
     }
+    let is_run = args.get(1).is_some_and(|word| word == "run");
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(e) => {
             let text = e.render();
             if e.use_stderr() {
-                say::err(text.to_string().trim_end());
+                let text = text.to_string();
+                say::err(text.trim_end());
+                if is_run {
+                    let first = text.lines().next().unwrap_or_default();
+                    super::run::tell_kubernetes(first);
+                }
                 return ExitCode::from(EXIT_USAGE);
             }
             return say::all(&text.to_string());

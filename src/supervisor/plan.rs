@@ -407,7 +407,9 @@ impl Plan {
                 .copied()
                 .flatten()
                 .filter(|absence| match absence {
-                    Absent::Idle => held_up && spec.on_end == OnEnd::Ignore,
+                    Absent::Idle => {
+                        held_up && (spec.on_end == OnEnd::Ignore || spec.bound_to == Some(other))
+                    }
                     Absent::Lost => held_up && !goes_on,
                 })
         })

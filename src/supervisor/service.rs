@@ -260,7 +260,7 @@ impl Service {
         self.last = Some(Verdict { exit, blame });
         match self.state {
             State::Preparing | State::Starting | State::Ready if !footing => self.wait_again(now),
-            State::Preparing => self.fail_to_prepare(now),
+            State::Preparing => self.fail_to_start(now),
             State::Starting | State::Ready if self.spec.bound_to.is_some() => {
                 self.enter(
                     State::Held {
@@ -273,7 +273,7 @@ impl Service {
             }
             State::Starting | State::Ready => self.judge(exit, was_ready, now),
             State::Stopping { again: true, .. } if self.fault.is_some() && self.preparing => {
-                self.fail_to_prepare(now);
+                self.fail_to_start(now);
             }
             State::Stopping { again: true, .. } if self.fault.is_some() => {
                 self.judge(exit, false, now)
@@ -481,7 +481,11 @@ impl Service {
 
     fn judge(&mut self, exit: Exit, was_ready: bool, now: Instant) {
         let started = was_ready || !matches!(self.spec.proof, Proof::Lasts(_));
-        if started && !self.spec.restart.follows(exit) {
+        let follows = self.spec.restart.follows(exit);
+        if self.fault == Some(Fault::Late) {
+            // Whatever its code, it has not done its work.
+            self.fail_to_start(now);
+        } else if !follows && started {
             self.enter(State::Ended(exit), now);
         } else {
             self.try_again(was_ready, now);
@@ -489,7 +493,7 @@ impl Service {
     }
 
     /// Who is not started again is not tried again either.
-    fn fail_to_prepare(&mut self, now: Instant) {
+    fn fail_to_start(&mut self, now: Instant) {
         if self.spec.restart == Restart::Never {
             self.attempts = self.attempts.saturating_add(1);
             self.enter(State::Fatal, now);

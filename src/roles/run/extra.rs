@@ -143,7 +143,12 @@ fn service(
     if let Some(owner) = &extra.owner {
         owners::hand_over(owner, place.accounts, place.who, &mut launch);
     }
-    apply(&extra.common, &mut spec, &mut launch);
+    let change = &extra.common;
+    if change.ends_all == Some(true) && change.restart_limit.is_none() {
+        // Its end is meant, not that of its last restart.
+        spec.restart = Restart::Never;
+    }
+    apply(change, &mut spec, &mut launch);
     (spec, launch)
 }
 

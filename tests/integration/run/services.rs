@@ -205,3 +205,27 @@ fn workers_of_a_service_are_left_to_it() {
     // What it left behind was asked to end, not waited for.
     assert!(since.elapsed() < Duration::from_secs(5), "{lines:#?}");
 }
+
+#[test]
+fn the_end_of_a_service_that_is_to_end_everything_does() {
+    let table = "[service.batch]\ncommand = [\"sh\", \"-c\", \"exit 5\"]\non_end = \"end\"\n";
+    let files = Files::new("last", &[("a.toml", table)]);
+    let builder = files.builder(&["sleep", "1000"]).env("APP_HEADLESS", "1");
+    assert_eq!(builder.start().code(), 5);
+}
+
+/// It was never there, whatever it is not started again for: those that come after it do not wait for nothing in silence.
+#[test]
+fn one_that_is_not_ready_in_time_and_not_tried_again_is_given_up() {
+    let table = "[service.late]\ncommand = \"sleep 1000\"\nready = { file = \"/nonexistent/ready\" }\n\
+        start_timeout = 1\nrestart = \"never\"\n[service.notes]\ncommand = \"sleep 1000\"\nafter = [\"late\"]\n";
+    let files = Files::new("late", &[("a.toml", table)]);
+    let builder = files.builder(&["sleep", "1000"]).env("APP_HEADLESS", "1");
+    let desk = builder.start();
+    let status = desk.when("it was given up", LONG, |status| {
+        let late = status.services.iter().find(|one| one.name == "late");
+        late.is_some_and(|late| late.state == ServiceState::Fatal)
+    });
+    assert!(status.message.contains("the service late"), "{status:#?}");
+    desk.line("[run] the service late did not become ready");
+}

@@ -195,7 +195,9 @@ impl Model {
         );
         if process != Process::After && judged {
             self.tries += 1;
-            self.excused = process == Process::Before;
+            let once = self.service.spec().restart == Restart::Never;
+            let late = self.service.fault() == Some(Fault::Late);
+            self.excused = process == Process::Before || (once && late);
         }
         if process == Process::After {
             assert_eq!(self.service.state(), before, "it changes nothing else");
