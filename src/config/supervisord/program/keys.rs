@@ -278,7 +278,7 @@ impl<'a> Keys<'a> {
         let Some((text, value)) = self.text(key) else {
             return Vec::new();
         };
-        let words = words(&text).filter(|words| {
+        let words = words(&text).ok().filter(|words| {
             let program = words.first().is_some_and(|program| !program.is_empty());
             program && !text.contains('\0')
         });
