@@ -83,6 +83,38 @@ fn supervisorctl_tells_and_orders() {
 }
 
 #[test]
+fn the_end_is_asked_for_from_another_pid_namespace() {
+    let links = Links::new();
+    let mut alone = Command::new("unshare");
+    let alone = alone.args(["--pid", "--fork", "true"]).status();
+    if !alone.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no pid namespaces here");
+        return;
+    }
+    let desk = Builder::new(&["sleep", "1000"])
+        .env("APP_HEADLESS", "1")
+        .start();
+    desk.up();
+    // Another signal is not for us, whoever asks.
+    let (code, text) = links.call(&desk, "supervisorctl signal USR1 run");
+    assert_eq!(
+        (code, text.as_str()),
+        (Some(1), "run: ERROR (no such process)\n")
+    );
+    // The number of this run is nobody's there.
+    let out = Command::new("unshare")
+        .args(["--pid", "--fork"])
+        .arg(links.0.path().join("supervisorctl"))
+        .arg("shutdown")
+        .env("RUN_DIR", desk.run_dir())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "Shut down\n");
+    assert_eq!(out.status.code(), Some(0));
+    assert_eq!(desk.code(), 143);
+}
+
+#[test]
 fn browsers_are_counted_and_ports_waited_for() {
     let links = Links::new();
     let desk = Builder::new(&["sleep", "1000"])
