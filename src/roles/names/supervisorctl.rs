@@ -486,6 +486,10 @@ fn describe(service: &ServiceStatus) -> (&'static str, String) {
         ServiceState::Stopping => ("STOPPING", String::new()),
         ServiceState::Stopped => ("STOPPED", ended()),
         ServiceState::Ended => ("EXITED", ended()),
+        ServiceState::Fatal if service.end().is_none() => (
+            "FATAL",
+            "could not be started; `supervisorctl maintail` says why".to_owned(),
+        ),
         ServiceState::Fatal => ("FATAL", ended()),
     }
 }
@@ -505,6 +509,7 @@ fn error(failure: &Failure) -> String {
     match failure.code {
         EXIT_UNKNOWN => "ERROR (no such process)".to_owned(),
         orders::EXIT_NOT_RUNNING => "ERROR (not running)".to_owned(),
+        _ if failure.never_ran => "ERROR (spawn error)".to_owned(),
         _ => format!("ERROR ({})", failure.why),
     }
 }
