@@ -151,7 +151,11 @@ impl Reader {
 fn describe(row: &Setting, value: &str, origin: &Origin) -> String {
     match origin {
         Origin::Env(variable) => format!("{variable}={value}: expected {}", row.allowed),
-        Origin::Flag => format!("--{} {value}: expected {}", row.flag(), row.allowed),
+        Origin::Flag => {
+            let flag = row.flag();
+            let flag = row.repeated.unwrap_or(&flag);
+            format!("--{flag} {value}: expected {}", row.allowed)
+        }
         other => format!(
             "{} = {value} in {other}: expected {}",
             row.name.to_ascii_lowercase(),
@@ -160,7 +164,7 @@ fn describe(row: &Setting, value: &str, origin: &Origin) -> String {
     }
 }
 
-fn read_secret(path: &str) -> Result<String, String> {
+pub(super) fn read_secret(path: &str) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|e| format!("cannot be read: {e}"))?;
     let mut text = String::new();
     file.take(MAX_SECRET + 1)

@@ -127,6 +127,36 @@ fn a_command_line_with_a_quote_too_few_is_told_without_what_it_holds() {
 }
 
 #[test]
+fn a_wrong_pair_of_signals_is_told_by_the_name_that_was_used() {
+    let told = parse(&[("SIGNAL_REWRITE", "15")]).unwrap_err();
+    assert!(
+        told[0].starts_with("SIGNAL_REWRITE=15: expected "),
+        "{told:?}"
+    );
+    let mut raw = Raw::new();
+    raw.flag(
+        super::super::setting("SIGNAL_REWRITE").unwrap(),
+        "15".to_owned(),
+    );
+    let told = Config::parse(raw).unwrap_err();
+    assert!(told[0].0.starts_with("--rewrite 15: expected "), "{told:?}");
+}
+
+#[test]
+fn a_secret_file_that_cannot_be_read_is_told_beside_a_secret_that_disagrees() {
+    for given in ["", "canary"] {
+        let told = parse(&[
+            ("VNC_PASSWORD", given),
+            ("VNC_PASSWORD_FILE", "/nonexistent"),
+        ]);
+        let told = told.unwrap_err();
+        let unreadable = "VNC_PASSWORD_FILE=/nonexistent: cannot be read: ";
+        assert!(told.iter().any(|m| m.starts_with(unreadable)), "{told:?}");
+        assert!(told.iter().any(|m| m.contains("disagree")), "{told:?}");
+    }
+}
+
+#[test]
 fn secrets_are_never_empty() {
     for bad in ["", "\n", "a\nb"] {
         assert!(parse(&[("VNC_PASSWORD", bad)]).is_err(), "{bad:?}");
