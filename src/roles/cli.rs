@@ -6,6 +6,7 @@ use crate::config::{
     Config, LogFormat, LogLevel, Mistake, Raw, SETTINGS, Services, effective, setting,
 };
 use crate::supervisor::link::Record;
+use crate::supervisor::logs::OWN_NAME;
 use crate::supervisor::plan::Order;
 use crate::sys::address;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -157,7 +158,15 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    crate::telemetry::init(level, config.log_format == LogFormat::Json);
+    // As `run` calls the services that these are.
+    let service = match role {
+        "serve" => "display",
+        "run" => OWN_NAME,
+        "gate" => "gate",
+        _ => "sshd",
+    };
+    let json = config.log_format == LogFormat::Json;
+    crate::telemetry::init(level, json.then_some(service));
     match role {
         "run" => super::run::run(&config, &services, &raw),
         "gate" => super::gate::run(&config),
