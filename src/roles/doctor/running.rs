@@ -57,7 +57,13 @@ fn services(report: &mut Report, status: &Status) {
             Some(exit) => format!("; the last time it ended with {exit}"),
             None => String::new(),
         };
-        if service.state == ServiceState::Fatal {
+        if service.state == ServiceState::Fatal && service.end().is_none() {
+            report.finding(
+                "services",
+                format!("{} was given up: it could not be started", service.name),
+                "`deskinit logs run` says why",
+            );
+        } else if service.state == ServiceState::Fatal {
             report.finding(
                 "services",
                 format!("{} was given up{exit}", service.name),

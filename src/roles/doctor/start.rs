@@ -19,7 +19,7 @@ pub(super) fn refusals(report: &mut Report, config: &Config, services: &Services
             report.finding(
                 "start",
                 refused,
-                "run starts nothing before this is right; a command behind `--` is looked at as run would",
+                "run starts nothing before this is right; a command behind `--` may stand here, too",
             );
         }
     });
@@ -57,11 +57,11 @@ fn unavailable(config: &Config) -> Vec<io::Error> {
 
 /// Beside a run as well as before one.
 pub(super) fn check(report: &mut Report, config: &Config, services: &Services) {
-    report.check("LOG_DIR", |report| {
+    report.check("log files", |report| {
         let me = nix::unistd::geteuid().as_raw();
         if let Err(why) = run::log_dir(config, me) {
             report.finding(
-                "LOG_DIR",
+                "log files",
                 why,
                 "make the directory in the image, or mount a volume there that the user may write to",
             );
@@ -74,21 +74,31 @@ pub(super) fn check(report: &mut Report, config: &Config, services: &Services) {
             let behind_own = extra.predecessors().any(own);
             let program = extra.command.first().map(String::as_str);
             let later = behind_own || !extra.autostart;
-            can_start(report, &extra.name, program, &extra.common, later);
+            let place = match &extra.group {
+                Some(_) => format!("the program {}", extra.name),
+                None => format!("[service.{}]", extra.name),
+            };
+            can_start(report, &place, program, &extra.common, later);
         }
         for (name, change) in &services.changes {
             if !change.disabled {
-                can_start(report, name, None, change, false);
+                can_start(report, &format!("[service.{name}]"), None, change, false);
             }
         }
     });
 }
 
 /// `later`: it may be there by the time it is wanted, so that it is too early for a finding.
-fn can_start(report: &mut Report, name: &str, program: Option<&str>, change: &Change, later: bool) {
+fn can_start(
+    report: &mut Report,
+    place: &str,
+    program: Option<&str>,
+    change: &Change,
+    later: bool,
+) {
     let later = later || change.on_fatal == Some(Fatal::Ignore);
     let mut tell = |what: String, advice: &str, later: bool| {
-        let found = format!("[service.{name}]: {what}");
+        let found = format!("{place}: {what}");
         match later {
             true => report.note(PROGRAMS, found, advice),
             false => report.finding(PROGRAMS, found, advice),

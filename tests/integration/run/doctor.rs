@@ -246,9 +246,16 @@ fn services_that_cannot_start_and_a_log_directory_that_is_not_there_are_found() 
     fs::write(dir.path().join("fine"), "#!/bin/sh\n").unwrap();
     let executable = fs::Permissions::from_mode(0o755);
     fs::set_permissions(dir.path().join("fine"), executable).unwrap();
+    fs::write(
+        dir.path().join("a.conf"),
+        "[program:talk]\ncommand=no-such-talk\n[program:well]\ncommand=sh\n",
+    )
+    .unwrap();
     let dir = dir.path().to_str().unwrap();
-    let (code, said) = doctor(&[&FINE[..], &[("SERVICES_DIR", dir)]].concat());
+    let named = [("SERVICES_DIR", dir), ("SUPERVISOR_CONF_DIR", dir)];
+    let (code, said) = doctor(&[&FINE[..], &named].concat());
     assert_eq!(code, Some(1));
+    // As to supervisord, one of its programs means nothing to the others: a note, as of the one started by hand.
     assert_eq!(findings(&said), ["programs of services"; 4], "{said}");
     let mut told = about(&said, "programs of services");
     told.sort_unstable();
@@ -260,14 +267,15 @@ fn services_that_cannot_start_and_a_log_directory_that_is_not_there_are_found() 
             "[service.hook]: before_start: there is no program no-such-hook that can be run",
             "[service.missing]: command: there is no program no-such-program that can be run",
             "[service.nowhere]: directory = /nonexistent/dir: there is no such directory",
+            "the program talk: command: there is no program no-such-talk that can be run",
         ]
     );
 
     assert_eq!(
-        told_of(&[("LOG_DIR", dir)], "LOG_DIR"),
+        told_of(&[("LOG_DIR", dir)], "log files"),
         (Some(0), Vec::new())
     );
-    let (code, told) = told_of(&[("LOG_DIR", "/nonexistent/logs")], "LOG_DIR");
+    let (code, told) = told_of(&[("LOG_DIR", "/nonexistent/logs")], "log files");
     assert_eq!((code, told.len()), (Some(1), 1));
     let words = "LOG_DIR=/nonexistent/logs: there is no such directory";
     assert!(told[0].starts_with(words), "{told:?}");
