@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::network::Network;
-use super::reader;
 
 pub(super) fn networks(value: &str) -> Option<Vec<Network>> {
     let list = value.split(',').map(str::trim).filter(|n| !n.is_empty());
@@ -14,10 +13,6 @@ pub(super) fn networks(value: &str) -> Option<Vec<Network>> {
 pub(super) fn seconds(value: &str) -> Option<Option<Duration>> {
     let n: u32 = value.parse().ok()?;
     Some((n > 0).then(|| Duration::from_secs(u64::from(n))))
-}
-
-pub(super) fn command(value: &str) -> Option<Vec<String>> {
-    reader::words(value).filter(|w| !w.is_empty())
 }
 
 pub(super) fn rewrites(value: &str) -> Option<Vec<(i32, i32)>> {

@@ -50,6 +50,32 @@ impl Reader {
         row.default.and_then(parse)
     }
 
+    /// The words of a command line. It may hold a secret: of one that is wrong nothing is said but what is wrong.
+    pub(super) fn command(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let row = setting(name)?;
+        let default = row.default.and_then(|line| words(line).ok());
+        let Some(Given { value, origin, .. }) = self.raw.get(name) else {
+            return default;
+        };
+        let wanted = default.as_ref().is_some_and(|words| !words.is_empty());
+        let given = words(value).and_then(|words| match words.is_empty() && wanted {
+            true => Err("names no program"),
+            false => Ok(words),
+        });
+        match given {
+            Ok(words) => Some(words),
+            Err(why) => {
+                let place = match origin {
+                    Origin::Env(variable) => variable.clone(),
+                    Origin::Flag => format!("--{}", row.flag()),
+                    other => format!("{} in {other}", row.name.to_ascii_lowercase()),
+                };
+                self.mistake(format!("{place}: {why}; expected {}", row.allowed));
+                default
+            }
+        }
+    }
+
     /// As [`Reader::value`], for settings that have a default.
     pub(super) fn or<T>(
         &mut self,
@@ -125,7 +151,11 @@ impl Reader {
 fn describe(row: &Setting, value: &str, origin: &Origin) -> String {
     match origin {
         Origin::Env(variable) => format!("{variable}={value}: expected {}", row.allowed),
-        Origin::Flag => format!("--{} {value}: expected {}", row.flag(), row.allowed),
+        Origin::Flag => {
+            let flag = row.flag();
+            let flag = row.repeated.unwrap_or(&flag);
+            format!("--{flag} {value}: expected {}", row.allowed)
+        }
         other => format!(
             "{} = {value} in {other}: expected {}",
             row.name.to_ascii_lowercase(),
@@ -134,7 +164,7 @@ fn describe(row: &Setting, value: &str, origin: &Origin) -> String {
     }
 }
 
-fn read_secret(path: &str) -> Result<String, String> {
+pub(super) fn read_secret(path: &str) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|e| format!("cannot be read: {e}"))?;
     let mut text = String::new();
     file.take(MAX_SECRET + 1)
@@ -208,7 +238,13 @@ pub fn host_port(text: &str) -> Option<(String, u16)> {
 
 /// Words of a command line. Blanks separate; single quotes keep everything, double quotes everything but a backslash
 /// before `"` or `\`; a backslash keeps the next character. No variables, no globs: it is not a shell.
-pub(super) fn words(line: &str) -> Option<Vec<String>> {
+///
+/// # Errors
+/// What is wrong with its quotes, without a word of it.
+pub(super) fn words(line: &str) -> Result<Vec<String>, &'static str> {
+    const SINGLE: &str = "a single quote (') is opened and not closed";
+    const DOUBLE: &str = "a double quote (\") is opened and not closed";
+    const BACKSLASH: &str = "it ends with a backslash, which keeps the next character";
     let mut out = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = line.chars();
@@ -218,7 +254,7 @@ pub(super) fn words(line: &str) -> Option<Vec<String>> {
             '\'' => {
                 let w = word.get_or_insert_default();
                 loop {
-                    match chars.next()? {
+                    match chars.next().ok_or(SINGLE)? {
                         '\'' => break,
                         c => w.push(c),
                     }
@@ -227,9 +263,9 @@ pub(super) fn words(line: &str) -> Option<Vec<String>> {
             '"' => {
                 let w = word.get_or_insert_default();
                 loop {
-                    match chars.next()? {
+                    match chars.next().ok_or(DOUBLE)? {
                         '"' => break,
-                        '\\' => match chars.next()? {
+                        '\\' => match chars.next().ok_or(DOUBLE)? {
                             c @ ('"' | '\\') => w.push(c),
                             c => w.extend(['\\', c]),
                         },
@@ -237,12 +273,15 @@ pub(super) fn words(line: &str) -> Option<Vec<String>> {
                     }
                 }
             }
-            '\\' => word.get_or_insert_default().push(chars.next()?),
+            '\\' => {
+                let kept = chars.next().ok_or(BACKSLASH)?;
+                word.get_or_insert_default().push(kept);
+            }
             c => word.get_or_insert_default().push(c),
         }
     }
     out.extend(word);
-    Some(out)
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -258,8 +297,13 @@ mod tests {
         );
         assert_eq!(w("a\\ b ''"), ["a b", ""]);
         assert_eq!(w("  "), Vec::<String>::new());
-        assert_eq!(words("xterm 'open"), None);
-        assert_eq!(words("end\\"), None);
+        for (line, why) in [
+            ("xterm 'open", "single quote"),
+            ("xterm \"open\\", "double quote"),
+            ("end\\", "backslash"),
+        ] {
+            assert!(words(line).unwrap_err().contains(why), "{line}");
+        }
     }
 
     #[test]

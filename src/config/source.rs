@@ -51,6 +51,18 @@ pub(super) struct Given {
     pub(super) in_file: bool,
 }
 
+impl Given {
+    /// What is wrong with the file that holds the secret.
+    fn unreadable(&self) -> Option<String> {
+        let Origin::Env(name) = &self.origin else {
+            return None;
+        };
+        let path = self.in_file.then_some(&self.value)?;
+        let why = super::reader::read_secret(path).err()?;
+        Some(format!("{name}={path}: {why}"))
+    }
+}
+
 /// All sources, one above the other.
 #[derive(Debug, Default)]
 pub struct Raw {
@@ -265,6 +277,10 @@ impl Raw {
                     show(first),
                     show(other)
                 ));
+                // Of the first it is said when it is read.
+                if let Some(why) = other.unreadable() {
+                    self.mistake(why);
+                }
             }
         }
         let Given {

@@ -492,7 +492,7 @@ pub const SETTINGS: &[Setting] = &[
         NO,
         Some("text"),
         "text or json",
-        "Form of log lines.",
+        "Form of log lines. As json each has time (seconds since 1970), service and message, those of the display server a level; what a service prints as JSON itself stays as it is.",
     ),
 ];
 

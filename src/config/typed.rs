@@ -2,7 +2,7 @@
 
 use super::listen::Addresses;
 use super::network::Network;
-use super::parse::{color, command, hosts, networks, origins, path, rewrites, seconds, umask};
+use super::parse::{color, hosts, networks, origins, path, rewrites, seconds, umask};
 use super::reader::{self, Reader};
 use super::secret::{Key, Secret};
 use super::source::{Mistake, Raw};
@@ -273,9 +273,7 @@ impl Config {
         }
         let xauth_key = r.key("XAUTH_KEY");
         Self {
-            application: r
-                .value("APPLICATION", reader::words)
-                .filter(|w| !w.is_empty()),
+            application: r.command("APPLICATION").filter(|words| !words.is_empty()),
             desktop_mode: r.switch("DESKTOP_MODE"),
             app_headless: r.switch("APP_HEADLESS"),
             app_nice: r.value("APP_NICENESS", |v| {
@@ -340,11 +338,11 @@ impl Config {
             heartbeat: r.or("WEBSOCKET_HEARTBEAT", None, seconds),
             allowed_origins: r.or("ALLOWED_ORIGINS", Vec::new(), origins),
             allowed_hosts: r.or("ALLOWED_HOSTS", Vec::new(), hosts),
-            window_manager: r.or("WINDOW_MANAGER", Vec::new(), command),
+            window_manager: r.command("WINDOW_MANAGER").unwrap_or_default(),
             xserver: r.or("XSERVER", String::new(), |v| {
                 (!v.is_empty()).then(|| v.to_owned())
             }),
-            xserver_args: r.or("XSERVER_ARGS", Vec::new(), reader::words),
+            xserver_args: r.command("XSERVER_ARGS").unwrap_or_default(),
             xserver_glx: r.switch("XSERVER_GLX"),
             ssh_port: r.or("SSH_PORT", SshPort::WithKeys, |v| match reader::port(v)? {
                 None => Some(SshPort::Off),
@@ -424,116 +422,4 @@ fn pulse_cookie(r: &mut Reader) -> Option<Secret> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::source::Raw;
-    use super::*;
-    use std::collections::HashMap;
-
-    fn parse(pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-        let map: HashMap<_, _> = pairs.iter().copied().collect();
-        let mut raw = Raw::new();
-        raw.env(|name| map.get(name).map(|v| (*v).to_owned()));
-        Config::parse(raw)
-            .map(|(c, _)| c)
-            .map_err(|m| m.into_iter().map(|m| m.0).collect())
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_contract() {
-        let c = parse(&[]).unwrap();
-        assert_eq!(c.size, (1280, 1024));
-        assert_eq!((c.vnc_port, c.web_port), (Some(5900), Some(5800)));
-        assert_eq!(c.depth, 24);
-        assert!(c.password.is_none() && !c.allow_no_auth);
-        assert!(c.allow_resize && c.send_cut_text && c.accept_cut_text);
-        assert!(c.missing_application().is_some());
-    }
-
-    #[test]
-    fn every_default_of_the_table_is_allowed() {
-        for row in super::super::SETTINGS {
-            if let Some(default) = row.default {
-                assert!(
-                    parse(&[(row.name, default)]).is_ok(),
-                    "{}={default}",
-                    row.name
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn all_mistakes_are_told_at_once() {
-        let mistakes = parse(&[
-            ("VNC_PORT", "http"),
-            ("DISPLAY_WIDTH", "5"),
-            ("VNC_PASSWORD", ""),
-            ("SHARED", "maybe"),
-            ("SIGNAL_REWRITE", "15:2,9:1"),
-            ("ABCDESKTOP_GEOMETRY", "big"),
-            ("ALLOWED_HOSTS", "desk.example, http://x/"),
-            ("X11_ALLOW", "10.0.0.0/8, pods"),
-            ("XAUTH_KEY", "canary"),
-            ("PULSEAUDIO_COOKIE", "canary"),
-            ("SSH_PORT", "0"),
-        ])
-        .unwrap_err();
-        assert!(!mistakes.iter().any(|m| m.contains("canary")));
-        assert_eq!(mistakes.len(), 11, "{mistakes:#?}");
-        assert!(
-            mistakes
-                .iter()
-                .any(|m| m.starts_with("VNC_PORT=http: expected a port"))
-        );
-    }
-
-    #[test]
-    fn aliases_may_agree_but_not_disagree() {
-        let c = parse(&[("X11_SIZE_WIDTH", "1920"), ("RESOLUTION", "1920x1080")]).unwrap();
-        assert_eq!(c.size, (1920, 1080));
-        let mistakes = parse(&[("DISPLAY_WIDTH", "800"), ("X11_SIZE_WIDTH", "1920")]).unwrap_err();
-        assert!(mistakes[0].contains("DISPLAY_WIDTH (800) and X11_SIZE_WIDTH (1920)"));
-        let mistakes = parse(&[("VNC_PASSWORD", "canary-a"), ("VNC_PW", "canary-b")]).unwrap_err();
-        assert!(!mistakes[0].contains("canary"), "{mistakes:?}");
-    }
-
-    #[test]
-    fn no_secret_is_printed() {
-        let c = parse(&[("VNC_PASSWORD", "canary")]).unwrap();
-        assert!(!format!("{c:?}").contains("canary"));
-    }
-
-    #[test]
-    fn a_broken_file_is_told_without_what_it_holds() {
-        let mut raw = Raw::new();
-        let text = "vnc_port = 1\nvnc_password = canary\n";
-        raw.file(std::path::Path::new("/x.toml"), text);
-        let mistakes = Config::parse(raw).unwrap_err();
-        let told = &mistakes[0].0;
-        assert!(
-            told.starts_with("/x.toml: not valid TOML: line 2: "),
-            "{told}"
-        );
-        assert!(!told.contains("canary"), "{told}");
-    }
-
-    #[test]
-    fn secrets_are_never_empty() {
-        for bad in ["", "\n", "a\nb"] {
-            assert!(parse(&[("VNC_PASSWORD", bad)]).is_err(), "{bad:?}");
-        }
-        assert!(parse(&[("VNC_PASSWORD_FILE", "/nonexistent")]).is_err());
-        assert!(parse(&[("VNC_PASSWORD_FILE", "/dev/null")]).is_err());
-    }
-
-    #[test]
-    fn displays_are_parsed() {
-        let n = |s| DisplayName::parse(s).map(|d| (d.host, d.number));
-        assert_eq!(n(":0"), Some((String::new(), 0)));
-        assert_eq!(n(":0.0"), Some((String::new(), 0)));
-        assert_eq!(n("10.0.0.1:7"), Some(("10.0.0.1".to_owned(), 7)));
-        for bad in ["", "0", ":", ":x", ":70000", ":0.y"] {
-            assert_eq!(n(bad), None, "{bad}");
-        }
-    }
-}
+mod tests;

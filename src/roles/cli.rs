@@ -6,6 +6,7 @@ use crate::config::{
     Config, LogFormat, LogLevel, Mistake, Raw, SETTINGS, Services, effective, setting,
 };
 use crate::supervisor::link::Record;
+use crate::supervisor::logs::OWN_NAME;
 use crate::supervisor::plan::Order;
 use crate::sys::address;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -74,7 +75,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         "doctor" => {
             let raw = gather(args);
             let services = services(&raw);
-            super::doctor::run(args.get_flag("json"), Config::parse(raw), services)
+            let parsed = Config::parse(raw).map(|(mut config, raw)| {
+                command_line(args, &mut config);
+                (config, raw)
+            });
+            super::doctor::run(args.get_flag("json"), parsed, services)
         }
         _ => configured(role, args),
     }
@@ -113,6 +118,13 @@ fn directory(args: &ArgMatches) -> Option<PathBuf> {
     args.get_one::<PathBuf>("run-dir").cloned()
 }
 
+/// A command behind `--` is the application.
+fn command_line(args: &ArgMatches, config: &mut Config) {
+    if let Some(words) = args.get_many::<String>("command") {
+        config.application = Some(words.cloned().collect());
+    }
+}
+
 /// The roles that need the settings.
 fn configured(role: &str, args: &ArgMatches) -> ExitCode {
     let raw = gather(args);
@@ -122,9 +134,7 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
     };
     let parsed = Config::parse(raw).and_then(|(mut config, mut raw)| {
         if role == "run" {
-            if let Some(words) = args.get_many::<String>("command") {
-                config.application = Some(words.cloned().collect());
-            }
+            command_line(args, &mut config);
             if let Some(mistake) = config.missing_application() {
                 return Err(vec![mistake]);
             }
@@ -154,7 +164,15 @@ fn configured(role: &str, args: &ArgMatches) -> ExitCode {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    crate::telemetry::init(level, config.log_format == LogFormat::Json);
+    // As `run` calls the services that these are.
+    let service = match role {
+        "serve" => "display",
+        "run" => OWN_NAME,
+        "gate" => "gate",
+        _ => "sshd",
+    };
+    let json = config.log_format == LogFormat::Json;
+    crate::telemetry::init(level, json.then_some(service));
     match role {
         "run" => super::run::run(&config, &services, &raw),
         "gate" => super::gate::run(&config),
@@ -298,7 +316,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(settings(Command::new("run").about(
             "Start X server, display, window manager and application, and be their init",
-        )).arg(desktop).arg(words))
+        )).arg(&desktop).arg(&words))
         .subcommand(settings(Command::new("serve").about(
             "Show an X display that is already there to browsers and viewers",
         )))
@@ -328,7 +346,7 @@ fn command() -> Command {
         .subcommand(record("events", "What became of the services lately"))
         .subcommand(settings(Command::new("doctor").about(
             "Look for what is wrong with the container, before or during a run; exit 1 when something is",
-        )).arg(json))
+        )).args([json, desktop, words]))
 }
 
 fn config_file() -> Arg {

@@ -33,6 +33,8 @@ pub(super) struct Failure {
     pub(super) code: u8,
     /// What a person is told.
     pub(super) why: String,
+    /// The service was to be started, and there was no process at all.
+    pub(super) never_ran: bool,
 }
 
 impl Failure {
@@ -40,6 +42,7 @@ impl Failure {
         Self {
             code,
             why: why.into(),
+            never_ran: false,
         }
     }
 }
@@ -231,9 +234,15 @@ fn wait(
                     return Ok(now.state);
                 }
                 (Order::Start | Order::Restart, ServiceState::Fatal | ServiceState::Ended) => {
-                    let exit = now.last_exit.as_deref().unwrap_or("no process");
-                    let text = format!("is {}, ended with {exit}", now.state.word());
-                    return Err(Failure::new(EXIT_FAILURE, text));
+                    let what = match &now.last_exit {
+                        Some(exit) => format!("ended with {exit}"),
+                        None => "could not be started; `deskinit logs run` says why".to_owned(),
+                    };
+                    let text = format!("is {}, {what}", now.state.word());
+                    return Err(Failure {
+                        never_ran: now.last_exit.is_none(),
+                        ..Failure::new(EXIT_FAILURE, text)
+                    });
                 }
                 _ => {}
             }

@@ -1,6 +1,7 @@
 //! Where programs are.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,16 @@ const DAEMONS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /// As execvp(3) looks for it.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
+    find_in(program, None, Path::new(""))
+}
+
+/// The same, for one that starts in `directory` and has a `PATH` of its own.
+pub(super) fn find_in(program: &str, path: Option<&str>, directory: &Path) -> Option<PathBuf> {
     if program.contains('/') {
-        return Some(PathBuf::from(program)).filter(|path| runs(path));
+        return Some(directory.join(program)).filter(|path| runs(path));
     }
-    let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let path = path.map(OsString::from).or_else(|| env::var_os("PATH"));
+    let path = path.unwrap_or_else(|| "/bin:/usr/bin".into());
     env::split_paths(&path)
         .map(|directory| directory.join(program))
         .find(|path| runs(path))
@@ -42,5 +49,7 @@ mod tests {
             assert_eq!(find(absent), None, "{absent}");
             assert_eq!(daemon(absent), None, "{absent}");
         }
+        assert!(find_in("./sh", None, Path::new("/bin")).is_some());
+        assert_eq!(find_in("sh", Some("/etc:/tmp"), Path::new("/bin")), None);
     }
 }

@@ -17,6 +17,9 @@ use nix::sys::socket::{getsockopt, sockopt};
 
 use super::journal::Journal;
 use super::link::{Answer, Record, Request};
+use super::logs::OWN_NAME;
+use crate::sys::pidfd::Handle;
+use crate::sys::signals::SIGTERM;
 
 /// Connections at the same time. One more takes the place of the first that has asked nothing, or is closed at once.
 const CONNECTIONS: usize = 16;
@@ -315,12 +318,36 @@ impl Client {
                     self.last = !self.watch;
                     self.due = true;
                 }
+                Request::Signal { signal, service } if signal == SIGTERM && service == OWN_NAME => {
+                    if !self.end_everything() {
+                        return false;
+                    }
+                }
                 other if self.questions.is_empty() => self.questions.push(other),
                 // One question a connection, or a client could fill our memory with them.
                 _ => return false,
             }
         }
         self.input.len() <= REQUEST
+    }
+
+    /// Has the signal come to us as if it were from outside, so that it is taken for what the settings say. Whoever asks
+    /// may see another number for us, or somebody else's process under ours.
+    fn end_everything(&mut self) -> bool {
+        let sent = Handle::of_any(nix::unistd::getpid().as_raw()).and_then(|us| us.signal(SIGTERM));
+        let answer = match sent {
+            Ok(()) => Answer::Done,
+            Err(error) => Answer::Refused {
+                why: error.to_string(),
+            },
+        };
+        let Ok(line) = serde_json::to_vec(&answer) else {
+            return false;
+        };
+        self.output.extend_from_slice(&line);
+        self.output.push(b'\n');
+        self.last = true;
+        self.flush()
     }
 
     /// False when it is to be forgotten.

@@ -54,11 +54,11 @@ pub enum Request {
         /// With which service.
         service: String,
     },
-    /// A signal for a service's main process; one [`Answer`].
+    /// A signal for a service's main process; one [`Answer`]. SIGTERM for `run` asks everything to end.
     Signal {
         /// Its number.
         signal: i32,
-        /// For which service.
+        /// For which service; `run` is our own.
         service: String,
     },
     /// [`Entry`] after [`Entry`].

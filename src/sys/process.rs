@@ -9,8 +9,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{self, Stdio};
 
 pub use self::assume::{Keep, assume, directory_for, may_assume};
+use self::attributes::Prepared;
 pub use self::attributes::{Attributes, Capabilities, Identity, Limit, Resource};
-use self::attributes::{Prepared, STEPS};
 use crate::sys::foreground;
 use crate::sys::pidfd::Handle;
 
@@ -113,13 +113,21 @@ impl fmt::Display for SpawnError {
 
 impl std::error::Error for SpawnError {}
 
+impl SpawnError {
+    /// With what the step was about, as it was asked for, where there is a name for it.
+    fn about(mut self, name: Option<String>) -> Self {
+        if let (Some(_), Some(name)) = (self.step, name) {
+            let text = format!("{name}: {}", self.source);
+            self.source = io::Error::new(self.source.kind(), text);
+        }
+        self
+    }
+}
+
 impl From<io::Error> for SpawnError {
     fn from(source: io::Error) -> Self {
         let number = source.raw_os_error();
-        let step = number
-            .and_then(|number| usize::try_from(number >> 16).ok())
-            .filter(|step| *step > 0)
-            .and_then(|step| STEPS.get(step).copied());
+        let step = number.and_then(attributes::step_of);
         let source = match number {
             Some(number) if step.is_some() => io::Error::from_raw_os_error(number & 0xffff),
             _ => source,
@@ -171,7 +179,7 @@ pub fn spawn(
         .map(|one| (one.fd.as_raw_fd(), one.number))
         .collect();
     let parent = nix::unistd::getpid().as_raw();
-    let attributes = Prepared::new(&command.attributes)?;
+    let prepared = Prepared::new(&command.attributes)?;
     // SAFETY: the closure runs between fork and exec and makes only async-signal-safe system calls; it allocates
     // nothing, and the descriptors it names stay open in the parent until `spawn` returns.
     unsafe {
@@ -181,13 +189,17 @@ pub fn spawn(
                 // job, which the terminal stops when it reads.
                 foreground::give(nix::unistd::getpid().as_raw());
             }
-            attributes.apply()?;
+            prepared.apply()?;
             prepare(parent, &inherit)
         });
     }
     // The standard library never waits for the child here but when exec fails, and then for that very process, before
     // anybody else has heard of it.
-    let child = builder.spawn()?;
+    let child = builder.spawn().map_err(|error| {
+        let number = error.raw_os_error();
+        let name = number.and_then(|number| command.attributes.named_by(number));
+        SpawnError::from(error).about(name)
+    })?;
     let pid = i32::try_from(child.id()).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     Ok(Handle::of_child(pid))
 }

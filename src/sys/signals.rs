@@ -87,9 +87,10 @@ impl Signals {
                 sent: signal,
                 meant,
             };
-            // What a write to a closed pipe raises is our own affair; what a terminal tells its jobs does not stop an
-            // init by itself.
-            let own = u32::try_from(nix::unistd::getpid().as_raw()) == Ok(info.ssi_pid);
+            // What a write to a closed pipe, or beyond a limit, raises is our own affair; what a terminal tells its
+            // jobs does not stop an init by itself.
+            let own = u32::try_from(nix::unistd::getpid().as_raw()) == Ok(info.ssi_pid)
+                && matches!(signal, libc::SIGPIPE | libc::SIGXFSZ);
             let job = info.ssi_code > 0
                 && matches!(signal, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
             if signal == SIGCHLD {

@@ -145,6 +145,47 @@ fn signals_are_rewritten_and_dropped() {
 }
 
 #[test]
+fn options_may_stand_together_and_be_shortened() {
+    let name = Name::new("dumb-init");
+    for (flags, taken, heard_as) in [
+        (&["-cv", "-r15:2"][..], 15, "2"),
+        (&["-vc", "--rewrite=15:3"], 15, "3"),
+        (&["-vcr15:10"], 15, "10"),
+        (&["-cr", "1:12", "--"], 1, "12"),
+        (&["--sing", "--verb", "--rew=1:2"], 1, "2"),
+        (&["--si", "--re", "1:3"], 1, "3"),
+    ] {
+        let (child, mut heard) = listener(&name, flags);
+        let session = nix::unistd::getsid(Some(Pid::from_raw(child.id() as i32)));
+        let all = deskinit::sys::procfs::descendants(child.id() as i32);
+        for process in all {
+            let its = nix::unistd::getsid(Some(Pid::from_raw(process.pid)));
+            assert_eq!(its, session, "{flags:?}: no session of its own");
+        }
+        signal(&child, taken);
+        assert_eq!(heard(), heard_as, "{flags:?}");
+        end(child);
+    }
+    // What getopt_long(3) says of the others.
+    for (flags, told) in [
+        (&["-cx"][..], "invalid option -- 'x'"),
+        (&["-vr"], "option requires an argument -- 'r'"),
+        (&["--rewrite"], "option '--rewrite' requires an argument"),
+        (&["--verbose=1", "true"], "option '--verbose' doesn't allow"),
+        (&["--yolo", "true"], "unrecognized option '--yolo'"),
+        (
+            &["--ver", "true"],
+            "option '--ver' is ambiguous; possibilities: '--verbose' '--version'",
+        ),
+    ] {
+        let out = name.output(flags);
+        assert_eq!(out.status.code(), Some(1), "{flags:?}");
+        let error = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(error.contains(told), "{flags:?}: {error}");
+    }
+}
+
+#[test]
 fn a_jobs_stop_stops_both_and_continues_both() {
     let name = Name::new("dumb-init");
     let (child, mut heard) = listener(&name, &["--single-child"]);

@@ -328,6 +328,7 @@ impl Author<'_> {
             "Off",
             "/dev/stdout",
             "/dev/fd/1",
+            "/proc/1/fd/1",
             "/tmp/%(program_name)s.log",
             "/nix/x.log",
             "/tmp/a%%%%b",

@@ -22,6 +22,7 @@ def stream(config, which):
         return "nowhere"
     if path is Automatic or path in (
         "/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "/proc/self/fd/1", "/proc/self/fd/2",
+        "/proc/1/fd/1", "/proc/1/fd/2",
     ):
         return "stdout"
     size = max(getattr(config, which + "_logfile_maxbytes"), 0)

@@ -15,8 +15,6 @@ use super::{
 };
 use crate::config::source::{Mistake, nearest};
 
-/// What a command is.
-const COMMAND: &str = "a command line, or an array of words";
 /// Of every service.
 const COMMON: &[&str] = &[
     "environment",
@@ -106,7 +104,7 @@ impl<'a> Fields<'a> {
             let text = "has no command; give one, as a line or as an array of words";
             self.mistake(None, text);
         }
-        let command = self.take("command", COMMAND, command_line);
+        let command = self.command("command");
         let mut extra = Extra::new(self.name, command.unwrap_or_default());
         extra.after = self.take("after", "an array of names of services", strings);
         extra.bound_to = self.take("bound_to", "the name of a service", |value| {
@@ -158,8 +156,8 @@ impl<'a> Fields<'a> {
                 "end" => Some(true),
                 _ => None,
             }),
-            before_start: self.take("before_start", COMMAND, command_line),
-            after_stop: self.take("after_stop", COMMAND, command_line),
+            before_start: self.command("before_start"),
+            after_stop: self.command("after_stop"),
             hook_timeout: self.take("hook_timeout", "seconds, above 0 to 3600", |value| {
                 seconds(value).filter(|time| !time.is_zero())
             }),
@@ -312,6 +310,14 @@ impl<'a> Fields<'a> {
         self.take(key, "true or false", Value::as_bool)
     }
 
+    fn command(&mut self, key: &str) -> Option<Vec<String>> {
+        let (path, value) = self.keys.remove(key)?;
+        let words = command_line(&value);
+        words
+            .map_err(|why| self.mistake(Some(&path), &format!("{key}: {why}")))
+            .ok()
+    }
+
     fn take<T>(
         &mut self,
         key: &str,
@@ -323,6 +329,7 @@ impl<'a> Fields<'a> {
         if parsed.is_none() {
             // Not the whole of it: a list may hold much, and an environment a secret.
             let found = match &value {
+                Value::String(_) if key == "environment" => "(string)".to_owned(),
                 Value::String(text) => format!("{text:?}"),
                 Value::Integer(number) => number.to_string(),
                 Value::Float(number) => number.to_string(),

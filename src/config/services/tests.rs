@@ -31,6 +31,41 @@ fn parse(text: &str) -> Result<Services, Vec<String>> {
 }
 
 #[test]
+fn what_may_hold_a_secret_is_not_said_when_it_is_wrong() {
+    for (line, told) in [
+        (
+            "command = \"psql --password 'CANARY\"",
+            "command: a single quote",
+        ),
+        (
+            "before_start = 'echo \"CANARY'",
+            "before_start: a double quote",
+        ),
+        (
+            "after_stop = 'echo CANARY\\'",
+            "after_stop: it ends with a backslash",
+        ),
+        (
+            "environment = \"PASSWORD=CANARY\"",
+            "environment = (string): expected a table",
+        ),
+    ] {
+        let command = if line.starts_with("command") {
+            ""
+        } else {
+            "command = \"x\"\n"
+        };
+        let all = parse(&format!("[service.a]\n{command}{line}\n")).unwrap_err();
+        let told = format!("/s/a.toml: [service.a]: {told}");
+        assert!(
+            all.len() == 1 && all[0].starts_with(&told),
+            "{line}: {all:?}"
+        );
+        assert!(!all[0].contains("CANARY"), "{all:?}");
+    }
+}
+
+#[test]
 fn a_service_is_what_its_table_says() {
     let text = r#"
         [service.clock]
@@ -104,7 +139,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
     let expected = [
         "/s/a.toml: vnc_port is not a [service.NAME] table",
         "/s/a.toml: [service.b d]: expected a name",
-        "/s/a.toml: [service.a]: command = \"x 'open\": expected a command line",
+        "/s/a.toml: [service.a]: command: a single quote (') is opened and not closed",
         "/s/a.toml: [service.a]: restat is not a key of a service; did you mean restart?",
         "/s/a.toml: [service.b]: has no command",
         "/s/a.toml: [service.clock]: stop_timeout = -1: expected seconds",
@@ -291,7 +326,7 @@ fn every_key_says_what_it_takes() {
         ),
         (
             "before_start = []",
-            "before_start = (array): expected a command line",
+            "before_start: names no program; expected a command line",
         ),
         (
             "on_fatal = \"live\"",

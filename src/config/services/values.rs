@@ -26,13 +26,21 @@ pub(super) fn strings(value: &Value) -> Option<Vec<String>> {
     list.map(|one| one.as_str().map(str::to_owned)).collect()
 }
 
-pub(super) fn command_line(value: &Value) -> Option<Vec<String>> {
+/// # Errors
+/// What is wrong with it, without a word of it: it may hold a secret.
+pub(super) fn command_line(value: &Value) -> Result<Vec<String>, &'static str> {
+    const FORM: &str = "expected a command line, or an array of words";
     let words = match value {
         Value::String(line) => reader::words(line)?,
-        other => strings(other)?,
+        other => strings(other).ok_or(FORM)?,
     };
-    let fine = words.first().is_some_and(|program| !program.is_empty());
-    (fine && !words.iter().any(|word| word.contains('\0'))).then_some(words)
+    if words.first().is_none_or(String::is_empty) {
+        return Err("names no program; expected a command line, or an array of words");
+    }
+    match words.iter().any(|word| word.contains('\0')) {
+        true => Err("holds a zero byte, which no word of a command can"),
+        false => Ok(words),
+    }
 }
 
 pub(super) fn variables(value: &Value) -> Option<Vec<(String, String)>> {
@@ -98,7 +106,8 @@ pub(super) fn ready(value: &Value) -> Option<Ready> {
             None => Duration::from_secs(1),
         };
         let known = 1 + usize::from(table.contains_key("every"));
-        return (table.len() == known).then_some(Ready::Command(command_line(command)?, every));
+        return (table.len() == known)
+            .then_some(Ready::Command(command_line(command).ok()?, every));
     }
     let (key, value) = table.iter().next().filter(|_| table.len() == 1)?;
     match key.as_str() {

@@ -121,7 +121,7 @@ fn by_command(command: &[String], depth: u32) -> Option<Part> {
     });
     let rest = args.get(skipped..)?;
     if script {
-        let words = super::super::reader::words(rest.first()?)?;
+        let words = super::super::reader::words(rest.first()?).ok()?;
         return by_command(&words, depth - 1);
     }
     by_command(rest, depth - 1)

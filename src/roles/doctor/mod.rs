@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  settings · machine · files      what can be seen before anything runs; `run` looks too, and warns
+//!  start                           what `run` would refuse or say itself; where one has started, it has not refused
 //!  running                         what only a living desktop shows: services, listeners, who gets past the X server
 //!        └──▶ Report: findings (exit 1), notes, and what was found in order
 //! ```
@@ -12,6 +13,7 @@ mod files;
 mod machine;
 mod running;
 mod settings;
+mod start;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -93,11 +95,15 @@ pub(super) fn run(
     services: Result<Services, Vec<Mistake>>,
 ) -> ExitCode {
     let mut report = Report::default();
-    report.check("services", |report| self::services(report, services));
+    report.check("services", |report| self::services(report, &services));
+    let services = services.unwrap_or_default();
     match &parsed {
         Ok((config, raw)) => {
             before(&mut report, config, raw);
-            running::check(&mut report, config);
+            start::check(&mut report, config, &services);
+            if !running::check(&mut report, config) {
+                start::refusals(&mut report, config, &services);
+            }
         }
         Err(mistakes) => {
             for mistake in mistakes {
@@ -132,10 +138,10 @@ pub(super) fn warnings(config: &Config, raw: &Raw) -> Vec<String> {
         .collect()
 }
 
-fn services(report: &mut Report, services: Result<Services, Vec<Mistake>>) {
+fn services(report: &mut Report, services: &Result<Services, Vec<Mistake>>) {
     match services {
         Ok(services) => {
-            for warning in services.warnings {
+            for warning in services.warnings.iter().cloned() {
                 let advice = "change the file, or say the same in a [service.NAME] table";
                 report.note("programs of supervisord", warning, advice);
             }

@@ -10,7 +10,7 @@ use super::Report;
 use crate::config::Config;
 use crate::desktop::hosts;
 use crate::roles::ask::ask;
-use crate::roles::find;
+use crate::roles::find::{self, NotFound};
 use crate::supervisor::link::{self, CONTROL_SOCKET, ServiceState, Status, XAUTHORITY};
 use crate::sys::{procfs, sockets};
 
@@ -21,13 +21,16 @@ const MANY_RESTARTS: u32 = 3;
 /// Shells that do not pass signals on.
 const SHELLS: [&str; 5] = ["sh", "bash", "dash", "ash", "busybox"];
 
-pub(super) fn check(report: &mut Report, config: &Config) {
-    let Ok(dir) = find::run_dir(config.run_dir.clone()) else {
-        return;
+/// Is there a run?
+pub(super) fn check(report: &mut Report, config: &Config) -> bool {
+    let dir = match find::run_dir(config.run_dir.clone()) {
+        Ok(dir) => dir,
+        Err(NotFound::None) => return false,
+        Err(NotFound::Several(_)) => return true,
     };
     // A directory that waits for its first run is not one that was left.
     if !dir.join(CONTROL_SOCKET).exists() {
-        return;
+        return false;
     }
     let status = match link::status(&dir, PATIENCE) {
         Ok(status) => status,
@@ -37,7 +40,7 @@ pub(super) fn check(report: &mut Report, config: &Config) {
                 format!("nobody answers in {}: {error}", dir.display()),
                 "a run that was killed leaves its directory behind: start it again",
             );
-            return;
+            return false;
         }
     };
     report.check("services", |report| services(report, &status));
@@ -45,6 +48,7 @@ pub(super) fn check(report: &mut Report, config: &Config) {
     report.check("process 1", |report| first_process(report, &status));
     report.check("listeners", |report| listeners(report, config, &status));
     report.check("X access", |report| x_access(report, &status, &dir));
+    true
 }
 
 fn services(report: &mut Report, status: &Status) {
@@ -53,7 +57,13 @@ fn services(report: &mut Report, status: &Status) {
             Some(exit) => format!("; the last time it ended with {exit}"),
             None => String::new(),
         };
-        if service.state == ServiceState::Fatal {
+        if service.state == ServiceState::Fatal && service.end().is_none() {
+            report.finding(
+                "services",
+                format!("{} was given up: it could not be started", service.name),
+                "`deskinit logs run` says why",
+            );
+        } else if service.state == ServiceState::Fatal {
             report.finding(
                 "services",
                 format!("{} was given up{exit}", service.name),

@@ -16,42 +16,36 @@ const VERSION: &str = "dumb-init v1.2.5\n";
 /// The largest number that may be rewritten.
 const LAST: i32 = 31;
 const SIGSTOP: i32 = 19;
+/// Long name, letter, and whether a value follows. No name begins another.
+const OPTIONS: [(&str, char, bool); 5] = [
+    ("help", 'h', false),
+    ("single-child", 'c', false),
+    ("rewrite", 'r', true),
+    ("verbose", 'v', false),
+    ("version", 'V', false),
+];
 
 pub(super) fn ask(name: &str, args: &[OsString]) -> Ask {
     let on = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
     let mut verbose = on("DUMB_INIT_DEBUG", "1");
     let mut session = !on("DUMB_INIT_SETSID", "0");
     let mut rewrite = Vec::new();
-    let mut at = 0;
-    let word = |at: usize| args.get(at).map(|word| word.to_string_lossy().into_owned());
-    while let Some(option) = word(at).filter(|word| word.starts_with('-') && word.len() > 1) {
-        at += 1;
-        match option.as_str() {
-            "--" => break,
-            "-h" | "--help" => return told(usage()),
-            "-V" | "--version" => return told(VERSION.to_owned()),
-            "-v" | "--verbose" => verbose = true,
-            "-c" | "--single-child" => session = false,
-            "-r" | "--rewrite" => {
-                let pair = word(at).as_deref().and_then(pair);
-                at += 1;
-                match pair {
-                    Some(pair) => rewrite.push(pair),
-                    None => return wrong_pair(),
-                }
-            }
-            other => match other
-                .strip_prefix("--rewrite=")
-                .or_else(|| other.strip_prefix("-r"))
-            {
-                Some(value) => match pair(value) {
-                    Some(pair) => rewrite.push(pair),
-                    None => return wrong_pair(),
-                },
-                None => return Ask::wrong(format!("{name}: unrecognized option '{other}'\n")),
+    let mut words = Words::new(args);
+    loop {
+        match words.option() {
+            Ok(None) => break,
+            Ok(Some(('h', _))) => return told(usage()),
+            Ok(Some(('V', _))) => return told(VERSION.to_owned()),
+            Ok(Some(('v', _))) => verbose = true,
+            Ok(Some(('c', _))) => session = false,
+            Ok(Some((_, value))) => match pair(&value) {
+                Some(pair) => rewrite.push(pair),
+                None => return wrong_pair(),
             },
+            Err(why) => return Ask::wrong(format!("{name}: {why}\n")),
         }
     }
+    let at = words.at;
     let command: Vec<OsString> = args.iter().skip(at).cloned().collect();
     if command.is_empty() {
         return Ask::wrong(format!(
@@ -86,6 +80,97 @@ pub(super) fn ask(name: &str, args: &[OsString]) -> Ask {
                 say(event, session);
             }
         }),
+    }
+}
+
+/// The options as getopt_long(3) reads them: short ones may stand together and have their value joined, long ones may be
+/// shortened as long as only one is meant; the first other word ends them.
+struct Words<'a> {
+    args: &'a [OsString],
+    /// The next word.
+    at: usize,
+    /// What is left of a word of short options.
+    joined: String,
+}
+
+impl<'a> Words<'a> {
+    fn new(args: &'a [OsString]) -> Self {
+        Self {
+            args,
+            at: 0,
+            joined: String::new(),
+        }
+    }
+
+    fn word(&mut self) -> Option<String> {
+        let word = self.args.get(self.at)?.to_string_lossy().into_owned();
+        self.at += 1;
+        Some(word)
+    }
+
+    /// The next option by its letter, with its value if it has one.
+    ///
+    /// # Errors
+    /// What is wrong, as the original says it.
+    fn option(&mut self) -> Result<Option<(char, String)>, String> {
+        if self.joined.is_empty() {
+            let next = self.args.get(self.at).map(|word| word.to_string_lossy());
+            let Some(word) = next.filter(|word| word.starts_with('-') && word.len() > 1) else {
+                return Ok(None);
+            };
+            self.at += 1;
+            if let Some(long) = word.strip_prefix("--") {
+                return match long {
+                    "" => Ok(None),
+                    long => self.long(long).map(Some),
+                };
+            }
+            self.joined = word.chars().skip(1).collect();
+        }
+        let letter = self.joined.remove(0);
+        let Some((_, _, takes)) = OPTIONS.iter().find(|(_, known, _)| *known == letter) else {
+            return Err(format!("invalid option -- '{letter}'"));
+        };
+        let value = match (takes, self.joined.is_empty()) {
+            (false, _) => String::new(),
+            (true, false) => std::mem::take(&mut self.joined),
+            (true, true) => {
+                let missing = || format!("option requires an argument -- '{letter}'");
+                self.word().ok_or_else(missing)?
+            }
+        };
+        Ok(Some((letter, value)))
+    }
+
+    fn long(&mut self, word: &str) -> Result<(char, String), String> {
+        let (name, joined) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word, None),
+        };
+        let meant: Vec<_> = OPTIONS
+            .iter()
+            .filter(|(known, ..)| known.starts_with(name))
+            .collect();
+        let (known, letter, takes) = match meant.as_slice() {
+            [one] => **one,
+            [] => return Err(format!("unrecognized option '--{word}'")),
+            several => {
+                let all = several.iter().map(|(known, ..)| format!(" '--{known}'"));
+                let all: String = all.collect();
+                return Err(format!(
+                    "option '--{word}' is ambiguous; possibilities:{all}"
+                ));
+            }
+        };
+        match (takes, joined) {
+            (true, Some(value)) => Ok((letter, value.to_owned())),
+            (true, None) => {
+                let missing = || format!("option '--{known}' requires an argument");
+                Ok((letter, self.word().ok_or_else(missing)?))
+            }
+            (false, Some(_)) => Err(format!("option '--{known}' doesn't allow an argument")),
+            (false, None) => Ok((letter, String::new())),
+        }
     }
 }
 

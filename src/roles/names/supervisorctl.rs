@@ -18,8 +18,6 @@ use crate::supervisor::link::{
 };
 use crate::supervisor::logs::OWN_NAME;
 use crate::supervisor::plan::Order;
-use crate::sys::pidfd::Handle;
-use crate::sys::signals::SIGTERM;
 
 /// Something did not work (`LSBInitExitStatuses.GENERIC`).
 const GENERIC: u8 = 1;
@@ -438,26 +436,18 @@ impl Desk {
         code
     }
 
+    /// Asks `run` itself: its number may be another process's where this one looks from.
     fn shutdown(&self, out: &mut String) -> u8 {
-        match self.end() {
+        match orders::send(&self.dir, "TERM", OWN_NAME) {
             Ok(()) => {
                 *out += "Shut down\n";
                 0
             }
-            Err(error) => {
-                *out += &format!("ERROR ({error})\n");
+            Err(failure) => {
+                *out += &format!("{}\n", error(&failure));
                 GENERIC
             }
         }
-    }
-
-    fn end(&self) -> io::Result<()> {
-        let run = Handle::of_any(self.status.pid)?;
-        // It still answers, so that the handle is of whom we mean.
-        if link::status(&self.dir, PATIENCE)?.pid == run.pid() {
-            run.signal(SIGTERM)?;
-        }
-        Ok(())
     }
 }
 
@@ -496,6 +486,10 @@ fn describe(service: &ServiceStatus) -> (&'static str, String) {
         ServiceState::Stopping => ("STOPPING", String::new()),
         ServiceState::Stopped => ("STOPPED", ended()),
         ServiceState::Ended => ("EXITED", ended()),
+        ServiceState::Fatal if service.end().is_none() => (
+            "FATAL",
+            "could not be started; `supervisorctl maintail` says why".to_owned(),
+        ),
         ServiceState::Fatal => ("FATAL", ended()),
     }
 }
@@ -515,6 +509,7 @@ fn error(failure: &Failure) -> String {
     match failure.code {
         EXIT_UNKNOWN => "ERROR (no such process)".to_owned(),
         orders::EXIT_NOT_RUNNING => "ERROR (not running)".to_owned(),
+        _ if failure.never_ran => "ERROR (spawn error)".to_owned(),
         _ => format!("ERROR ({})", failure.why),
     }
 }

@@ -20,7 +20,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use self::environment::Environment;
@@ -53,6 +53,8 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Why nothing was started.
 #[derive(Debug)]
 enum SetupError {
+    /// All that the settings ask for and cannot be had.
+    Refused(Vec<Self>),
     Mistake(Mistake),
     Display(DisplayError),
     RunDir(PathBuf, io::Error),
@@ -62,8 +64,17 @@ enum SetupError {
 }
 
 impl SetupError {
+    /// Each that is a line of its own.
+    fn each(&self) -> &[Self] {
+        match self {
+            Self::Refused(all) => all,
+            one => std::slice::from_ref(one),
+        }
+    }
+
     fn code(&self) -> u8 {
         match self {
+            Self::Refused(all) => all.first().map_or(64, Self::code),
             Self::Mistake(_) => 64,
             Self::Display(_) => 69,
             Self::RunDir(..) | Self::Home(_) => 73,
@@ -75,6 +86,10 @@ impl SetupError {
 impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Refused(all) => {
+                let all: Vec<String> = all.iter().map(Self::to_string).collect();
+                f.write_str(&all.join("; "))
+            }
             Self::Mistake(mistake) => f.write_str(&mistake.0),
             Self::Display(error) => write!(f, "{error}"),
             Self::RunDir(path, error) => write!(f, "RUN_DIR={}: {error}", path.display()),
@@ -93,7 +108,9 @@ impl fmt::Display for SetupError {
 /// Call from the only thread of the process.
 pub fn run(config: &Config, services: &Services, raw: &Raw) -> ExitCode {
     let outcome = prepare_and_run(config, services, raw).unwrap_or_else(|error| {
-        let _ = writeln!(io::stderr(), "deskinit: {error}");
+        for one in error.each() {
+            let _ = writeln!(io::stderr(), "deskinit: {one}");
+        }
         Outcome {
             code: error.code(),
             reason: error.to_string(),
@@ -103,30 +120,77 @@ pub fn run(config: &Config, services: &Services, raw: &Raw) -> ExitCode {
     ExitCode::from(outcome.code)
 }
 
-fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Outcome, SetupError> {
-    // Before anything that would have to be cleaned up: from here on a signal is an event, not an end.
-    let mut signals = Signals::collect().map_err(|error| SetupError::System("signals", error))?;
-    signals.rewrite(&config.signal_rewrite);
-    if let Some(mistake) = config.missing_application() {
-        return Err(SetupError::Mistake(mistake));
-    }
-    if let Some(display) = config
-        .display
-        .as_ref()
-        .filter(|display| !display.host.is_empty())
-    {
+/// What the settings come to on this system, when nothing stands in the way of a start.
+struct Admitted {
+    who: Who,
+    accounts: Accounts,
+    /// What is to be said of services with owners of their own.
+    strangers: Vec<String>,
+}
+
+/// Looks, and touches nothing.
+fn admit(config: &Config, services: &Services) -> Result<Admitted, Vec<SetupError>> {
+    let mut refused: Vec<SetupError> = Vec::new();
+    refused.extend(config.missing_application().map(SetupError::Mistake));
+    let elsewhere = config.display.as_ref();
+    if let Some(display) = elsewhere.filter(|display| !display.host.is_empty()) {
         let text = format!(
             "DISPLAY={display}: run starts the X server itself; name a number as in :{}",
             display.number
         );
-        return Err(SetupError::Mistake(Mistake(text)));
+        refused.push(SetupError::Mistake(Mistake(text)));
     }
     let accounts = Accounts::read();
-    let mut who = Who::new(config, &accounts, &Started::look()).map_err(SetupError::Mistake)?;
-    let strangers = owners::check(services, &accounts, &who).map_err(SetupError::Mistake)?;
-    if who.other.is_some() && !process::may_assume() {
-        return Err(SetupError::User(who.uid, "not permitted".to_owned()));
+    let found = Who::new(config, &accounts, &Started::look()).and_then(|who| {
+        let strangers = owners::check(services, &accounts, &who)?;
+        Ok((who, strangers))
+    });
+    match found {
+        Ok((who, _)) if who.other.is_some() && !process::may_assume() => {
+            refused.push(SetupError::User(who.uid, "not permitted".to_owned()));
+        }
+        Ok((who, strangers)) if refused.is_empty() => {
+            return Ok(Admitted {
+                who,
+                accounts,
+                strangers,
+            });
+        }
+        Ok(_) => {}
+        Err(mistake) => refused.push(SetupError::Mistake(mistake)),
     }
+    Err(refused)
+}
+
+/// Why `run` would start nothing with these settings, for those who ask before it does.
+pub(super) fn refusals(config: &Config, services: &Services) -> Vec<String> {
+    let refused = admit(config, services).err().unwrap_or_default();
+    refused.iter().map(SetupError::to_string).collect()
+}
+
+/// Where the built-in parts have a log file each, if anywhere.
+///
+/// # Errors
+/// What is named is no directory that this user may write to.
+pub(super) fn log_dir(config: &Config, uid: u32) -> Result<Option<&Path>, String> {
+    match config.log_dir.as_deref() {
+        Some(directory) if !may_write(directory) => Err(format!(
+            "LOG_DIR={}: there is no such directory, or user {uid} cannot write there; the log files of the parts are not kept",
+            directory.display()
+        )),
+        directory => Ok(directory),
+    }
+}
+
+fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Outcome, SetupError> {
+    // Before anything that would have to be cleaned up: from here on a signal is an event, not an end.
+    let mut signals = Signals::collect().map_err(|error| SetupError::System("signals", error))?;
+    signals.rewrite(&config.signal_rewrite);
+    let Admitted {
+        mut who,
+        accounts,
+        strangers,
+    } = admit(config, services).map_err(SetupError::Refused)?;
     let names = config::secret_names();
     environ::scrub(|name| names.iter().any(|secret| secret == name));
     environ::hide_memory();
@@ -178,16 +242,9 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
             ));
         })
     });
-    let log_dir = config.log_dir.as_deref().filter(|directory| {
-        let fine = may_write(directory);
-        if !fine {
-            warnings.push(format!(
-                "LOG_DIR={}: there is no such directory, or user {} cannot write there; the log files of the parts are not kept",
-                directory.display(),
-                who.uid
-            ));
-        }
-        fine
+    let log_dir = log_dir(config, who.uid).unwrap_or_else(|warning| {
+        warnings.push(warning);
+        None
     });
     if let Some(file) = &config.wallpaper {
         warnings.push(format!(

@@ -13,6 +13,7 @@
 //! ```
 
 use std::ffi::CString;
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -64,6 +65,23 @@ pub struct Limit {
 impl Limit {
     /// No limit.
     pub const INFINITE: u64 = libc::RLIM_INFINITY;
+}
+
+impl fmt::Display for Limit {
+    /// As it stands in the files.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = |value| match value {
+            Self::INFINITE => "\"unlimited\"".to_owned(),
+            value => value.to_string(),
+        };
+        let mut known = Resource::NAMES.iter();
+        let name = known.find(|(_, number)| *number == self.resource.0);
+        let name = name.map_or("", |(name, _)| name);
+        match self.soft == self.hard {
+            true => write!(f, "{name} = {}", value(self.soft)),
+            false => write!(f, "{name} = [{}, {}]", value(self.soft), value(self.hard)),
+        }
+    }
 }
 
 /// Of what there is a limit.
@@ -186,8 +204,12 @@ impl Capabilities {
     }
 }
 
+/// Steps of which there is more to be said: see [`Attributes::named_by`].
+const LIMITS: i32 = 2;
+const DIRECTORY: i32 = 9;
+
 /// A step that failed, in words that follow "could not".
-pub(super) const STEPS: [&str; 11] = [
+const STEPS: [&str; 11] = [
     "start it",
     "set its nice value",
     "set its limits",
@@ -200,6 +222,26 @@ pub(super) const STEPS: [&str; 11] = [
     "enter its directory",
     "forbid it new privileges",
 ];
+
+/// The step of the error that [`Prepared::apply`] made.
+pub(super) fn step_of(number: i32) -> Option<&'static str> {
+    let step = usize::try_from(number >> 16 & 0xff).ok()?;
+    STEPS.get(step).copied().filter(|_| step > 0)
+}
+
+impl Attributes {
+    /// What the failed step of this error was about, as it was asked for.
+    pub(super) fn named_by(&self, number: i32) -> Option<String> {
+        match number >> 16 & 0xff {
+            LIMITS => {
+                let index = usize::try_from(number >> 24).ok()?;
+                self.limits.get(index).map(Limit::to_string)
+            }
+            DIRECTORY => Some(self.directory.as_ref()?.display().to_string()),
+            _ => None,
+        }
+    }
+}
 
 /// Laid out for the child: nothing in here is allocated or looked up after the fork.
 #[derive(Debug)]
@@ -249,7 +291,7 @@ impl Prepared {
     }
 
     /// In the child, between fork and exec. The error holds the number of the step in [`STEPS`] above the lower 16 bits of
-    /// the system's own number.
+    /// the system's own number, and above that, in the uppermost 8 bits, which of the limits it was.
     pub(super) fn apply(&self) -> io::Result<()> {
         // SAFETY: each is a plain system call on integers or on memory that was laid out before the fork and outlives the
         // call; nothing allocates.
@@ -257,13 +299,13 @@ impl Prepared {
             if let Some(nice) = self.nice {
                 step(1, libc::setpriority(libc::PRIO_PROCESS, 0, nice).into())?;
             }
-            for limit in &self.limits {
+            for (index, limit) in (0..).zip(&self.limits) {
                 let value = libc::rlimit {
                     rlim_cur: limit.soft,
                     rlim_max: limit.hard,
                 };
                 step(
-                    2,
+                    LIMITS | index << 8,
                     libc::setrlimit(limit.resource.0, &raw const value).into(),
                 )?;
             }
@@ -283,7 +325,7 @@ impl Prepared {
                 libc::umask(umask);
             }
             if let Some(directory) = &self.directory {
-                step(9, libc::chdir(directory.as_ptr()).into())?;
+                step(DIRECTORY, libc::chdir(directory.as_ptr()).into())?;
             }
             if self.no_new_privileges {
                 step(

@@ -103,24 +103,44 @@ fn root_gives_everything_away_or_all_but_something() {
 }
 
 #[test]
-fn a_step_that_fails_is_named() {
-    let attributes = Attributes {
-        directory: Some("/nonexistent".into()),
+fn a_step_that_fails_is_named_with_what_it_was_about() {
+    let limit = |name, soft, hard| Limit {
+        resource: Resource::named(name).unwrap(),
+        soft,
+        hard,
+    };
+    let nowhere = Attributes {
+        directory: Some("/nonexistent/dir".into()),
         ..Attributes::default()
     };
-    let command = Command {
-        program: "true".into(),
-        attributes,
-        ..Command::default()
+    // The kernel knows no more open files than fs.nr_open, whoever asks.
+    let too_many = Attributes {
+        limits: vec![limit("core", 0, 0), limit("nofile", 64, 1 << 40)],
+        ..Attributes::default()
     };
-    let (_reader, writer) = nix::unistd::pipe().unwrap();
-    let error = spawn(&command, writer, None, &[]).unwrap_err();
-    assert_eq!(error.kind, SpawnErrorKind::NotExecutable);
-    let text = error.to_string();
-    assert!(
-        text.starts_with("could not enter its directory (No such file"),
-        "{text}"
-    );
+    for (attributes, told) in [
+        (
+            nowhere,
+            "could not enter its directory (/nonexistent/dir: No such file",
+        ),
+        (
+            too_many,
+            "could not set its limits (nofile = [64, 1099511627776]: Operation not permitted",
+        ),
+    ] {
+        let command = Command {
+            program: "true".into(),
+            attributes,
+            ..Command::default()
+        };
+        let (_reader, writer) = nix::unistd::pipe().unwrap();
+        let error = spawn(&command, writer, None, &[]).unwrap_err();
+        assert_eq!(error.kind, SpawnErrorKind::NotExecutable);
+        let text = error.to_string();
+        assert!(text.starts_with(told), "{text}");
+    }
+    let all = limit("nproc", Limit::INFINITE, Limit::INFINITE);
+    assert_eq!(all.to_string(), "nproc = \"unlimited\"");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! `deskinit doctor` in front of real desktops, in order and not.
 
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -8,6 +11,7 @@ use deskinit::desktop::connect::Connector;
 use serde_json::Value;
 use x11rb::protocol::xproto::{AccessControl, ConnectionExt as _};
 
+use crate::support::TempDir;
 use crate::support::desk::{Builder, DESKINIT};
 use crate::support::xvfb::sync;
 
@@ -32,12 +36,20 @@ fn doctor_after(script: &str, settings: &[(&str, &str)]) -> Option<(Option<i32>,
     Some(said_by(command, settings))
 }
 
-fn said_by(mut command: Command, settings: &[(&str, &str)]) -> (Option<i32>, Value) {
+fn said_by(command: Command, settings: &[(&str, &str)]) -> (Option<i32>, Value) {
+    said_by_words(command, &["doctor", "--json"], settings)
+}
+
+fn said_by_words(
+    mut command: Command,
+    words: &[&str],
+    settings: &[(&str, &str)],
+) -> (Option<i32>, Value) {
     for name in deskinit::config::all_names() {
         command.env_remove(name);
     }
     let out = command
-        .args(["doctor", "--json"])
+        .args(words)
         .envs(settings.iter().copied())
         .output()
         .unwrap();
@@ -61,6 +73,9 @@ fn wrong_settings_are_found_before_anything_runs() {
     assert_eq!(code, Some(1));
     assert_eq!(findings(&said), ["settings", "settings"]);
     let (code, said) = doctor(&[
+        ("APPLICATION", "xterm"),
+        ("VNC_PORT", "0"),
+        ("NO_VNC_PORT", "0"),
         ("XSERVER", "no-such-server"),
         ("VNC_PASSWORD", "changeme"),
         ("RUN_DIR", "/nonexistent/run"),
@@ -132,6 +147,140 @@ fn a_dead_lock_of_a_wanted_number_is_told() {
     assert!(about(&said, "X locks").is_empty(), "{said}");
 }
 
+/// Nothing of these is wrong, and no port of theirs can be taken.
+const FINE: [(&str, &str); 4] = [
+    ("APPLICATION", "sh"),
+    ("VNC_PORT", "0"),
+    ("NO_VNC_PORT", "0"),
+    ("SUPERVISOR_CONF_DIR", "off"),
+];
+
+/// What `about` is said of these settings above [`FINE`], and the exit code.
+fn told_of(settings: &[(&str, &str)], about: &str) -> (Option<i32>, Vec<String>) {
+    // Of two the later counts.
+    let (code, said) = doctor(&[&FINE, settings].concat());
+    let told = self::about(&said, about);
+    (code, told.into_iter().map(str::to_owned).collect())
+}
+
+#[test]
+fn what_run_would_refuse_is_found_before_it_does() {
+    assert_eq!(told_of(&[], "start"), (Some(0), Vec::new()));
+    let dir = TempDir::new();
+    let table = "[service.web]\ncommand = \"sh\"\nuser = \"nosuchuser\"\n";
+    fs::write(dir.path().join("a.toml"), table).unwrap();
+    let dir = dir.path().to_str().unwrap();
+    for (setting, told) in [
+        (("APPLICATION", ""), "APPLICATION: nothing to run"),
+        (("DISPLAY", "host:0"), "DISPLAY=host:0: run starts the X"),
+        (("SERVICES_DIR", dir), "[service.web]: user=nosuchuser: "),
+        (("USER", "nosuch"), "USER=nosuch: /etc/passwd has no such"),
+    ] {
+        // Anybody but root stays who it is.
+        if setting.0 == "USER" && !nix::unistd::geteuid().is_root() {
+            continue;
+        }
+        let (code, all) = told_of(&[setting], "start");
+        assert_eq!((code, all.len()), (Some(1), 1), "{setting:?}: {all:?}");
+        assert!(all[0].contains(told), "{setting:?}: {all:?}");
+        // With the very words of the run.
+        let run = Command::new(DESKINIT)
+            .env_clear()
+            .envs(FINE)
+            .env(setting.0, setting.1)
+            .env("PATH", "/usr/bin:/bin")
+            .arg("run")
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(64), "{setting:?}");
+        let words = String::from_utf8_lossy(&run.stderr);
+        assert!(words.contains(&all[0]), "{words}\n{all:?}");
+    }
+    // All at once, and each is a line of the run's.
+    let both = [("APPLICATION", ""), ("DISPLAY", "host:0")];
+    let (_, all) = told_of(&both, "start");
+    assert_eq!(all.len(), 2, "{all:?}");
+    let (code, _) = said_by_words(
+        Command::new(DESKINIT),
+        &["doctor", "--json", "--", "sh"],
+        &[&FINE[1..], &[("BIND_ADDRESS", "127.0.0.1")]].concat(),
+    );
+    assert_eq!(code, Some(0), "as for run, a command may stand behind --");
+}
+
+#[test]
+fn a_port_that_somebody_has_is_found() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let here = ("BIND_ADDRESS", "127.0.0.1");
+    for name in ["VNC_PORT", "NO_VNC_PORT"] {
+        let (code, told) = told_of(&[here, (name, &port)], "ports");
+        assert_eq!((code, told.len()), (Some(1), 1), "{told:?}");
+        let words = format!("{name}: cannot listen on 127.0.0.1:{port}: ");
+        assert!(told[0].starts_with(&words), "{told:?}");
+    }
+    drop(taken);
+    let both = [here, ("VNC_PORT", port.as_str()), ("NO_VNC_PORT", &port)];
+    let (code, told) = told_of(&both, "ports");
+    assert_eq!((code, told.len()), (Some(1), 1), "one for two: {told:?}");
+    assert!(told[0].starts_with("NO_VNC_PORT: "), "{told:?}");
+}
+
+#[test]
+fn services_that_cannot_start_and_a_log_directory_that_is_not_there_are_found() {
+    let dir = TempDir::new();
+    let here = dir.path().display();
+    fs::write(
+        dir.path().join("a.toml"),
+        format!(
+            "[service.fine]\ncommand = \"./fine\"\ndirectory = \"{here}\"\n\
+             [service.path]\ncommand = \"fine\"\nenvironment = {{ PATH = \"{here}\" }}\n\
+             [service.missing]\ncommand = \"no-such-program\"\n\
+             [service.nowhere]\ncommand = \"sh\"\ndirectory = \"/nonexistent/dir\"\n\
+             [service.hook]\ncommand = \"sh\"\nbefore_start = \"no-such-hook\"\n\
+             [service.byhand]\ncommand = \"no-such-thing\"\nautostart = false\n\
+             [service.app]\ndirectory = \"/nonexistent/app\"\n"
+        ),
+    )
+    .unwrap();
+    fs::write(dir.path().join("fine"), "#!/bin/sh\n").unwrap();
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(dir.path().join("fine"), executable).unwrap();
+    fs::write(
+        dir.path().join("a.conf"),
+        "[program:talk]\ncommand=no-such-talk\n[program:well]\ncommand=sh\n",
+    )
+    .unwrap();
+    let dir = dir.path().to_str().unwrap();
+    let named = [("SERVICES_DIR", dir), ("SUPERVISOR_CONF_DIR", dir)];
+    let (code, said) = doctor(&[&FINE[..], &named].concat());
+    assert_eq!(code, Some(1));
+    // As to supervisord, one of its programs means nothing to the others: a note, as of the one started by hand.
+    assert_eq!(findings(&said), ["programs of services"; 4], "{said}");
+    let mut told = about(&said, "programs of services");
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            "[service.app]: directory = /nonexistent/app: there is no such directory",
+            "[service.byhand]: command: there is no program no-such-thing that can be run",
+            "[service.hook]: before_start: there is no program no-such-hook that can be run",
+            "[service.missing]: command: there is no program no-such-program that can be run",
+            "[service.nowhere]: directory = /nonexistent/dir: there is no such directory",
+            "the program talk: command: there is no program no-such-talk that can be run",
+        ]
+    );
+
+    assert_eq!(
+        told_of(&[("LOG_DIR", dir)], "log files"),
+        (Some(0), Vec::new())
+    );
+    let (code, told) = told_of(&[("LOG_DIR", "/nonexistent/logs")], "log files");
+    assert_eq!((code, told.len()), (Some(1), 1));
+    let words = "LOG_DIR=/nonexistent/logs: there is no such directory";
+    assert!(told[0].starts_with(words), "{told:?}");
+}
+
 #[test]
 fn a_run_warns_of_what_the_doctor_would_find() {
     let desk = Builder::new(&["xterm"])
@@ -154,6 +303,13 @@ fn a_living_desktop_is_looked_into() {
     for about in ["services", "readiness", "listeners", "X access"] {
         assert!(fine.contains(&about.into()), "{about}: {said}");
     }
+
+    // What it was started with is no matter any more, and its own ports are taken by itself.
+    let web = status.web.as_deref().and_then(|web| web.rsplit(':').next());
+    let web = ("NO_VNC_PORT", web.unwrap());
+    let here_too = [here, ("BIND_ADDRESS", "127.0.0.1"), web];
+    let (code, said) = doctor(&[&here_too[..], &[("DISPLAY", "host:0")]].concat());
+    assert_eq!(code, Some(0), "{said}");
 
     // Both of its ports are elsewhere than these settings say.
     let (code, said) = doctor(&[here, ("BIND_ADDRESS", "127.0.0.2")]);

@@ -3,6 +3,8 @@
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use deskinit::supervisor::link::ServiceState;
+
 use crate::support::TempDir;
 use crate::support::client::{Client, Login};
 use crate::support::desk::{Builder, DESKINIT, Desk, LONG, pid};
@@ -80,6 +82,64 @@ fn supervisorctl_tells_and_orders() {
     assert_eq!(ask("shutdown").0, Some(0));
     // xterm answers SIGTERM with a code of its own.
     assert_eq!(desk.code(), 0);
+}
+
+#[test]
+fn the_end_is_asked_for_from_another_pid_namespace() {
+    let links = Links::new();
+    let mut alone = Command::new("unshare");
+    let alone = alone.args(["--pid", "--fork", "true"]).status();
+    if !alone.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no pid namespaces here");
+        return;
+    }
+    let desk = Builder::new(&["sleep", "1000"])
+        .env("APP_HEADLESS", "1")
+        .start();
+    desk.up();
+    // Another signal is not for us, whoever asks.
+    let (code, text) = links.call(&desk, "supervisorctl signal USR1 run");
+    assert_eq!(
+        (code, text.as_str()),
+        (Some(1), "run: ERROR (no such process)\n")
+    );
+    // The number of this run is nobody's there.
+    let out = Command::new("unshare")
+        .args(["--pid", "--fork"])
+        .arg(links.0.path().join("supervisorctl"))
+        .arg("shutdown")
+        .env("RUN_DIR", desk.run_dir())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "Shut down\n");
+    assert_eq!(out.status.code(), Some(0));
+    assert_eq!(desk.code(), 143);
+}
+
+#[test]
+fn what_could_not_be_started_is_told_so() {
+    let links = Links::new();
+    let dir = TempDir::new();
+    let table = "[service.miss]\ncommand = \"no-such-program\"\n";
+    std::fs::write(dir.path().join("a.toml"), table).unwrap();
+    let desk = Builder::new(&["sleep", "1000"])
+        .env("APP_HEADLESS", "1")
+        .env("SERVICES_DIR", dir.path().to_str().unwrap())
+        .start();
+    desk.when("it is given up", LONG, |status| {
+        let miss = status.services.iter().find(|one| one.name == "miss");
+        miss.is_some_and(|one| one.state == ServiceState::Fatal)
+    });
+    let (code, text) = links.call(&desk, "supervisorctl status miss");
+    let told = format!(
+        "{:<33}FATAL     could not be started; `supervisorctl maintail` says why\n",
+        "miss"
+    );
+    assert_eq!((code, text), (Some(3), told));
+    assert_eq!(
+        links.call(&desk, "supervisorctl start miss"),
+        (Some(7), "miss: ERROR (spawn error)\n".to_owned())
+    );
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use super::orders::ask;
 use crate::support::desk::{Builder, DESKINIT};
 
@@ -89,4 +91,38 @@ fn a_run_that_nobody_can_hear_is_a_run() {
     assert_eq!(ask(&desk, &["signal", "TERM", "display"]).0, Some(0));
     desk.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(desk.code(), 143);
+}
+
+#[test]
+fn as_json_all_lines_have_one_shape() {
+    let desk = Builder::new(&["sh", "-c", "echo hello; sleep 1000"])
+        .env("APP_HEADLESS", "1")
+        .env("LOG_FORMAT", "json")
+        .env("LOG_LEVEL", "debug")
+        .start();
+    desk.up();
+    desk.line("hello");
+    desk.signal(nix::sys::signal::Signal::SIGTERM);
+    let (_, lines) = desk.end();
+    let lines = lines
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).expect(line));
+    let lines: Vec<Value> = lines.collect();
+    for line in &lines {
+        let whole = line["time"].is_f64() && line["service"].is_string();
+        assert!(whole && line["message"].is_string(), "{line}");
+    }
+    for (service, message, level) in [
+        ("run", "everything is ready", Value::Null),
+        ("app", "hello", Value::Null),
+        ("display", "input is connected", "INFO".into()),
+        ("display", "display server listens", "DEBUG".into()),
+    ] {
+        let said = |line: &&Value| {
+            let text = line["message"].as_str().unwrap_or_default();
+            line["service"] == service && text.starts_with(message)
+        };
+        let line = lines.iter().find(said).expect(message);
+        assert_eq!(line["level"], level, "{line}");
+    }
 }

@@ -278,7 +278,7 @@ impl<'a> Keys<'a> {
         let Some((text, value)) = self.text(key) else {
             return Vec::new();
         };
-        let words = words(&text).filter(|words| {
+        let words = words(&text).ok().filter(|words| {
             let program = words.first().is_some_and(|program| !program.is_empty());
             program && !text.contains('\0')
         });
@@ -306,8 +306,10 @@ impl<'a> Keys<'a> {
         };
         match text.to_lowercase().as_str() {
             "none" | "off" | "/dev/null" => return LogTo::Nowhere,
-            "auto" | "/dev/stdout" | "/dev/stderr" | "/dev/fd/1" | "/dev/fd/2"
-            | "/proc/self/fd/1" | "/proc/self/fd/2" => return LogTo::Stdout,
+            "auto" => return LogTo::Stdout,
+            // The streams of supervisord itself, or of the container's first process.
+            "/dev/stdout" | "/dev/stderr" | "/dev/fd/1" | "/dev/fd/2" | "/proc/self/fd/1"
+            | "/proc/self/fd/2" | "/proc/1/fd/1" | "/proc/1/fd/2" => return LogTo::Stdout,
             "syslog" => {
                 let text = "= syslog is not done here: it goes to the log of the container";
                 self.report.warn(self.section, &key, value, text);

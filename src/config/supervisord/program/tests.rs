@@ -109,6 +109,24 @@ priority=-1
 }
 
 #[test]
+fn every_name_of_the_containers_streams_means_its_log() {
+    for name in [
+        "AUTO",
+        "/dev/stdout",
+        "/dev/stderr",
+        "/dev/fd/2",
+        "/proc/self/fd/1",
+        "/proc/1/fd/1",
+        "/proc/1/fd/2",
+    ] {
+        let text =
+            format!("[program:a]\ncommand=x\nstdout_logfile={name}\nstdout_logfile_maxbytes=0\n");
+        let program = &parse(&text).unwrap().all[0];
+        assert_eq!(program.stdout, LogTo::Stdout, "{name}");
+    }
+}
+
+#[test]
 fn every_mistake_is_told_at_once_and_no_secret_is() {
     let text = "
 [program:a]
