@@ -18,6 +18,10 @@ const LINK: f64 = 0.9;
 /// While somebody types or points, for so much more than encoding it takes, so that keys find the encoder free.
 const ENCODER: f64 = 1.3;
 
+/// Nothing waits for longer, in seconds: updates are made to be on their way for less, so a link that seems to need more
+/// is one that was misjudged.
+const LONGEST: f64 = 0.25;
+
 /// What an update may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -75,8 +79,7 @@ impl Pacing {
             true => ENCODER * now.saturating_duration_since(begun).as_secs_f64(),
             false => 0.0,
         };
-        // Whatever a link is believed to be: once a second.
-        self.next = Some(begun + Duration::from_secs_f64(link.max(encoder).min(1.0)));
+        self.next = Some(begun + Duration::from_secs_f64(link.max(encoder).min(LONGEST)));
     }
 
     /// The picture was not encoded after all.
@@ -110,7 +113,7 @@ mod tests {
             (Some(1e6), false, 90),
             (None, true, 13),
             (Some(1e9), true, 13),
-            (Some(0.0), false, 1000),
+            (Some(0.0), false, 250),
         ] {
             let mut pacing = Pacing::default();
             pacing.begin(start);
