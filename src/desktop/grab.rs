@@ -12,8 +12,8 @@
 //!
 //! Damage is subtracted before the pixels are read, so what is drawn meanwhile is read now or reported again, never
 //! lost. Where the server's own memory is known nothing is drawn meanwhile: it is grabbed for as long as rows are read,
-//! which is about as long as it would take to copy them itself. While nobody wants frames nothing is subtracted: the server then has told once that there is damage, collects,
-//! and stays silent.
+//! which is about as long as it would take to copy them itself. While nobody wants frames nothing is subtracted: the
+//! server then has told once that there is damage, collects, and stays silent.
 
 use std::time::{Duration, Instant};
 

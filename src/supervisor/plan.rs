@@ -46,7 +46,7 @@ pub enum Action {
     PushRemnants(Id, Push),
     /// Let the display worker ask windows to close, say [`Plan::windows_left`] when that changes, and [`Plan::strays`].
     CloseWindows,
-    /// Signal every descendant that is no service's main process, and say [`Plan::strays`] when that changes.
+    /// Signal every descendant that no service has to end, and say [`Plan::strays`] when their number changes.
     PushStrays(Push),
     /// Hold the application and all that belongs to it still, or let it go on.
     Freeze(bool),
@@ -87,7 +87,7 @@ pub struct Plan {
     services: Vec<Service>,
     policy: Policy,
     presence: Presence,
-    /// Descendants that are no service's main process, as last counted.
+    /// Descendants that no service has to end, as last counted.
     strays: usize,
     stop: Option<Stop>,
     /// The application is held still.
@@ -247,7 +247,7 @@ impl Plan {
         self.presence.input(now);
     }
 
-    /// So many descendants are no service's main process.
+    /// So many descendants are there that no service has to end: the user's work, and what was left behind.
     pub fn strays(&mut self, count: usize) {
         self.strays = count;
     }

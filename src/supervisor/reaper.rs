@@ -13,7 +13,7 @@ use crate::sys::pidfd::Handle;
 use crate::sys::process::{self, Command, Inherited, SpawnError};
 use crate::sys::reap;
 
-/// The living main processes of the services.
+/// The living main processes of the services, and those of their hooks.
 #[derive(Debug, Default)]
 pub struct Children {
     by_pid: BTreeMap<i32, (Id, Handle)>,

@@ -73,8 +73,8 @@ pub(super) enum Strays {
 }
 
 impl Plan {
-    /// Somebody asks for the end: SIGTERM or SIGINT, or what it is taken for. Asking again shortens the rest of the grace period, asking a third
-    /// time ends it.
+    /// Somebody asks for the end: SIGTERM or SIGINT, or what it is taken for. Asking again shortens the rest of the grace
+    /// period, asking a third time ends it.
     pub fn request_stop(&mut self, signal: i32, now: Instant) {
         match &mut self.stop {
             None => {
