@@ -39,7 +39,7 @@ use super::reconnect::Patience;
 use super::resize::{self, Failure};
 use super::shared::Shared;
 use super::transfer::TransferError;
-use super::types::ResizeError;
+use super::types::{DesktopEvent, ResizeError};
 use super::visual::{Layout, LayoutError};
 use super::windows::Windows;
 use crate::screen::{Motion, Screen};
@@ -168,8 +168,10 @@ struct Session<'a> {
     pace: Pace,
     /// Somebody wants a frame, and has not got it yet.
     awaited: bool,
-    /// Somebody wants to be told even when nothing has changed.
-    look: bool,
+    /// Somebody wants to be told of this look even when nothing has changed.
+    look: Option<u64>,
+    /// The last look that was taken up.
+    looks: u64,
     /// When somebody last got a frame that was wanted.
     served: Option<Instant>,
     size_dirty: bool,
@@ -217,7 +219,8 @@ impl<'a> Session<'a> {
             motion: Motion::default(),
             pace,
             awaited: false,
-            look: false,
+            look: None,
+            looks: 0,
             served: None,
             size_dirty: true,
         };
@@ -247,8 +250,10 @@ impl<'a> Session<'a> {
             if self.capture.shared.is_stopping() {
                 return Ok(());
             }
-            if self.capture.shared.take_look() {
-                self.look = true;
+            let looks = self.capture.shared.looks();
+            if looks > self.looks {
+                self.looks = looks;
+                self.look = Some(looks);
                 // X tells about damage when it has time; behind an answer it has told about everything before.
                 self.link.get_input_focus()?.reply()?;
             }
@@ -318,7 +323,7 @@ impl<'a> Session<'a> {
     /// Grabs if it is time, and says when to come again without an event.
     fn advance(&mut self, now: Instant) -> Result<Option<Instant>, Problem> {
         // A look is a demand too: the one it made may have been met by a frame that was read before it.
-        if self.capture.shared.has_demand() || self.look {
+        if self.capture.shared.has_demand() || self.look.is_some() {
             if !self.is_watched(now) {
                 self.grabber.invalidate();
             }
@@ -338,10 +343,8 @@ impl<'a> Session<'a> {
         } else {
             None
         };
-        if self.look && !self.grabber.has_work() {
-            self.look = false;
-            let generation = self.capture.screen.latest().0;
-            self.capture.shared.sink.frame(generation);
+        if !self.grabber.has_work() {
+            self.looked();
         }
         if self.is_watched(now) {
             self.pointer
@@ -395,19 +398,28 @@ impl<'a> Session<'a> {
                 s.diff_us += s.last_diff_us;
             });
         }
+        let told = done.picture.is_some() || stale;
         if let Some((draft, step)) = done.picture {
             // Before the publication: who asks after it wants the next one.
             shared.take_demand();
             self.awaited = false;
             self.served = Some(now);
-            self.look = false;
             shared.sink.frame(screen.publish(draft, step));
         } else if stale {
-            self.look = false;
             shared.sink.frame(screen.latest().0);
         }
         self.pointer.seen(done.pointer, shared, now);
+        if told {
+            self.looked();
+        }
         Ok(())
+    }
+
+    /// The latest frame is of after what was asked for.
+    fn looked(&mut self) {
+        if let Some(look) = self.look.take() {
+            self.capture.shared.sink.event(DesktopEvent::Looked(look));
+        }
     }
 
     /// Takes over a size that the screen has got, with its picture.

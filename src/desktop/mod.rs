@@ -130,10 +130,10 @@ impl Desktop {
         self.inner.shared.set_demand();
     }
 
-    /// As [`Desktop::request_frame`], and [`Sink::frame`] is called in any case, if the X server answers: the latest frame
-    /// is then not older than this call. For a viewer that comes after nobody watched.
-    pub fn request_look(&self) {
-        self.inner.shared.set_look();
+    /// As [`Desktop::request_frame`], and [`DesktopEvent::Looked`] tells this number or a later one in any case, if the X
+    /// server answers: the latest frame is then not older than this call. For a viewer that comes after nobody watched.
+    pub fn request_look(&self) -> u64 {
+        self.inner.shared.ask_look()
     }
 
     /// A client did something. Never waits; positions of the pointer may be taken together.

@@ -1,7 +1,7 @@
 //! What the capture thread and the desktop's handles share.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -25,7 +25,8 @@ pub(super) struct Shared {
     /// Becomes readable when there is something new below.
     wake: EventFd,
     demand: AtomicBool,
-    look: AtomicBool,
+    /// Looks that were asked for.
+    looks: AtomicU64,
     close: AtomicBool,
     stopping: AtomicBool,
     resizes: Mutex<Vec<Resize>>,
@@ -39,7 +40,7 @@ impl Shared {
         Ok(Self {
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             demand: AtomicBool::new(false),
-            look: AtomicBool::new(false),
+            looks: AtomicU64::new(0),
             close: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             resizes: Mutex::default(),
@@ -81,15 +82,18 @@ impl Shared {
         self.demand.store(false, Ordering::Release);
     }
 
-    /// Somebody can take a frame, and wants to hear when there is none newer than what is known.
-    pub(super) fn set_look(&self) {
+    /// Somebody can take a frame, and wants to hear when there is none newer than what is known. Returns the number of
+    /// this look.
+    pub(super) fn ask_look(&self) -> u64 {
         self.demand.store(true, Ordering::Release);
-        self.look.store(true, Ordering::Release);
+        let number = self.looks.fetch_add(1, Ordering::AcqRel) + 1;
         self.call();
+        number
     }
 
-    pub(super) fn take_look(&self) -> bool {
-        self.look.swap(false, Ordering::AcqRel)
+    /// The number of the last look that was asked for.
+    pub(super) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Acquire)
     }
 
     /// Windows are to be asked to close.

@@ -54,8 +54,8 @@ impl Default for Options {
 /// Who is told what happens on the screen. Called from the desktop's own threads: must return soon and not call back
 /// into anything that waits for them.
 pub trait Sink: Send + Sync {
-    /// The screen has a new latest frame. Also called, with the generation that is already known, when somebody asked for
-    /// a look (or all was read) and the latest frame still is the truth.
+    /// The screen has a new latest frame. Also called, with the generation that is already known, when all was read and
+    /// the latest frame still is the truth.
     fn frame(&self, generation: u64);
     /// Anything else.
     fn event(&self, event: DesktopEvent);
@@ -64,6 +64,8 @@ pub trait Sink: Send + Sync {
 /// What happens on the screen beside its pixels.
 #[derive(Clone, Debug)]
 pub enum DesktopEvent {
+    /// The latest frame is of after this look, or an earlier one, was asked for.
+    Looked(u64),
     /// The pointer has another shape.
     Cursor(Arc<CursorImage>),
     /// Somebody else than our clients moved the pointer.

@@ -21,8 +21,8 @@ const STALE: Duration = Duration::from_secs(3);
 pub trait Seat: Send + Sync {
     /// Somebody can take a new frame now.
     fn request_frame(&self);
-    /// The same, and [`Shared::looks`] goes up even when the screen is as it was.
-    fn request_look(&self);
+    /// The same, and [`Shared::looks`] reaches the number that this returns even when the screen is as it was.
+    fn request_look(&self) -> u64;
     /// A key of client `client`; see [`crate::rfb::Effect::Key`].
     fn key(&self, client: u64, keysym: u32, scancode: Option<u32>, down: bool);
     /// Pointer position and all nine buttons, bit 0 the first.
@@ -66,7 +66,7 @@ pub struct Shared {
     pub generation: u64,
     /// When it was published.
     pub frame_at: Option<Instant>,
-    /// How often the screen was published or found unchanged.
+    /// The latest frame is of after this look was asked for.
     pub looks: u64,
     /// Where it changes how often.
     pub activity: Arc<Activity>,
@@ -224,7 +224,7 @@ impl Hub {
     }
 
     /// The screen was published, or found to be as it was.
-    pub fn looked(&self, generation: u64) {
+    pub fn published(&self, generation: u64) {
         let now = Instant::now();
         self.tell(|s| {
             let changes = self.screen.changes_since(s.generation);
@@ -241,7 +241,6 @@ impl Hub {
                 s.generation = generation;
                 s.frame_at = Some(now);
             }
-            s.looks += 1;
         });
     }
 

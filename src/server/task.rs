@@ -59,8 +59,8 @@ pub(super) struct Task<S> {
 enum First {
     /// The client has not asked for a picture.
     Unasked,
-    /// A look was asked for when so many had been taken; no longer than until then.
-    Looking { looks: u64, until: Instant },
+    /// This look was asked for; no longer than until then.
+    Looking { look: u64, until: Instant },
     /// From now on the picture follows the screen by itself.
     Shown,
 }
@@ -311,14 +311,11 @@ impl<S: Transport> Task<S> {
         match self.first {
             First::Unasked if self.session.rfb.wants_frames() => {
                 let until = now + FIRST_LOOK;
-                let looks = self.seen.looks;
-                self.first = First::Looking { looks, until };
-                self.hub.seat.request_look();
+                let look = self.hub.seat.request_look();
+                self.first = First::Looking { look, until };
                 Some(until)
             }
-            First::Looking { looks, until } if looks == self.seen.looks && now < until => {
-                Some(until)
-            }
+            First::Looking { look, until } if self.seen.looks < look && now < until => Some(until),
             First::Looking { .. } => {
                 self.first = First::Shown;
                 None

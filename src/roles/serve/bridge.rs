@@ -52,10 +52,8 @@ impl Seat for Bridge {
         }
     }
 
-    fn request_look(&self) {
-        if let Some(desktop) = self.desktop.get() {
-            desktop.request_look();
-        }
+    fn request_look(&self) -> u64 {
+        self.desktop.get().map_or(0, Desktop::request_look)
     }
 
     fn key(&self, client: u64, keysym: u32, scancode: Option<u32>, down: bool) {
@@ -103,13 +101,14 @@ impl Seat for Bridge {
 impl Sink for Bridge {
     fn frame(&self, generation: u64) {
         if let Some(hub) = self.hub.get() {
-            hub.looked(generation);
+            hub.published(generation);
         }
     }
 
     fn event(&self, event: DesktopEvent) {
         let Some(hub) = self.hub.get() else { return };
         match event {
+            DesktopEvent::Looked(look) => hub.tell(|s| s.looks = look),
             DesktopEvent::Cursor(image) => hub.tell(|s| s.cursor = Some(image)),
             DesktopEvent::CursorMoved(at) => {
                 hub.tell(|s| s.cursor_at = (s.cursor_at.0 + 1, at));
