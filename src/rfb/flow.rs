@@ -205,10 +205,10 @@ impl Flow {
     }
 
     /// What is known of the way to the client.
-    pub fn link(&self) -> Link {
+    pub fn link(&self, now: Instant) -> Link {
         Link {
             rate: self.rate(),
-            queued: self.queued(),
+            queued: self.queued(now),
             untried: !self.tried,
             guessed: !self.fences,
         }
@@ -219,14 +219,25 @@ impl Flow {
         self.carried.rate()
     }
 
-    /// Bytes in flight beyond those that are on the road at this rate: they are in a queue, and go before what comes.
-    fn queued(&self) -> u64 {
-        if self.pings.is_empty() {
+    /// Bytes in flight beyond those that are on the road, or have arrived by now, at this rate: they are in a queue, and go
+    /// before what comes.
+    fn queued(&self, now: Instant) -> u64 {
+        let Some(oldest) = self.pings.front() else {
             return 0;
-        }
-        let road = self.shortest.zip(self.rate());
-        let road = road.map_or(0.0, |(time, rate)| time.as_secs_f64() * rate);
-        self.in_flight().saturating_sub(road as u64)
+        };
+        let (Some(rate), Some(base)) = (self.rate(), self.shortest) else {
+            return self.in_flight();
+        };
+        let leaving = match self.answer {
+            // Who asks for an update has not always got the one before: nobody knows when that left.
+            _ if !self.fences => base,
+            // The last answer is that of a round trip before it: then, or later, the oldest began to leave.
+            Some((_, at)) => (base + now.saturating_duration_since(at))
+                .min(now.saturating_duration_since(oldest.at)),
+            None => now.saturating_duration_since(oldest.at),
+        };
+        self.in_flight()
+            .saturating_sub((leaving.as_secs_f64() * rate) as u64)
     }
 
     /// Decides on the next update. The first one of an idle link always may go, however large.
@@ -249,14 +260,14 @@ impl Flow {
 
     /// True when little enough is in flight that less urgent data may go. `idle`: nothing more urgent is expected, so a
     /// long way may be filled with it, as far as that is no queue.
-    pub fn is_relaxed(&self, idle: bool) -> bool {
+    pub fn is_relaxed(&self, idle: bool, now: Instant) -> bool {
         // Bytes that went without a fence, because the list was full, are confirmed by the next one.
         !self.fences
             || self.pings.is_empty()
             || self.in_flight() <= self.window / 2
             || idle
                 && self.in_flight() < self.window
-                && (self.rate().is_none() || self.queued() == 0)
+                && (self.rate().is_none() || self.queued(now) == 0)
     }
 
     /// An update is about to go: after a pause what was known is forgotten. True when a fence should go *before* the

@@ -63,6 +63,11 @@ impl Pacing {
         }
     }
 
+    /// All together has to wait for the link: its turn is not over.
+    pub fn put_off(&mut self) {
+        self.gave_way = true;
+    }
+
     /// A picture of what plays is about to be encoded.
     pub fn begin(&mut self, now: Instant) {
         self.begun = Some(now);

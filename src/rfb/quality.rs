@@ -8,7 +8,8 @@
 //!            └──────────────── what it had ◄── encoded ◄──────────────┘
 //! ```
 //!
-//! A picture that is whole but coarse is from one moment; one that is cut never is. Coarse pixels are lossy ones, which
+//! A picture that is whole but coarse is from one moment; one that is cut never is: it is cut only where it would not fit
+//! if nothing went before it, and else waits until enough of that is away. Coarse pixels are lossy ones, which
 //! come again without loss as soon as they stand still (see [`super::refresh`]), however slow the link is.
 
 use std::time::Duration;
@@ -29,6 +30,9 @@ const GUESSED_TIME: Duration = Duration::from_millis(150);
 /// How long when it cannot be coarser and has to be cut: as much of it as possible is from one moment.
 const CUT: Duration = Duration::from_millis(250);
 
+/// For the queue to be looked at again, in seconds: what was in it is on its way by then.
+const MOST: f64 = 0.25;
+
 /// However slow the link, so many bytes may go at once: less would be all headers.
 const LEAST: u64 = 16 * 1024;
 
@@ -39,8 +43,8 @@ const FIRST: f64 = 64.0 * 1024.0;
 /// No less goes at once however slow a link is guessed to be: it may be long instead.
 const GUESSED_LEAST: f64 = 32.0 * 1024.0;
 
-/// So many pixels come again without loss at once however slow a link is guessed to be, or a client that asks at leisure
-/// would never have them all.
+/// So many pixels come again without loss at once however slow a link is guessed to be, when nothing else does, or a
+/// client that asks at leisure would never have them all.
 const GUESSED: u64 = 32 * 1024;
 
 /// Where a link carries so little, bytes are dearer than the time to save them; and where it carries more than the second,
@@ -64,6 +68,8 @@ pub struct Fit {
     pub quality: Option<JpegQuality>,
     /// Its pixels.
     pub pixels: u64,
+    /// All of them would fit after this time, when enough of what goes before has left.
+    pub later: Option<Duration>,
 }
 
 /// Chooses the quality of the updates of one client.
@@ -112,6 +118,7 @@ impl Control {
             let first = FIRST * f64::from(self.trials.min(4)).exp2().powi(2);
             return Fit {
                 quality: wanted,
+                later: None,
                 pixels: match whole || !link.untried {
                     true => pixels,
                     false => pixels.min((first / self.size(self.level)) as u64),
@@ -127,18 +134,28 @@ impl Control {
         };
         let level = (0..=best).rev().find(fits);
         self.level = wanted.map(|_| level.unwrap_or(0));
-        Fit {
-            quality: wanted.map(|wanted| wanted.lowered(best - level.unwrap_or(0))),
-            pixels: match level {
-                Some(_) => pixels,
-                None if whole => pixels,
-                None => {
-                    let least = if link.guessed { GUESSED_LEAST } else { 0.0 };
-                    let bytes = carried(rate, link.queued, CUT).max(least);
-                    pixels.min((bytes / self.size(self.level)) as u64)
+        let quality = wanted.map(|wanted| wanted.lowered(best - level.unwrap_or(0)));
+        let mut fit = Fit {
+            quality,
+            pixels,
+            later: None,
+        };
+        if level.is_none() && !whole {
+            let least = if link.guessed { GUESSED_LEAST } else { 0.0 };
+            let room = |queued, time| carried(rate, queued, time).max(least);
+            let size = self.size(self.level);
+            let bytes = pixels as f64 * size;
+            let alone = [time, CUT].into_iter().find(|t| bytes <= room(0, *t));
+            match alone.filter(|time| bytes > room(link.queued, *time)) {
+                Some(time) => {
+                    let before = (rate * time.as_secs_f64() - bytes).max(0.0);
+                    let early = (link.queued as f64 - before) / rate.max(1.0) + 0.001;
+                    fit.later = Some(Duration::from_secs_f64(early.min(MOST)));
                 }
-            },
+                None => fit.pixels = pixels.min((room(link.queued, CUT) / size) as u64),
+            }
         }
+        fit
     }
 
     /// Is it worth the time to make updates smaller?
@@ -149,12 +166,20 @@ impl Control {
         self.thrifty
     }
 
-    /// How many pixels may be sent again without loss.
-    pub fn again(&self, link: &Link) -> u64 {
-        let least = if link.guessed { GUESSED } else { 0 };
-        link.rate.map_or(u64::MAX, |rate| {
-            ((carried(rate, link.queued, TIME) / self.again.max(1e-4)) as u64).max(least)
-        })
+    /// How many pixels may be sent again without loss, behind so many that have changed. `still`:
+    /// nothing will wait for them.
+    pub fn again(&self, changed: u64, still: bool, link: &Link) -> u64 {
+        let Some(rate) = link.rate else {
+            return u64::MAX;
+        };
+        let before = (changed as f64 * self.size(self.level)) as u64;
+        let bytes = carried(rate, link.queued.saturating_add(before), TIME);
+        let pixels = |bytes: f64| (bytes / self.again.max(1e-4)) as u64;
+        match (link.guessed, still) {
+            (false, _) => pixels(bytes),
+            (true, false) => pixels(bytes.max(GUESSED_LEAST)),
+            (true, true) => pixels(bytes).max(GUESSED),
+        }
     }
 
     /// The part of a region that goes when no more than so many pixels may: each time the next, so that what is above
@@ -305,6 +330,40 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_waits_for_the_one_before_it_rather_than_being_cut() {
+        let mut control = Control::default();
+        let (_, bytes) = play(&mut control, Some(200e3), VIDEO, 20);
+        let wanted = Some(JpegQuality::of_level(6));
+        let behind = |queued| Link {
+            queued,
+            ..link(Some(200e3))
+        };
+        let fit = control.fit(wanted, VIDEO, &behind(bytes * 2));
+        let later = fit.later.expect("it does not fit behind two");
+        let left = bytes * 2 - (later.as_secs_f64() * 200e3) as u64;
+        let fit = control.fit(wanted, VIDEO, &behind(left));
+        assert_eq!((fit.pixels, fit.later), (VIDEO, None), "{left}");
+        // A link that will never carry it at once.
+        let fit = control.fit(wanted, VIDEO * 9, &behind(bytes * 2));
+        assert!(fit.pixels < VIDEO * 9 && fit.later.is_none(), "{fit:?}");
+    }
+
+    #[test]
+    fn what_comes_again_leaves_room_for_what_has_changed() {
+        let mut control = Control::default();
+        play(&mut control, Some(200e3), VIDEO, 20);
+        let link = link(Some(200e3));
+        let alone = control.again(0, false, &link);
+        assert!(control.again(VIDEO / 4, false, &link) < alone);
+        assert!(control.again(VIDEO * 100, false, &link) > 0);
+        let guessed = Link {
+            guessed: true,
+            ..link
+        };
+        assert!(control.again(0, true, &guessed) > control.again(0, false, &guessed));
+    }
+
+    #[test]
     fn a_client_that_wants_no_loss_gets_none() {
         let mut control = Control::default();
         for _ in 0..20 {
@@ -378,7 +437,7 @@ mod tests {
             }
             flow.waiting(waits as u64, false, now);
             if time >= asks && waits == 0.0 {
-                let fit = control.fit(wanted, VIDEO, &flow.link());
+                let fit = control.fit(wanted, VIDEO, &flow.link(now));
                 let bytes = encoded(fit, [0.9, 1.0, 1.1][coming.len() % 3]);
                 control.observe(fit.quality, fit.pixels, fit.pixels, bytes);
                 level = fit.quality.map_or(9, JpegQuality::level);

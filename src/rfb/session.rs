@@ -252,6 +252,8 @@ pub struct Session {
     /// The quality of the last update.
     fitted: Option<JpegQuality>,
     last_input: Option<Instant>,
+    /// When something that had changed was last encoded.
+    last_change: Option<Instant>,
     /// A key or a motion has come.
     touched: bool,
     counts: Counts,
@@ -311,6 +313,7 @@ impl Session {
             pacing: Pacing::default(),
             fitted: None,
             last_input: None,
+            last_change: None,
             touched: false,
             counts: Counts::default(),
         }
@@ -514,17 +517,15 @@ impl Session {
                 video.pixels,
             )
         };
-        match (changed, refreshed) {
-            (_, 0) => {
-                let quality = order.params.quality;
-                self.quality.observe(quality, changed, lossy, bytes);
-            }
-            (0, _) => self.quality.observe_again(refreshed, bytes),
-            // Nobody knows which bytes were whose.
-            _ => {}
-        }
+        let again = encoded.stats.refresh.bytes;
+        self.quality.observe_again(refreshed, again);
+        let (quality, bytes) = (order.params.quality, bytes.saturating_sub(again));
+        self.quality.observe(quality, changed, lossy, bytes);
         #[cfg(feature = "h264")]
         let changed = changed + video;
+        if changed > 0 {
+            self.last_change = Some(now);
+        }
         self.counts.updates += 1;
         self.counts.pixels += changed;
         self.counts.refreshed_pixels += refreshed;

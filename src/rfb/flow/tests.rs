@@ -140,13 +140,49 @@ fn what_went_without_a_fence_holds_nothing_up() {
         assert!(flow.sent(10, now).is_some());
     }
     assert_eq!(flow.sent(40_000, now), None);
-    assert!(!flow.is_relaxed(false));
+    assert!(!flow.is_relaxed(false, now));
     for id in 0..MAX_PINGS as u32 {
         flow.answered(id, now + TICK);
     }
     assert_eq!(flow.in_flight(), 40_000);
-    assert!(flow.is_relaxed(false), "nothing will ever be answered");
-    assert_eq!(flow.queued(), 0);
+    let later = now + TICK;
+    assert!(
+        flow.is_relaxed(false, later),
+        "nothing will ever be answered"
+    );
+    assert_eq!(flow.queued(later), 0);
+}
+
+#[test]
+fn what_has_left_queues_no_more() {
+    let mut now = Instant::now();
+    let mut flow = Flow::default();
+    flow.enable_fences();
+    let mut link = Link::new(200e3, 10 * TICK, now);
+    let hello = flow.sent(10, now);
+    link.send(10, hello, now);
+    for _ in 0..20 {
+        let id = flow.sent(20_000, now);
+        link.send(20_000, id, now);
+        now += 100 * TICK;
+        link.deliver(&mut flow, now);
+        now += 20 * TICK;
+        link.deliver(&mut flow, now);
+    }
+    assert_eq!(flow.link(now).queued, 0);
+    // Three at once: what is before the next is what the link has left of them.
+    for bytes in [20_000, 10_000, 10_000] {
+        let id = flow.sent(bytes, now);
+        link.send(bytes, id, now);
+    }
+    for _ in 0..200 {
+        link.deliver(&mut flow, now);
+        let left = link.busy_until.saturating_duration_since(now).as_secs_f64() * 200e3;
+        let queued = flow.link(now).queued as f64;
+        assert!((queued - left).abs() < 5000.0, "{queued}, not {left}");
+        now += TICK;
+    }
+    assert_eq!(flow.link(now + 20 * TICK).queued, 0);
 }
 
 #[test]

@@ -1,17 +1,23 @@
 //! What goes to the client, and when.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{INTERACTION, PING, Poll, SPARE, Session};
 use crate::encode::Params;
 #[cfg(feature = "h264")]
 use crate::pixel::Rect;
 use crate::pixel::Region;
+use crate::rfb::flow::Link;
 use crate::rfb::pacing::Turn;
+#[cfg(feature = "h264")]
+use crate::rfb::quality::Fit;
 use crate::rfb::refresh::Pressure;
 use crate::rfb::server;
 use crate::rfb::update::{Job, Order, upper_part};
+
+/// Nothing has changed for so long: it is not to be expected that it will at once.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Bytes of a fence that measures.
 const PING_BYTES: u64 = 14;
@@ -67,7 +73,7 @@ impl Session {
         }
         let mut damage = self.pending.damage().clone();
         damage.intersect(&area);
-        let link = self.flow.link();
+        let link = self.flow.link(now);
         let interaction = self.is_interactive(now);
         let film = self.film(&damage);
         let rest = film.area() < damage.area();
@@ -79,6 +85,18 @@ impl Session {
         #[cfg(feature = "h264")]
         let video = self.video_of(&mut damage, &area, turn, now);
         let fit = self.quality.fit(self.caps.quality, damage.area(), &link);
+        // A picture of a video is taken out of what is pending already.
+        #[cfg(feature = "h264")]
+        let fit = Fit {
+            later: fit.later.filter(|_| video.is_none()),
+            ..fit
+        };
+        if let Some(later) = fit.later {
+            if !film.is_empty() {
+                self.pacing.put_off();
+            }
+            return Poll::At(now + later);
+        }
         params.quality = fit.quality;
         if !damage.is_empty() {
             self.fitted = fit.quality;
@@ -93,18 +111,7 @@ impl Session {
             (true, true) => Pressure::Interactive,
             (false, _) => Pressure::Busy,
         };
-        let refresh =
-            if pressure == Pressure::Busy || self.flow.is_relaxed(pressure == Pressure::Idle) {
-                // What lies outside is never sent, and must not keep what stands beside it waiting.
-                let mut pending = self.pending.damage().clone();
-                pending.intersect(&area);
-                let due = self
-                    .refresh
-                    .due(&self.activity, &pending, &area, pressure, now);
-                upper_part(&due, self.quality.again(&link))
-            } else {
-                Region::new()
-            };
+        let refresh = self.again(&damage, &area, pressure, &link);
 
         #[cfg(feature = "h264")]
         let refresh = less(refresh, video);
@@ -164,6 +171,23 @@ impl Session {
             beside,
             requested: self.demand.requested.take(),
         })
+    }
+
+    /// What comes again without loss behind this damage.
+    fn again(&self, damage: &Region, area: &Region, pressure: Pressure, link: &Link) -> Region {
+        let (now, idle) = (self.now, pressure == Pressure::Idle);
+        if pressure != Pressure::Busy && !self.flow.is_relaxed(idle, now) {
+            return Region::new();
+        }
+        // What lies outside is never sent, and must not keep what stands beside it waiting.
+        let mut pending = self.pending.damage().clone();
+        pending.intersect(area);
+        let due = self
+            .refresh
+            .due(&self.activity, &pending, area, pressure, now);
+        // Between two pictures of a video nothing has changed, but soon will.
+        let still = idle && self.last_change.is_none_or(|at| now - at >= PAUSE);
+        upper_part(&due, self.quality.again(damage.area(), still, link))
     }
 
     /// The part of the damage that plays. What scrolls does not, however often it does: what it uncovers belongs to it.

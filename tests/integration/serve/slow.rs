@@ -105,7 +105,7 @@ fn newest_frame(fences: bool) {
     let mut client = Client::login(stream, &Login::password(PASSWORD)).expect("logs in");
     let flow = [pseudo::FENCE, pseudo::CONTINUOUS_UPDATES];
     let extras = EXTRAS.iter().filter(|e| fences || !flow.contains(e));
-    let mut list = vec![number::TIGHT, pseudo::quality(6), pseudo::compress(2)];
+    let mut list = vec![number::TIGHT, pseudo::quality(9), pseudo::compress(2)];
     list.extend(extras);
     client.set_encodings(&list).expect("connected");
     client.request_all(false).expect("connected");
@@ -116,10 +116,10 @@ fn newest_frame(fences: bool) {
 
     let begin = Instant::now();
     let (warm, end) = (
-        begin + Duration::from_secs(3),
-        begin + Duration::from_secs(9),
+        begin + Duration::from_secs(4),
+        begin + Duration::from_secs(10),
     );
-    let (shown, worst, updates) = thread::scope(|scope| {
+    let (shown, worst, updates, coarsest) = thread::scope(|scope| {
         let viewer = scope.spawn(|| {
             let mut shown: Vec<(Instant, u8)> = Vec::new();
             while Instant::now() < end {
@@ -135,12 +135,17 @@ fn newest_frame(fences: bool) {
             }
             shown
         });
-        let mut drawn = Vec::new();
+        let (mut drawn, mut coarsest) = (Vec::new(), u64::MAX);
         for n in 0u8.. {
             stage.put(&numbered(n), 40, 40);
             drawn.push(Instant::now());
             if Instant::now() > end || n == u8::MAX {
                 break;
+            }
+            // Of one update; a small one in between is as good as was asked for.
+            if n % 16 == 15 {
+                let used = stage.serve.api()["clients"][0]["quality_in_use"].as_u64();
+                coarsest = coarsest.min(used.unwrap_or(u64::MAX));
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -157,24 +162,21 @@ fn newest_frame(fences: bool) {
             shown.len(),
             ages.max(),
             shown.iter().filter(|s| s.0 > warm).count(),
+            coarsest,
         )
     });
     let worst = worst.expect("updates after the first seconds");
     println!(
-        "fences {fences}: {updates} of {shown} updates after 3 s, the newest frame at most {worst:?} old"
+        "fences {fences}: {updates} of {shown} updates after 4 s, the newest frame at most {worst:?} old"
     );
     assert!(updates >= 6, "{updates} updates in 6 s");
-    assert!(worst < patient(AGE), "{worst:?}");
+    // Where the link is guessed the rate is now and then taken for that at which buffers on the way fill.
+    let most = if fences { AGE } else { AGE * 3 / 2 };
+    assert!(worst < patient(most), "{worst:?}");
     let stats = stage.serve.api();
     let viewer = &stats["clients"][0];
-    let (asked, used) = (&viewer["quality"], &viewer["quality_in_use"]);
-    // Where nothing is known there is nothing to compare with.
-    let (asked, used) = (
-        asked.as_u64().expect("asked for"),
-        used.as_u64().expect("known"),
-    );
-    // An update of what the client asks for may fit as it is; how levels are chosen is tested with `rfb::quality`.
-    assert!(used <= asked, "{viewer}");
+    let asked = viewer["quality"].as_u64().expect("asked for");
+    assert!(coarsest < asked, "{coarsest}: {viewer}");
     let rate = viewer["link_kilobytes_per_second"].as_f64();
     assert!(rate.is_some_and(|rate| rate < 400.0), "{viewer}");
 }
