@@ -279,7 +279,7 @@ pub const SETTINGS: &[Setting] = &[
         NO,
         Some("0"),
         "seconds; 0 for never",
-        "Hold the application still (SIGSTOP, for it and all that it started) when no authenticated viewer was there for that long; it goes on when one comes. It takes no CPU meanwhile, and answers nobody.",
+        "Hold the application still (SIGSTOP, for it and all that it started) when no authenticated viewer was there for that long; it goes on when one comes. It takes no CPU meanwhile, and answers nobody. One that has shown no window yet is not ready, and goes on; under APP_HEADLESS=1 it need not show one.",
     ),
     switch(
         "START_ON_CONNECT",

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{find, say};
-use crate::supervisor::link::{self, Answer, Request, ServiceState, ServiceStatus, Talk};
+use crate::supervisor::link::{
+    self, Answer, Refusal, Request, ServiceState, ServiceStatus, Status, Talk,
+};
 use crate::supervisor::plan::Order;
 use crate::supervisor::service::signal_number;
 
@@ -34,7 +36,7 @@ pub(super) struct Failure {
     /// What a person is told.
     pub(super) why: String,
     /// The service was to be started, and there was no process at all.
-    pub(super) never_ran: bool,
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Failure {
@@ -42,7 +44,7 @@ impl Failure {
         Self {
             code,
             why: why.into(),
-            never_ran: false,
+            refusal: None,
         }
     }
 }
@@ -199,6 +201,23 @@ fn service(dir: &Path, name: &str) -> Result<ServiceStatus, Failure> {
     found.ok_or_else(|| unknown(&names))
 }
 
+/// The service that this one waits for, if it was given up.
+fn lost<'a>(status: &'a Status, waiting: &ServiceStatus) -> Option<&'a ServiceStatus> {
+    let all = status.services.iter();
+    let mut lost = all.filter(|one| one.state == ServiceState::Fatal);
+    lost.find(|one| waiting.waits_for.as_ref() == Some(&one.name))
+}
+
+/// What became of one that does not run.
+fn fate(service: &ServiceStatus) -> String {
+    let end = match (&service.refusal, service.end()) {
+        (None, Some(end)) => format!(", ended with {end}"),
+        (Some(_), Some(end)) => format!(", {end}"),
+        (_, None) => String::new(),
+    };
+    format!("{}{end}", service.state.word())
+}
+
 /// Waits until the service is where it was told to be. `old`: the process that is to be replaced.
 fn wait(
     dir: &Path,
@@ -211,14 +230,20 @@ fn wait(
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let state = service(dir, name)?.state.word();
-            let text = format!("is {state} after {} s", timeout.as_secs());
+            let now = service(dir, name)?;
+            let waits = now.waits_for.map(|other| format!(", for {other}"));
+            let text = format!(
+                "is {} after {} s{}",
+                now.state.word(),
+                timeout.as_secs(),
+                waits.unwrap_or_default()
+            );
             return Err(Failure::new(EXIT_FAILURE, text));
         }
         let watch = Request::Status { watch: true };
         let mut talk = Talk::begin(dir, &watch, Some(left))?;
         // Ends with an error when nothing changes until the time is over.
-        while let Ok(Some(status)) = talk.answer::<link::Status>() {
+        while let Ok(Some(status)) = talk.answer::<Status>() {
             let found = status.services.iter().find(|one| one.name == name);
             let Some(now) = found else { break };
             match (order, now.state) {
@@ -234,15 +259,17 @@ fn wait(
                     return Ok(now.state);
                 }
                 (Order::Start | Order::Restart, ServiceState::Fatal | ServiceState::Ended) => {
-                    let what = match &now.last_exit {
-                        Some(exit) => format!("ended with {exit}"),
-                        None => "could not be started; `deskinit logs run` says why".to_owned(),
-                    };
-                    let text = format!("is {}, {what}", now.state.word());
                     return Err(Failure {
-                        never_ran: now.last_exit.is_none(),
-                        ..Failure::new(EXIT_FAILURE, text)
+                        refusal: now.refusal.clone(),
+                        ..Failure::new(EXIT_FAILURE, format!("is {}", fate(now)))
                     });
+                }
+                (Order::Start | Order::Restart, ServiceState::Waiting) => {
+                    // It was tried again with this one, in vain.
+                    if let Some(lost) = lost(&status, now) {
+                        let text = format!("waits for {}, which is {}", lost.name, fate(lost));
+                        return Err(Failure::new(EXIT_FAILURE, text));
+                    }
                 }
                 _ => {}
             }

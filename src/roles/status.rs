@@ -263,10 +263,10 @@ fn link(viewer: &Value) -> String {
 fn table(status: &Status) -> String {
     let phase = status.phase.word();
     let mut text = format!(
-        "{phase} for {} on display {} (pid {}), viewers: {}, idle for {}, windows: {}{}\n",
-        duration(status.uptime_ms),
+        "{phase} on display {} (pid {}, up for {}), viewers: {}, idle for {}, windows: {}{}\n",
         status.display,
         status.pid,
+        duration(status.uptime_ms),
         status.viewers,
         duration(status.idle_ms),
         status.windows,
@@ -289,6 +289,11 @@ fn rows(status: &Status) -> String {
         "SERVICE", "STATE", "PID", "RESTARTS", "SINCE"
     );
     for service in &status.services {
+        let waits = service.waits_for.as_ref();
+        let last = match waits.map(|other| format!("waits for {other}")) {
+            Some(waits) => waits.into(),
+            None => service.end().unwrap_or("-".into()),
+        };
         let pid = service
             .pid
             .map_or_else(|| "-".to_owned(), |pid| pid.to_string());
@@ -300,7 +305,7 @@ fn rows(status: &Status) -> String {
             pid,
             service.restarts,
             duration(service.since_ms),
-            service.end().unwrap_or("-")
+            last
         );
     }
     text
@@ -376,6 +381,8 @@ mod tests {
                 since_ms: 400,
                 last_exit: Some("code 1".to_owned()),
                 verdict: None,
+                refusal: None,
+                waits_for: None,
                 group: None,
             }],
         }
@@ -385,7 +392,7 @@ mod tests {
     fn the_table_says_what_a_person_asks() {
         let text = table(&status());
         assert!(text.starts_with(
-            "starting for 1m01s on display :7 (pid 1), viewers: 2, idle for 5.0s, windows: 1\nthe window manager"
+            "starting on display :7 (pid 1, up for 1m01s), viewers: 2, idle for 5.0s, windows: 1\nthe window manager"
         ));
         assert!(
             text.contains("\nwm         backoff         -         3     0.4s  code 1\n"),

@@ -3,6 +3,7 @@
 //! The protocol is one JSON object a line. A client sends a [`Request`] and gets what that names: one [`Status`] (with
 //! `watch` one more at every change until either side closes), one [`Answer`], or one [`Entry`] after the other.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -212,15 +213,37 @@ pub struct ServiceStatus {
     /// What is known of that end besides, if it was a crash: `killed for memory (limit 512 MiB)`.
     #[serde(default)]
     pub verdict: Option<String>,
+    /// Why its last start came to nothing, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// The service that it waits for, while it waits for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// Its group, where supervisord's files say so; only of their programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
 }
 
+/// Why there was no process at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What was to be run.
+    pub program: String,
+    /// What went wrong, with the name of the program.
+    pub reason: String,
+    /// What a shell would have ended with, where trying again is in vain: 127 there is no such program, 126 it cannot be
+    /// executed.
+    pub code: Option<u8>,
+}
+
 impl ServiceStatus {
-    /// How its last process ended, as well as that is known.
-    pub fn end(&self) -> Option<&str> {
-        self.verdict.as_deref().or(self.last_exit.as_deref())
+    /// How its last start came to nothing, or its last process ended, as well as that is known.
+    pub fn end(&self) -> Option<Cow<'_, str>> {
+        if let Some(refusal) = &self.refusal {
+            return Some(format!("could not be started: {}", refusal.reason).into());
+        }
+        let end = self.verdict.as_deref().or(self.last_exit.as_deref());
+        end.map(Cow::from)
     }
 }
 

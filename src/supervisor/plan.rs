@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 use self::presence::Presence;
 use self::stop::{Stop, Strays};
 use super::service::{
-    After, Blame, Exit, Id, Obstacle, OnEnd, OnFatal, Patience, Push, SIGKILL, Service, Spec,
-    State, Verdict, signal_name,
+    After, Blame, Exit, Id, NotStarted, Obstacle, OnEnd, OnFatal, Patience, Push, SIGKILL, Service,
+    Spec, State, Verdict, signal_name,
 };
 
 pub use cause::{Cause, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_UNAVAILABLE, Outcome};
@@ -70,15 +70,6 @@ pub struct Policy {
     pub limits: Limits,
     /// What the application does without viewers.
     pub alone: Alone,
-}
-
-/// Why a service could not be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotStarted {
-    /// What to make of it.
-    pub obstacle: Obstacle,
-    /// What went wrong.
-    pub reason: String,
 }
 
 /// The services and what is to become of them.
@@ -154,10 +145,11 @@ impl Plan {
         let Some(service) = self.services.get_mut(id.0) else {
             return;
         };
-        if service.cleans() {
-            return service.not_started(why.obstacle, now);
+        let cleans = service.cleans();
+        service.not_started(why, now);
+        if cleans {
+            return;
         }
-        service.not_started(why.obstacle, now);
         if service.state() == State::Fatal && service.spec().on_fatal == OnFatal::End {
             let code = match why.obstacle {
                 Obstacle::Hopeless(code) if service.spec().application => Some(code),
@@ -428,14 +420,26 @@ impl Plan {
         };
         service.state() == State::Waiting
             && service.has_room(now)
-            && self.has_footing(id)
-            && service.spec().after.iter().all(|after| match *after {
-                After::Ready(other) => self
-                    .services
-                    .get(other.0)
-                    .is_some_and(|s| s.lets_others_go_on(now)),
-                After::Once(other) => self.services.get(other.0).is_some_and(Service::ever_ready),
+            && self.held_up_by(id, now).is_none()
+    }
+
+    /// The service that keeps this one from being started, if one does: what it is bound to, or comes after.
+    pub fn held_up_by(&self, id: Id, now: Instant) -> Option<Id> {
+        let spec = self.services.get(id.0)?.spec();
+        let base = spec.bound_to.filter(|_| !self.has_footing(id));
+        let before = || {
+            spec.after.iter().find_map(|after| match *after {
+                After::Ready(other) => {
+                    let before = self.services.get(other.0);
+                    (!before.is_some_and(|s| s.lets_others_go_on(now))).then_some(other)
+                }
+                After::Once(other) => {
+                    let before = self.services.get(other.0);
+                    (!before.is_some_and(Service::ever_ready)).then_some(other)
+                }
             })
+        };
+        base.or_else(before)
     }
 
     fn has_footing(&self, id: Id) -> bool {
@@ -483,8 +487,16 @@ enum Absent {
 /// Why a service is not tried any more, in words.
 pub fn given_up(service: &Service) -> String {
     let title = &service.spec().title;
-    let Some(last) = service.verdict() else {
-        return format!("{title} could not be started");
+    let last = match (service.refusal(), service.verdict()) {
+        (Some(why), _) => {
+            let text = format!("could not be started: {}", why.reason);
+            if matches!(why.obstacle, Obstacle::Hopeless(_)) {
+                return format!("{title} {text}");
+            }
+            text
+        }
+        (None, Some(last)) => last.advice(),
+        (None, None) => return format!("{title} could not be started"),
     };
     let what = match service.ever_ready() {
         true => "is in a crash loop",
@@ -492,7 +504,6 @@ pub fn given_up(service: &Service) -> String {
     };
     let (starts, time) = service.failures();
     let time = time.as_secs_f64();
-    let last = last.advice();
     format!(
         "{title} {what}, given up after {starts} starts in {time:.0} s; the last time it {last}"
     )

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::link::{Phase, ServiceState, ServiceStatus, Status};
+use super::link::{Phase, Refusal, ServiceState, ServiceStatus, Status};
 use super::plan::{Plan, given_up};
-use super::service::{Id, Service, State, Verdict};
+use super::service::{Id, NotStarted, Obstacle, Service, State, Verdict};
 
 /// What is known besides the plan.
 #[derive(Clone, Debug)]
@@ -62,6 +62,12 @@ pub fn status(plan: &Plan, facts: &Facts, pid: impl Fn(Id) -> Option<i32>, now: 
                 since_ms: milliseconds(service.since(), now),
                 last_exit: service.last_exit().map(|exit| exit.to_string()),
                 verdict: crash(service).map(|verdict| verdict.to_string()),
+                refusal: service.refusal().map(refusal),
+                waits_for: plan
+                    .held_up_by(id, now)
+                    .filter(|_| service.state() == State::Waiting)
+                    .and_then(|other| plan.service(other))
+                    .map(|other| other.spec().name.to_string()),
                 group: service.spec().group.as_deref().map(str::to_owned),
             })
             .collect(),
@@ -79,6 +85,17 @@ fn message(plan: &Plan, facts: &Facts) -> String {
     }
 }
 
+fn refusal(why: &NotStarted) -> Refusal {
+    Refusal {
+        program: why.program.clone(),
+        reason: why.reason.clone(),
+        code: match why.obstacle {
+            Obstacle::Hopeless(code) => Some(code),
+            Obstacle::Failure | Obstacle::Shortage => None,
+        },
+    }
+}
+
 /// Its last end, when there is more to say than how it came about.
 fn crash(service: &Service) -> Option<Verdict> {
     service.verdict().filter(|verdict| verdict.is_crash())
@@ -86,13 +103,17 @@ fn crash(service: &Service) -> Option<Verdict> {
 
 fn waiting(service: &Service) -> String {
     let title = &service.spec().title;
-    match (service.state(), service.verdict()) {
-        (State::Fatal, _) => given_up(service),
-        (_, Some(verdict)) => format!("{title} {}, starting it again", verdict.clause()),
-        (_, None) if service.spec().application && service.state() == State::Starting => {
+    match (service.state(), service.refusal(), service.verdict()) {
+        (State::Fatal, ..) => given_up(service),
+        (_, Some(why), _) => {
+            let reason = &why.reason;
+            format!("{title} could not be started: {reason}; starting it again")
+        }
+        (_, None, Some(verdict)) => format!("{title} {}, starting it again", verdict.clause()),
+        (State::Starting, None, None) if service.spec().application => {
             "starting: waiting for the application's window".to_owned()
         }
-        (_, None) => format!("starting: waiting for {title}"),
+        (_, None, None) => format!("starting: waiting for {title}"),
     }
 }
 

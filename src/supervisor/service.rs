@@ -34,7 +34,7 @@ use hooks::Cleanup;
 pub use pause::{FIRST_BACKOFF, LONGEST_BACKOFF, LONGEST_REFUSAL, backoff};
 use remnants::Remnants;
 pub use spec::{After, Codes, GiveUp, Id, OnEnd, OnFatal, Patience, Proof, Restart, Spec};
-pub use state::{Obstacle, Push, Sent, State};
+pub use state::{NotStarted, Obstacle, Push, Sent, State};
 pub use verdict::{Blame, Fault, Verdict, caught, size};
 
 /// A service that has been ready for this long is forgiven what came before.
@@ -75,6 +75,8 @@ pub struct Service {
     /// What it is being killed for, so that it can be started again.
     fault: Option<Fault>,
     last: Option<Verdict>,
+    /// Its last start came to nothing.
+    refusal: Option<NotStarted>,
     remnants: Remnants,
 }
 
@@ -101,6 +103,7 @@ impl Service {
             series: None,
             fault: None,
             last: None,
+            refusal: None,
             remnants: Remnants::default(),
         }
     }
@@ -128,6 +131,11 @@ impl Service {
     /// Has it been ready at any time?
     pub fn ever_ready(&self) -> bool {
         self.ever_ready
+    }
+
+    /// Why its last start came to nothing, if it did.
+    pub fn refusal(&self) -> Option<&NotStarted> {
+        self.refusal.as_ref()
     }
 
     /// Does its process exist, or that of what comes before it?
@@ -176,6 +184,7 @@ impl Service {
             return;
         }
         self.refusals = 0;
+        self.refusal = None;
         self.begun = true;
         self.preparing = self.wants_preparation();
         if self.preparing {
@@ -204,13 +213,15 @@ impl Service {
     }
 
     /// The process that was due could not be started.
-    pub fn not_started(&mut self, obstacle: Obstacle, now: Instant) {
+    pub fn not_started(&mut self, why: &NotStarted, now: Instant) {
+        let obstacle = why.obstacle;
         if obstacle == Obstacle::Shortage && self.put_off_cleanup(now) {
             return;
         }
         if self.ended_cleanup() || self.state != State::Waiting {
             return;
         }
+        self.refusal = Some(why.clone());
         self.series.get_or_insert(now);
         self.begin_to_try(now);
         match obstacle {

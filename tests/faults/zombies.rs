@@ -6,22 +6,29 @@ use nix::sys::signal::Signal;
 
 use crate::support::desk::{Builder, LONG};
 use crate::support::eventually;
-use crate::tools::{Gate, children, crowded, init, question, quick, send};
+use crate::tools::{Files, Gate, children, crowded, init, question, quick, send};
 
-/// A hundred times a hundred grandchildren of an application, handed to the init; they end all at once. The application
-/// ends with 7, when it is allowed to.
+/// A hundred times a hundred grandchildren of an application, handed to the init; they end all at once, and a service
+/// with 4 among them. The application ends with 7, when it is allowed to.
 struct Crowd {
     orphans: Gate,
     application: Gate,
+    files: Files,
 }
 
 const CROWD: usize = 10_000;
 
 impl Crowd {
     fn new() -> Self {
+        let orphans = Gate::new();
+        let table = format!(
+            "[service.worker]\ncommand = [\"sh\", \"-c\", \"{}; exit 4\"]\nrestart = \"never\"\n",
+            orphans.wait()
+        );
         Self {
-            orphans: Gate::new(),
+            orphans,
             application: Gate::new(),
+            files: Files::new(&table),
         }
     }
 
@@ -33,7 +40,7 @@ impl Crowd {
             self.orphans.wait(),
             self.application.wait()
         );
-        quick(&["sh", "-c", &script])
+        quick(&["sh", "-c", &script]).env("SERVICES_DIR", self.files.path())
     }
 }
 
@@ -57,6 +64,10 @@ fn reaped_at_once(builder: Builder, crowd: &Crowd) {
     let reaped = since.elapsed();
     println!("{CROWD} zombies: the status after {answered:?}, all reaped after {reaped:?}");
     assert!(reaped < Duration::from_secs(2), "{reaped:?}");
+    desk.when("the end of the service was seen", LONG, |status| {
+        let worker = status.services.iter().find(|one| one.name == "worker");
+        worker.is_some_and(|one| one.last_exit.as_deref() == Some("code 4"))
+    });
     crowd.application.open();
     let (status, lines) = desk.end();
     assert_eq!(status.code(), Some(7));

@@ -83,6 +83,16 @@ fn limits(report: &mut Report) {
             format!("allow {LEAST_FILES} and more: docker run --ulimit nofile=8192"),
         );
     }
+    // It counts what the user has elsewhere on the machine, too.
+    if let Ok((mine, _)) = getrlimit(Resource::RLIMIT_NPROC)
+        && mine < LEAST_PIDS
+    {
+        report.finding(
+            "processes",
+            format!("no more than {mine} for this user"),
+            format!("allow {LEAST_PIDS} and more: docker run --ulimit nproc=4096"),
+        );
+    }
     if let Some(pids) = cgroup::limits().pids.filter(|pids| *pids < LEAST_PIDS) {
         report.finding(
             "processes",

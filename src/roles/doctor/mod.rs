@@ -99,7 +99,7 @@ pub(super) fn run(
     let services = services.unwrap_or_default();
     match &parsed {
         Ok((config, raw)) => {
-            before(&mut report, config, raw);
+            before(&mut report, config, raw, &services);
             start::check(&mut report, config, &services);
             if !running::check(&mut report, config) {
                 start::refusals(&mut report, config, &services);
@@ -129,9 +129,9 @@ pub(super) fn run(
 }
 
 /// The findings of the same checks, a line each, for the log of a run that begins.
-pub(super) fn warnings(config: &Config, raw: &Raw) -> Vec<String> {
+pub(super) fn warnings(config: &Config, raw: &Raw, services: &Services) -> Vec<String> {
     let mut report = Report::default();
-    before(&mut report, config, raw);
+    before(&mut report, config, raw, services);
     report
         .findings()
         .map(|one| format!("{}: {}; {}", one.about, one.found, one.advice))
@@ -155,8 +155,8 @@ fn services(report: &mut Report, services: &Result<Services, Vec<Mistake>>) {
     }
 }
 
-fn before(report: &mut Report, config: &Config, raw: &Raw) {
-    settings::check(report, config, raw);
+fn before(report: &mut Report, config: &Config, raw: &Raw, services: &Services) {
+    settings::check(report, config, raw, services);
     machine::check(report, config.names_another_user());
     files::check(report, config);
 }

@@ -53,15 +53,19 @@ pub(super) fn check(report: &mut Report, config: &Config) -> bool {
 
 fn services(report: &mut Report, status: &Status) {
     for service in &status.services {
-        let exit = match service.end() {
-            Some(exit) => format!("; the last time it ended with {exit}"),
-            None => String::new(),
+        let exit = match (&service.refusal, service.end()) {
+            (Some(_), Some(end)) => format!("; the last time it {end}"),
+            (None, Some(exit)) => format!("; the last time it ended with {exit}"),
+            (_, None) => String::new(),
         };
-        if service.state == ServiceState::Fatal && service.end().is_none() {
+        if let (ServiceState::Fatal, Some(refusal)) = (service.state, &service.refusal) {
             report.finding(
                 "services",
-                format!("{} was given up: it could not be started", service.name),
-                "`deskinit logs run` says why",
+                format!(
+                    "{} was given up: it could not be started: {}",
+                    service.name, refusal.reason
+                ),
+                "install it in the image, or correct its command; `deskinit start` tries again",
             );
         } else if service.state == ServiceState::Fatal {
             report.finding(
@@ -117,9 +121,17 @@ fn first_process(report: &mut Report, status: &Status) {
     }
 }
 
-/// Which of our services a process belongs to: it is its main process, or descends from it.
+/// Which of our services holds a socket: its main process, or what descends from it. What no service has to end is
+/// called by its own name.
 fn owners(status: &Status) -> BTreeMap<u64, String> {
     let mut owners = BTreeMap::new();
+    for process in procfs::descendants(status.pid) {
+        for inode in sockets::held_by(process.pid) {
+            let comm = fs::read_to_string(format!("/proc/{}/comm", process.pid));
+            let name = format!("{} (pid {})", comm.unwrap_or_default().trim(), process.pid);
+            owners.insert(inode, name);
+        }
+    }
     for service in &status.services {
         let Some(pid) = service.pid else { continue };
         let family = procfs::descendants(pid);

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Report;
-use crate::config::{Config, Origin, Raw, Secret, SshPort};
+use crate::config::{Config, Origin, Raw, Secret, Services, SshPort};
 use crate::roles::program::{daemon, find};
 
 /// What launchers, manuals and images use as an example, and strangers try first.
@@ -39,21 +39,23 @@ const SHORTEST: usize = 6;
 /// Bytes of a cookie.
 const SHORTEST_COOKIE: usize = 8;
 
-pub(super) fn check(report: &mut Report, config: &Config, raw: &Raw) {
-    report.check("programs", |report| programs(report, config));
+pub(super) fn check(report: &mut Report, config: &Config, raw: &Raw, services: &Services) {
+    report.check("programs", |report| programs(report, config, services));
     report.check("passwords", |report| passwords(report, config, raw));
     report.check("cookies", |report| cookies(report, config));
     report.check("access", |report| access(report, config));
+    report.check("XSERVER_ARGS", |report| {
+        openings(report, &config.xserver_args)
+    });
 }
 
-fn programs(report: &mut Report, config: &Config) {
+fn programs(report: &mut Report, config: &Config, services: &Services) {
     let application = config.application.as_ref().and_then(|words| words.first());
+    let disabled = |name: &str| services.changes.get(name).is_some_and(|one| one.disabled);
+    let window_manager = config.window_manager.first().filter(|_| !disabled("wm"));
     let wanted = [
         ("XSERVER", Some(config.xserver.as_str())),
-        (
-            "WINDOW_MANAGER",
-            config.window_manager.first().map(String::as_str),
-        ),
+        ("WINDOW_MANAGER", window_manager.map(String::as_str)),
         ("APPLICATION", application.map(String::as_str)),
     ];
     for (setting, program) in wanted {
@@ -136,6 +138,33 @@ fn cookies(report: &mut Report, config: &Config) {
     }
 }
 
+/// Ways past the cookie and the gate that the X server is told to open.
+fn openings(report: &mut Report, args: &[String]) {
+    const ABOUT: &str = "XSERVER_ARGS";
+    if args.iter().any(|arg| arg == "-ac") {
+        report.finding(
+            ABOUT,
+            "-ac lets everybody in who reaches the X server: every program reads keys and pictures",
+            "take it out; programs find the cookie by XAUTHORITY",
+        );
+    }
+    for pair in args.windows(2).filter(|pair| pair[0] == "-listen") {
+        match pair[1].as_str() {
+            "tcp" | "inet" | "inet6" => report.finding(
+                ABOUT,
+                format!("-listen {}: the X server itself is open to the network, whoever comes", pair[1]),
+                "take it out; X11LISTEN=tcp lets programs in through the gate, which asks for the cookie and for X11_ALLOW",
+            ),
+            "local" => report.finding(
+                ABOUT,
+                "-listen local: every container of the pod reaches the X server by its abstract socket",
+                "take it out; containers of the pod share /tmp/.X11-unix",
+            ),
+            _ => {}
+        }
+    }
+}
+
 /// What is wrong with a password, without saying it.
 fn weakness(secret: &Secret) -> Option<String> {
     let text = secret.expose().to_ascii_lowercase();
@@ -179,6 +208,19 @@ fn access(report: &mut Report, config: &Config) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ways_past_the_gate_are_found() {
+        let found = |args: &str| {
+            let mut report = Report::default();
+            let args: Vec<String> = args.split(' ').map(str::to_owned).collect();
+            openings(&mut report, &args);
+            report.findings().count()
+        };
+        assert_eq!(found("-listen tcp -ac"), 2);
+        assert_eq!(found("-dpi 96 -listen local"), 1);
+        assert_eq!(found("-nolisten tcp -listen unix -acb"), 0);
+    }
 
     #[test]
     fn well_known_and_short_passwords_are_weak_and_never_said() {

@@ -14,10 +14,10 @@ use std::time::Duration;
 use crate::roles::find;
 use crate::roles::orders::{self, EXIT_UNKNOWN, Failure};
 use crate::supervisor::link::{
-    self, Entry, Record, Request, ServiceState, ServiceStatus, Status, Talk,
+    self, Entry, Record, Refusal, Request, ServiceState, ServiceStatus, Status, Talk,
 };
 use crate::supervisor::logs::OWN_NAME;
-use crate::supervisor::plan::Order;
+use crate::supervisor::plan::{EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, Order};
 
 /// Something did not work (`LSBInitExitStatuses.GENERIC`).
 const GENERIC: u8 = 1;
@@ -273,6 +273,8 @@ impl Desk {
                 let done = orders::obey(&self.dir, *step, &service.name, ORDERED);
                 match &done {
                     Ok(_) => {}
+                    // There is nothing to be started.
+                    Err(failure) if hopeless(failure) => code = GENERIC,
                     // It was started, and ended.
                     Err(failure) if failure.code == orders::EXIT_FAILURE => code = NOT_STARTED,
                     Err(_) => code = GENERIC,
@@ -469,9 +471,10 @@ fn print(dir: &Path, service: &str, follow: bool) -> io::Result<()> {
 
 /// supervisord's word for a state, and what it says beside it.
 fn describe(service: &ServiceStatus) -> (&'static str, String) {
-    let ended = || match service.end() {
-        Some(exit) => format!("ended with {exit}"),
-        None => "Not started".to_owned(),
+    let ended = || match (&service.refusal, service.end()) {
+        (Some(refusal), _) => refused(refusal),
+        (None, Some(exit)) => format!("ended with {exit}"),
+        (None, None) => "Not started".to_owned(),
     };
     match service.state {
         ServiceState::Waiting | ServiceState::Starting => ("STARTING", String::new()),
@@ -486,11 +489,17 @@ fn describe(service: &ServiceStatus) -> (&'static str, String) {
         ServiceState::Stopping => ("STOPPING", String::new()),
         ServiceState::Stopped => ("STOPPED", ended()),
         ServiceState::Ended => ("EXITED", ended()),
-        ServiceState::Fatal if service.end().is_none() => (
-            "FATAL",
-            "could not be started; `supervisorctl maintail` says why".to_owned(),
-        ),
         ServiceState::Fatal => ("FATAL", ended()),
+    }
+}
+
+/// Of a program that could not be started.
+fn refused(refusal: &Refusal) -> String {
+    let program = &refusal.program;
+    match refusal.code {
+        Some(EXIT_NOT_FOUND) => format!("can't find command '{program}'"),
+        Some(EXIT_NOT_EXECUTABLE) => format!("command at '{program}' is not executable"),
+        _ => refusal.reason.clone(),
     }
 }
 
@@ -505,12 +514,21 @@ fn verdict(order: Order, done: Result<(bool, ServiceState), Failure>) -> String 
     }
 }
 
+fn hopeless(failure: &Failure) -> bool {
+    let code = failure.refusal.as_ref().and_then(|refusal| refusal.code);
+    code.is_some()
+}
+
 fn error(failure: &Failure) -> String {
     match failure.code {
         EXIT_UNKNOWN => "ERROR (no such process)".to_owned(),
         orders::EXIT_NOT_RUNNING => "ERROR (not running)".to_owned(),
-        _ if failure.never_ran => "ERROR (spawn error)".to_owned(),
-        _ => format!("ERROR ({})", failure.why),
+        _ => match failure.refusal.as_ref().map(|refusal| refusal.code) {
+            Some(Some(EXIT_NOT_FOUND)) => "ERROR (no such file)".to_owned(),
+            Some(Some(EXIT_NOT_EXECUTABLE)) => "ERROR (file is not executable)".to_owned(),
+            Some(_) => "ERROR (spawn error)".to_owned(),
+            None => format!("ERROR ({})", failure.why),
+        },
     }
 }
 

@@ -305,7 +305,7 @@ fn prepare_and_run(config: &Config, services: &Services, raw: &Raw) -> Result<Ou
     if let Some(warning) = access::cut_warning(config) {
         channels.logs.say(warning);
     }
-    for warning in doctor::warnings(config, raw) {
+    for warning in doctor::warnings(config, raw, place.services) {
         channels.logs.say(&warning);
     }
     let policy = Policy {

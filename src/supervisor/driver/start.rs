@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Driver, Errand, Launch, Readiness};
-use crate::supervisor::plan::{EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, Hook, NotStarted};
-use crate::supervisor::service::{Id, Obstacle, Service};
+use crate::supervisor::plan::{EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, Hook};
+use crate::supervisor::service::{Id, NotStarted, Obstacle, Service};
 use crate::sys::output;
 use crate::sys::process::{Inherited, SpawnError, SpawnErrorKind};
 
@@ -47,9 +47,10 @@ impl Driver {
         let program = launch.map(|launch| {
             let errand = hook.and_then(|hook| launch.hook(hook));
             let program = errand.map_or(&launch.command.program, |errand| &errand.program);
-            program.to_string_lossy()
+            program.to_string_lossy().into_owned()
         });
-        let reason = format!("{}: {error}", program.unwrap_or_default());
+        let program = program.unwrap_or_default();
+        let reason = format!("{program}: {error}");
         let title = self.title(id);
         let what = match hook {
             None => "could not be started",
@@ -72,8 +73,12 @@ impl Driver {
             None | Some(Hook::AfterStop) => reason,
             Some(Hook::BeforeStart) => format!("its before_start: {reason}"),
         };
-        self.plan
-            .not_started(id, &NotStarted { obstacle, reason }, now);
+        let why = NotStarted {
+            obstacle,
+            program,
+            reason,
+        };
+        self.plan.not_started(id, &why, now);
     }
 
     fn spawn(&mut self, id: Id, hook: Option<Hook>) -> Result<i32, SpawnError> {

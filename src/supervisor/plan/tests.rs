@@ -403,6 +403,7 @@ fn an_application_does_not_wait_for_ever_for_its_window_manager() {
         WM,
         NotStarted {
             obstacle: Obstacle::Hopeless(127),
+            program: "nope".to_owned(),
             reason: "not found".to_owned(),
         },
     );
@@ -557,6 +558,7 @@ fn a_command_that_is_not_there_is_127() {
         APP,
         NotStarted {
             obstacle: Obstacle::Hopeless(127),
+            program: "nope".to_owned(),
             reason: "nope: not found".to_owned(),
         },
     );

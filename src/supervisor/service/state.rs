@@ -57,6 +57,17 @@ pub enum Obstacle {
     Shortage,
 }
 
+/// A start that there was no process for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotStarted {
+    /// What to make of it.
+    pub obstacle: Obstacle,
+    /// What was to be run.
+    pub program: String,
+    /// What went wrong, with the name of the program.
+    pub reason: String,
+}
+
 /// How far the signals of a stop have got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {

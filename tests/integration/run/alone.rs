@@ -23,7 +23,7 @@ fn stopped(process: i32) -> bool {
 #[test]
 fn it_is_held_still_with_all_that_it_started_and_goes_on_for_a_viewer() {
     // A child, a session of its own, and one that somebody stopped before.
-    let script = "sleep 1001 & setsid sleep 1002 & sleep 1003 & until grep -q 1003 /proc/$!/cmdline; do :; done; kill -STOP $!; trap 'exit 7' TERM; echo all are there; \
+    let script = "sleep 1001 & setsid sleep 1002 & sleep 1003 & until grep -qx sleep /proc/$!/comm; do :; done; kill -STOP $!; trap 'exit 7' TERM; echo all are there; \
         while :; do sleep 0.1; done";
     let desk = Builder::new(&["sh", "-c", script])
         .env("APP_HEADLESS", "1")

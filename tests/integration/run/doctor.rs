@@ -117,6 +117,7 @@ fn what_the_container_lacks_is_found() {
             "cannot be written to: Read-only",
         ),
         ("ulimit -n 100", "open files", "no more than 100 a process"),
+        ("ulimit -p 50", "processes", "no more than 50 for this user"),
     ] {
         let Some((code, said)) = doctor_after(script, &[]) else {
             return;
@@ -289,6 +290,45 @@ fn a_run_warns_of_what_the_doctor_would_find() {
     desk.up();
     let warned = |line: &String| line.starts_with("[run] VNC_PASSWORD: is one of the passwords");
     assert_eq!(desk.lines().iter().filter(|line| warned(line)).count(), 1);
+}
+
+#[test]
+fn ways_past_the_gate_and_a_part_that_is_not_wanted() {
+    let dir = TempDir::new();
+    std::fs::write(dir.path().join("a.toml"), "[service.wm]\nenabled = false\n").unwrap();
+    let settings = [
+        ("APPLICATION", "xterm"),
+        ("NO_VNC_PORT", "0"),
+        ("VNC_PORT", "0"),
+        ("XSERVER_ARGS", "-listen tcp -ac"),
+        ("WINDOW_MANAGER", "no-such-manager"),
+    ];
+    let (_, said) = doctor(&settings);
+    assert!(findings(&said).contains(&"WINDOW_MANAGER"), "{said}");
+    let services = [("SERVICES_DIR", dir.path().to_str().unwrap())];
+    let (code, said) = doctor(&[&settings[..], &services].concat());
+    assert_eq!(code, Some(1));
+    assert_eq!(findings(&said), ["XSERVER_ARGS", "XSERVER_ARGS"], "{said}");
+}
+
+#[test]
+fn who_listens_behind_everybodys_back_is_told() {
+    let script = "(setsid python3 -c 'import socket, time
+s = socket.socket(); s.bind((\"0.0.0.0\", 0)); s.listen(); print(\"listens\", flush=True); time.sleep(1000)' &); exec xterm";
+    let desk = Builder::new(&["sh", "-c", script]).start();
+    desk.up();
+    desk.line("listens");
+    let dir = desk.run_dir();
+    let here = ("RUN_DIR", dir.to_str().unwrap());
+    let (code, said) = doctor(&[here, ("BIND_ADDRESS", "127.0.0.1")]);
+    // Nothing is wrong with it if it is meant.
+    assert_eq!(code, Some(0), "{said}");
+    let told = about(&said, "listeners");
+    assert!(
+        told.iter()
+            .any(|text| text.starts_with("python3 (pid ") && text.contains("0.0.0.0")),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn one_that_was_given_up_fails_the_liveness_probe_and_nothing_else() {
     assert!(out.starts_with(&format!("not live: {why}")), "{out}");
     assert_eq!(ask(&desk, &["health"]).0, Some(0));
     let (_, table, _) = ask(&desk, &["status"]);
-    assert!(table.starts_with("degraded for "), "{table}");
+    assert!(table.starts_with("degraded on "), "{table}");
     assert!(table.contains("batch      fatal "), "{table}");
 
     // Somebody starts it again: it lives until it is given up anew.

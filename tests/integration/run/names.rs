@@ -5,6 +5,7 @@ use std::process::Command;
 
 use deskinit::supervisor::link::ServiceState;
 
+use super::orders::ask;
 use crate::support::TempDir;
 use crate::support::client::{Client, Login};
 use crate::support::desk::{Builder, DESKINIT, Desk, LONG, pid};
@@ -120,7 +121,8 @@ fn the_end_is_asked_for_from_another_pid_namespace() {
 fn what_could_not_be_started_is_told_so() {
     let links = Links::new();
     let dir = TempDir::new();
-    let table = "[service.miss]\ncommand = \"no-such-program\"\n";
+    let table = "[service.miss]\ncommand = \"no-such-program\"\n\
+        [service.follower]\ncommand = \"sleep 1000\"\nafter = [\"miss\"]\n";
     std::fs::write(dir.path().join("a.toml"), table).unwrap();
     let desk = Builder::new(&["sleep", "1000"])
         .env("APP_HEADLESS", "1")
@@ -132,13 +134,24 @@ fn what_could_not_be_started_is_told_so() {
     });
     let (code, text) = links.call(&desk, "supervisorctl status miss");
     let told = format!(
-        "{:<33}FATAL     could not be started; `supervisorctl maintail` says why\n",
+        "{:<33}FATAL     can't find command 'no-such-program'\n",
         "miss"
     );
     assert_eq!((code, text), (Some(3), told));
     assert_eq!(
         links.call(&desk, "supervisorctl start miss"),
-        (Some(7), "miss: ERROR (spawn error)\n".to_owned())
+        (Some(1), "miss: ERROR (no such file)\n".to_owned())
+    );
+    // Nor is one that comes after it: it need not be waited for until the end of patience to know that.
+    let (code, _, told) = ask(&desk, &["start", "follower"]);
+    let why = "follower: waits for miss, which is fatal, could not be started: no-such-program: not found";
+    assert!(told.contains(why), "{told}");
+    assert_eq!(code, Some(1));
+    let (_, table, _) = ask(&desk, &["status", "follower", "miss"]);
+    assert!(table.contains("waits for miss"), "{table}");
+    assert!(
+        table.contains("could not be started: no-such-program"),
+        "{table}"
     );
 }
 

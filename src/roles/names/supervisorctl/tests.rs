@@ -11,6 +11,8 @@ fn service(name: &str, state: ServiceState) -> ServiceStatus {
         since_ms: 3_725_000,
         last_exit: Some("code 1".to_owned()),
         verdict: None,
+        refusal: None,
+        waits_for: None,
         group: None,
     }
 }

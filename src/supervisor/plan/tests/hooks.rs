@@ -185,6 +185,7 @@ fn what_follows_an_end_waits_for_room() {
     world.exit(EXTRA, Exit::Code(0));
     let why = NotStarted {
         obstacle: Obstacle::Shortage,
+        program: "nope".to_owned(),
         reason: "no process is left".to_owned(),
     };
     world.obstacles.insert(EXTRA, why.clone());
@@ -228,6 +229,7 @@ fn what_the_system_has_no_room_for_waits_and_is_not_blamed() {
     assert_eq!(hook(&world), Some(Hook::BeforeStart));
     let short = NotStarted {
         obstacle: Obstacle::Shortage,
+        program: "nope".to_owned(),
         reason: "no process is left".to_owned(),
     };
     world.obstacles.insert(EXTRA, short.clone());

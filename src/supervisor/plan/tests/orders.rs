@@ -59,6 +59,7 @@ fn one_that_was_given_up_can_be_started_again() {
     let mut world = World::up(true);
     let nope = NotStarted {
         obstacle: Obstacle::Hopeless(127),
+        program: "nope".to_owned(),
         reason: "not found".to_owned(),
     };
     world.obstacles.insert(WM, nope);

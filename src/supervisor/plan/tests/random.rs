@@ -219,9 +219,13 @@ impl World {
                 }
             }
             Event::Obstacle(id, obstacle) => {
-                let reason = "obstacle".to_owned();
-                self.obstacles
-                    .insert(Id(id), NotStarted { obstacle, reason });
+                let (program, reason) = ("nope".to_owned(), "obstacle".to_owned());
+                let why = NotStarted {
+                    obstacle,
+                    program,
+                    reason,
+                };
+                self.obstacles.insert(Id(id), why);
             }
             Event::Viewers(viewers) => {
                 self.plan.set_viewers(viewers, self.now);

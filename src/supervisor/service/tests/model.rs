@@ -254,7 +254,12 @@ impl Model {
         assert!(self.process.is_none(), "one at a time");
         self.put_off = false;
         if let Some(obstacle) = self.refusal.take() {
-            self.service.not_started(obstacle, self.now);
+            let why = NotStarted {
+                obstacle,
+                program: "nope".to_owned(),
+                reason: "obstacle".to_owned(),
+            };
+            self.service.not_started(&why, self.now);
             if process == Process::After && obstacle == Obstacle::Shortage {
                 (self.owed, self.put_off) = (true, true);
             }
