@@ -11,6 +11,7 @@ use x11rb::protocol::xproto::ConnectionExt as _;
 
 use crate::support::client::{Client, Login};
 use crate::support::desk::{Builder, DESKINIT, Desk, LONG, is_ready, pid};
+use crate::support::eventually;
 use crate::support::xvfb::sync;
 use crate::tools::quiet;
 
