@@ -466,10 +466,7 @@ impl Session {
         }
         let ready = self.flow.ready(now);
         if ready != Ready::Now {
-            // Small things do not wait behind pictures, unless they would use up the client's request.
-            if self.demand.requested.is_none() && self.beside.is_due(&self.caps) {
-                self.write_beside(now);
-            }
+            self.write_small(now);
             return match ready {
                 Ready::At(at) => Poll::At(at),
                 _ => Poll::Nothing,

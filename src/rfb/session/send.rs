@@ -56,6 +56,13 @@ impl Session {
         }
     }
 
+    /// Small things do not wait behind pictures, unless they would use up the client's request.
+    pub(super) fn write_small(&mut self, now: Instant) {
+        if self.demand.requested.is_none() && self.beside.is_due(&self.caps) {
+            self.write_beside(now);
+        }
+    }
+
     /// The client may get pixels now: which?
     pub(super) fn next_job(&mut self, now: Instant) -> Poll {
         let mut params = Params {
@@ -95,6 +102,7 @@ impl Session {
             if !film.is_empty() {
                 self.pacing.put_off();
             }
+            self.write_small(now);
             return Poll::At(now + later);
         }
         params.quality = fit.quality;
