@@ -166,8 +166,8 @@ impl Control {
         self.thrifty
     }
 
-    /// How many pixels may be sent again without loss, behind so many that have changed. `still`:
-    /// nothing will wait for them.
+    /// How many pixels may be sent again without loss, behind so many that have changed. `still`: nothing will wait for
+    /// them.
     pub fn again(&self, changed: u64, still: bool, link: &Link) -> u64 {
         let Some(rate) = link.rate else {
             return u64::MAX;
