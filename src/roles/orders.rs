@@ -13,8 +13,9 @@ use super::{find, say};
 use crate::supervisor::link::{
     self, Answer, Refusal, Request, ServiceState, ServiceStatus, Status, Talk,
 };
+use crate::supervisor::logs::OWN_NAME;
 use crate::supervisor::plan::Order;
-use crate::supervisor::service::signal_number;
+use crate::supervisor::service::{SIGTERM, signal_number};
 
 /// The order could not be done, or not in time.
 pub(super) const EXIT_FAILURE: u8 = 1;
@@ -24,6 +25,9 @@ pub(super) const EXIT_NOT_RUNNING: u8 = 3;
 pub(super) const EXIT_UNKNOWN: u8 = 4;
 /// No run answers.
 pub(super) const EXIT_NOBODY: u8 = 69;
+
+/// How one ends that has done its work.
+const DONE: &str = "code 0";
 
 /// An answer of `run` itself is a matter of milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -78,7 +82,7 @@ pub(super) fn order(
     form: Form,
     run_dir: Option<PathBuf>,
 ) -> ExitCode {
-    each(names, form, run_dir, |dir, name| {
+    each(names, Some(order), form, run_dir, |dir, name| {
         let (changed, state) = obey(dir, order, name, timeout)?;
         Ok(Done {
             words: state.word().to_owned(),
@@ -123,7 +127,12 @@ pub(super) fn send(dir: &Path, signal: &str, name: &str) -> Result<(), Failure> 
 
 /// Sends the signal, by name or number, to the main process of the service.
 pub(super) fn signal(signal: &str, name: &str, form: Form, run_dir: Option<PathBuf>) -> ExitCode {
-    each(&[name.to_owned()], form, run_dir, |dir, name| {
+    each(&[name.to_owned()], None, form, run_dir, |dir, name| {
+        if name == OWN_NAME && signal_number(signal).is_some_and(|number| number != SIGTERM) {
+            let why =
+                "for run itself only TERM, which ends everything; the application is called app";
+            return Err(Failure::new(EXIT_FAILURE, why));
+        }
         send(dir, signal, name)?;
         Ok(Done {
             words: "signalled".to_owned(),
@@ -134,6 +143,7 @@ pub(super) fn signal(signal: &str, name: &str, form: Form, run_dir: Option<PathB
 
 fn each(
     names: &[String],
+    order: Option<Order>,
     form: Form,
     run_dir: Option<PathBuf>,
     act: impl Fn(&Path, &str) -> Result<Done, Failure>,
@@ -145,6 +155,14 @@ fn each(
             return ExitCode::from(EXIT_NOBODY);
         }
     };
+    let mut names: Vec<&String> = names.iter().collect();
+    if order == Some(Order::Stop)
+        && let Ok(status) = link::status(&dir, PATIENCE)
+    {
+        // Nobody loses what it needs before it has ended itself.
+        let place = |name: &str| status.services.iter().position(|one| one.name == name);
+        names.sort_by_key(|name| std::cmp::Reverse(place(name)));
+    }
     let mut code = 0;
     for name in names {
         let done = act(&dir, name);
@@ -210,9 +228,9 @@ fn lost<'a>(status: &'a Status, waiting: &ServiceStatus) -> Option<&'a ServiceSt
 
 /// What became of one that does not run.
 fn fate(service: &ServiceStatus) -> String {
-    let end = match (&service.refusal, service.end()) {
-        (None, Some(end)) => format!(", ended with {end}"),
-        (Some(_), Some(end)) => format!(", {end}"),
+    let end = match (&service.verdict, service.end()) {
+        (None, Some(end)) if service.refusal.is_none() => format!(", ended with {end}"),
+        (_, Some(end)) => format!(", {end}"),
         (_, None) => String::new(),
     };
     format!("{}{end}", service.state.word())
@@ -257,6 +275,16 @@ fn wait(
                     if old.is_none() || now.pid != old =>
                 {
                     return Ok(now.state);
+                }
+                // It has done its work already.
+                (Order::Start | Order::Restart, ServiceState::Ended)
+                    if now.last_exit.as_deref() == Some(DONE) =>
+                {
+                    return Ok(now.state);
+                }
+                (Order::Start | Order::Restart, ServiceState::Stopped) => {
+                    let text = "was stopped before it was ready";
+                    return Err(Failure::new(EXIT_FAILURE, text));
                 }
                 (Order::Start | Order::Restart, ServiceState::Fatal | ServiceState::Ended) => {
                     return Err(Failure {

@@ -206,8 +206,9 @@ impl Plan {
             // An application that answers the request to stop with a code of its own is heard.
             let obeyed =
                 matches!(exit, Exit::Signal(signal) if signal == stop_signal || signal == SIGKILL);
-            if answer && !obeyed && matches!(stop.cause, Cause::Signal(_)) {
-                stop.cause = Cause::Ended { id, exit };
+            if let (true, Cause::Signal(signal)) = (answer && !obeyed, &stop.cause) {
+                let asked = Some(*signal);
+                stop.cause = Cause::Ended { id, exit, asked };
             }
         }
     }
@@ -323,17 +324,18 @@ impl Plan {
     /// One line that says why everything stops.
     pub fn reason(&self) -> Option<String> {
         Some(match self.stopping()? {
-            Cause::Ended { id, exit } => {
+            Cause::Ended { id, exit, asked } => {
                 let service = self.service(*id);
                 let title = service.map_or("", |service| &service.spec().title);
                 let blame = service.and_then(Service::verdict).and_then(|v| v.blame);
                 let verdict = Verdict { exit: *exit, blame };
-                format!("{title} {}", verdict.advice())
+                let ended = format!("{title} {}", verdict.advice());
+                match asked {
+                    Some(signal) => format!("{}; {ended}", stopped_by(*signal)),
+                    None => ended,
+                }
             }
-            Cause::Signal(signal) => match signal_name(*signal) {
-                Some(name) => format!("stopped by {name}"),
-                None => format!("stopped by signal {signal}"),
-            },
+            Cause::Signal(signal) => stopped_by(*signal),
             Cause::Disconnected(limit) => format!("no viewer for {} s", limit.as_secs()),
             Cause::Connected(limit) => format!("viewers for {} s", limit.as_secs()),
             Cause::Idle(limit) => format!("no input of a viewer for {} s", limit.as_secs()),
@@ -458,7 +460,11 @@ impl Plan {
         let cause = self.services().find_map(|(id, service)| {
             let spec = service.spec();
             match service.state() {
-                State::Ended(exit) if spec.on_end == OnEnd::End => Some(Cause::Ended { id, exit }),
+                State::Ended(exit) if spec.on_end == OnEnd::End => Some(Cause::Ended {
+                    id,
+                    exit,
+                    asked: None,
+                }),
                 State::Fatal if spec.on_fatal == OnFatal::End => Some(Cause::Failure {
                     id,
                     code: EXIT_UNAVAILABLE,
@@ -505,8 +511,24 @@ pub fn given_up(service: &Service) -> String {
     let (starts, time) = service.failures();
     let time = time.as_secs_f64();
     format!(
-        "{title} {what}, given up after {starts} starts in {time:.0} s; the last time it {last}"
+        "{title} {what}, given up after {starts} start{} in {time:.0} s; the last time it {last}",
+        plural(starts)
     )
+}
+
+fn stopped_by(signal: i32) -> String {
+    match signal_name(signal) {
+        Some(name) => format!("stopped by {name}"),
+        None => format!("stopped by signal {signal}"),
+    }
+}
+
+/// The ending of a word for so many.
+pub fn plural(count: u32) -> &'static str {
+    match count {
+        1 => "",
+        _ => "s",
+    }
 }
 
 #[cfg(test)]

@@ -259,17 +259,27 @@ impl Desk {
             };
         }
         let mut code = 0;
+        let mut known = Vec::new();
         for (name, found) in self.meant(names) {
-            let service = match found {
-                Ok(service) => service,
+            match found {
+                Ok(service) => known.push((name, service)),
                 Err(why) => {
                     *out += &format!("{name}: ERROR ({why})\n");
                     let group = why == NO_GROUP && steps != [Order::Stop];
                     code = if group { INVALID } else { GENERIC };
-                    continue;
                 }
+            }
+        }
+        // Nobody loses what it needs before it has ended itself.
+        let all = &self.status.services;
+        let place = |one: &ServiceStatus| all.iter().position(|other| other.name == one.name);
+        known.sort_by_key(|(_, service)| place(service));
+        for step in steps {
+            let turns: Vec<_> = match step {
+                Order::Stop => known.iter().rev().collect(),
+                Order::Start | Order::Restart => known.iter().collect(),
             };
-            for step in steps {
+            for (name, service) in turns {
                 let done = orders::obey(&self.dir, *step, &service.name, ORDERED);
                 match &done {
                     Ok(_) => {}

@@ -128,6 +128,7 @@ fn service(
             _ => Proof::Told,
         },
         autostart: extra.autostart,
+        part: false,
         group: extra.group.as_deref().map(Arc::from),
         ..Spec::new(&extra.name, &format!("the service {}", extra.name))
     };

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{Driver, Readiness};
 use crate::supervisor::notify::Notice;
+use crate::supervisor::plan::plural;
 use crate::supervisor::service::Id;
 use crate::sys::output;
 
@@ -58,7 +59,7 @@ impl Driver {
             Notice::Closing(count) => {
                 if self.plan.windows_left(count, now) {
                     let why = self.plan.reason().unwrap_or_default();
-                    let text = format!("{why}: asked {count} windows to close");
+                    let text = format!("{why}: asked {count} window{} to close", plural(count));
                     self.channels.logs.say(&text);
                 }
             }

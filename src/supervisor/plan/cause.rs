@@ -20,6 +20,8 @@ pub enum Cause {
         id: Id,
         /// How.
         exit: Exit,
+        /// It answered this signal, by which somebody had asked for the end of everything.
+        asked: Option<i32>,
     },
     /// Somebody sent this signal.
     Signal(i32),

@@ -1,17 +1,20 @@
 //! The stop: windows are asked to close; then signals, to applications and processes nobody owns first, then to the
-//! others, last started first, then to whatever is left.
+//! others, each when nobody needs it any more, then to whatever is left.
 //!
 //! ```text
 //!   since          5/10                  7/10                                     deadline
-//!     │ windows close │ applications, strays │ all others, last started first: equal shares │
+//!     │ windows close │ applications, strays │ all others, killed last started first: equal shares │
 //! ```
+//!
+//! Whoever comes after a service needs it; and the parts of the desktop stand under all that was started later. What is
+//! left over of the shares of others is everybody's, so one that does not end takes nothing from those beside it.
 
 use std::time::{Duration, Instant};
 
 use super::cause::Cause;
 use super::closing::Closing;
 use super::{Action, Hook, Plan};
-use crate::supervisor::service::{Id, Push, SIGTERM, Service, State};
+use crate::supervisor::service::{After, Id, Push, SIGTERM, Service, State};
 
 /// How long after the last SIGKILL a process that still does not go (it hangs in the kernel) is waited for.
 pub(super) const AFTER_KILL: Duration = Duration::from_millis(500);
@@ -45,7 +48,7 @@ impl Stop {
     }
 
     /// When one of the `all` others is killed that leaves their equal shares to `below` of them.
-    fn share(&self, below: usize, all: usize) -> Instant {
+    pub(super) fn share(&self, below: usize, all: usize) -> Instant {
         let part = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let rest = self.deadline.saturating_duration_since(self.since) * 3 / 10;
         self.deadline - rest / part(all).max(1) * part(below.min(all))
@@ -82,7 +85,8 @@ impl Plan {
                     .services()
                     .find_map(|(id, service)| match service.state() {
                         State::Held { exit, .. } if service.spec().ends_all(exit) => {
-                            Some(Cause::Ended { id, exit })
+                            let asked = None;
+                            Some(Cause::Ended { id, exit, asked })
                         }
                         _ => None,
                     });
@@ -180,18 +184,32 @@ impl Plan {
         if busy || (self.strays > 0 && strays == Strays::Asked) {
             return None;
         }
-        // Then the others, last started first.
+        // Then the others, each when nobody needs it any more.
+        let needed: Vec<bool> = (0..self.services.len())
+            .map(|index| self.is_needed(Id(index)))
+            .collect();
         let others = |service: &&Service| !service.spec().application;
         let all = self.services.iter().filter(others).count();
         let mut below = all;
-        for (index, service) in self.services.iter_mut().enumerate().rev() {
+        let mut left = false;
+        let each = self.services.iter_mut().zip(needed);
+        for (index, (service, needed)) in each.enumerate().rev() {
             below = below.saturating_sub(usize::from(!service.spec().application));
             if service.runs() || service.cleans() {
+                left = true;
+                if needed {
+                    continue;
+                }
                 let (begin, end) = (stop.share(below + 1, all), stop.share(below, all));
                 service.stop(Stop::kills(begin, end, service), now);
                 service.end_cleanup(end, now);
-                return service.push(now).map(|push| Action::Push(Id(index), push));
+                if let Some(push) = service.push(now) {
+                    return Some(Action::Push(Id(index), push));
+                }
             }
+        }
+        if left {
+            return None;
         }
         // Last, whoever has come into being meanwhile.
         if !swept {
@@ -201,6 +219,28 @@ impl Plan {
             return self.push_strays(Strays::Killed, Push::Kill);
         }
         None
+    }
+
+    /// Does one that is not gone yet need this service?
+    fn is_needed(&self, id: Id) -> bool {
+        let part = self.service(id).is_some_and(|service| service.spec().part);
+        let mut later = self.services().skip(id.0 + 1);
+        later.any(|(other, service)| {
+            (service.runs() || service.cleans()) && (part || self.comes_after(other, id))
+        })
+    }
+
+    /// Does the one stand behind the other, by itself or by what it comes after? Predecessors stand before it in the plan.
+    pub(super) fn comes_after(&self, id: Id, other: Id) -> bool {
+        let Some(spec) = self.service(id).map(Service::spec) else {
+            return false;
+        };
+        let after = spec.after.iter().map(|after| match *after {
+            After::Ready(before) | After::Once(before) => before,
+        });
+        after
+            .chain(spec.bound_to)
+            .any(|before| before == other || (before < id && self.comes_after(before, other)))
     }
 
     fn push_strays(&mut self, strays: Strays, push: Push) -> Option<Action> {

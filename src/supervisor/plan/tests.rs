@@ -8,6 +8,7 @@ mod hooks;
 mod orders;
 mod random;
 mod remnants;
+mod stop;
 
 use super::stop::{AFTER_KILL, HURRY};
 use super::*;
@@ -176,8 +177,11 @@ impl World {
             self.plan.exited(id, exit, self.now);
         } else if let Some((hook, _)) = self.hooks.remove(&id) {
             let told = self.state(id) != State::Preparing;
+            // While what it is bound to is being replaced, its success is none: it is done again.
+            let base = self.spec(id).bound_to;
+            let footing = base.is_none_or(|base| self.state(base) == State::Ready);
             self.plan.exited(id, exit, self.now);
-            if hook == Hook::BeforeStart && exit == Exit::Code(0) && !told {
+            if hook == Hook::BeforeStart && exit == Exit::Code(0) && !told && footing {
                 self.prepared.insert(id);
             }
         }
@@ -209,6 +213,7 @@ impl World {
                 .filter(|(_, service)| lasts(service) && service.state() == State::Ready);
             self.ready.extend(ready.map(|(id, _)| id));
             let Some(action) = action else {
+                self.forget_late();
                 return self.verify();
             };
             self.obey(action);
@@ -261,11 +266,12 @@ impl World {
                 self.pushes.push((id, push));
                 let sinks = self.sinks(id);
                 if self.plan.stopping().is_some() && push == Push::Term && !work && !sinks {
-                    let above = self
-                        .running
-                        .iter()
-                        .filter(|(other, told)| **other > id && told.is_none());
-                    assert_eq!(above.count(), 0, "last started, first stopped");
+                    let above = self.running.iter().filter(|(other, told)| {
+                        **other > id
+                            && told.is_none()
+                            && (self.spec(id).part || self.plan.comes_after(**other, id))
+                    });
+                    assert_eq!(above.count(), 0, "who is needed is stopped last");
                 }
             }
             Action::PushRemnants(id, push) => {

@@ -157,6 +157,8 @@ pub struct Spec {
     pub on_fatal: OnFatal,
     /// It belongs to the user's work: stopped first, together with the processes that nobody owns.
     pub application: bool,
+    /// It is a part of the desktop, under all that is started later: that needs it until it is gone.
+    pub part: bool,
     /// While it is ready it can ask windows to close.
     pub closes_windows: bool,
     /// What shows that it is ready.
@@ -195,6 +197,7 @@ impl Spec {
             on_end: OnEnd::Ignore,
             on_fatal: OnFatal::NotLive,
             application: false,
+            part: true,
             closes_windows: false,
             proof: Proof::Runs,
             patience: Patience::Endless,

@@ -160,11 +160,14 @@ fn an_editor_asks_and_the_viewer_saves() {
     let (code, reason) = editor.closed.lock().unwrap().clone().unwrap();
     assert_eq!(
         (code, reason.as_str()),
-        (1001, "the application has ended, code 0")
+        (
+            1001,
+            "stopped by SIGTERM; the application has ended, code 0"
+        )
     );
     let (status, lines) = editor.desk.end();
     assert_eq!(status.code(), Some(0), "the editor's own");
-    let asked = "stopped by SIGTERM: asked 1 windows to close";
+    let asked = "stopped by SIGTERM: asked 1 window to close";
     assert!(lines.iter().any(|line| line.contains(asked)), "{lines:#?}");
     assert_eq!(
         std::fs::read_to_string(&editor.file).unwrap(),

@@ -50,6 +50,42 @@ fn services_are_stopped_started_and_restarted_one_by_one() {
 }
 
 #[test]
+fn a_start_ends_with_what_becomes_of_the_service() {
+    let dir = TempDir::new();
+    let table = "[service.slow]\ncommand = \"sleep 1000\"\nready = \"notify\"\nautostart = false\n\
+        [service.job]\ncommand = \"true\"\nrestart = \"never\"\nautostart = false\n";
+    std::fs::write(dir.path().join("a.toml"), table).unwrap();
+    let desk = Builder::new(&["sleep", "1000"])
+        .env("APP_HEADLESS", "1")
+        .env("SERVICES_DIR", dir.path().to_str().unwrap())
+        .start();
+    desk.up();
+    // Somebody else stops it meanwhile.
+    std::thread::scope(|scope| {
+        let start = scope.spawn(|| ask(&desk, &["start", "slow"]));
+        desk.when("it is being started", LONG, |status| {
+            let slow = status.services.iter().find(|one| one.name == "slow");
+            slow.is_some_and(|one| one.pid.is_some())
+        });
+        assert_eq!(ask(&desk, &["stop", "slow"]).0, Some(0));
+        let (code, _, error) = start.join().unwrap();
+        assert_eq!(code, Some(1), "{error}");
+        assert!(error.contains("was stopped before it was ready"), "{error}");
+    });
+    for _ in 0..10 {
+        let (code, _, error) = ask(&desk, &["start", "job"]);
+        assert_eq!(code, Some(0), "{error}");
+    }
+    let (code, _, error) = ask(&desk, &["signal", "USR2", "run"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("only TERM"), "{error}");
+    // In which order they are named is no matter: nobody loses the X server before it has ended.
+    let (code, text, _) = ask(&desk, &["stop", "xserver", "app"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(text, "app: stopped\nxserver: stopped\n");
+}
+
+#[test]
 fn the_status_of_some_has_a_code_and_can_be_followed() {
     let desk = Desk::start(&["xterm"]);
     desk.up();

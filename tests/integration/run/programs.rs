@@ -96,7 +96,7 @@ startsecs=0
     assert_eq!(code, Some(0));
     assert_eq!(
         text,
-        "web:back_00: stopped\nweb:back_01: stopped\nweb:front: stopped\n"
+        "web:front: stopped\nweb:back_01: stopped\nweb:back_00: stopped\n"
     );
     assert_eq!(said("status web:*").0, 3);
     assert_eq!(ask(&desk, "start web:back_01").1, "web:back_01: started\n");

@@ -194,7 +194,10 @@ impl World {
             spec.autostart = !(spec.application && alone.start_on_connect);
         }
         for traits in more {
-            let spec = traits.spec(specs.len());
+            let spec = Spec {
+                part: false,
+                ..traits.spec(specs.len())
+            };
             specs.push(spec);
         }
         Self::of(specs, limit, alone)
