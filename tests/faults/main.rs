@@ -16,12 +16,15 @@ mod limits;
 mod loops;
 mod recovery;
 mod storage;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the helpers of tests/integration, where all of them are in use"
+)]
+#[path = "../integration/support/mod.rs"]
+mod support;
 mod syscalls;
+mod tools;
 mod verdicts;
 mod xserver;
 mod zombies;
-// The same helpers as those of tests/integration, where all of them are in use.
-#[allow(dead_code, unreachable_pub)]
-#[path = "../integration/support/mod.rs"]
-mod support;
-mod tools;

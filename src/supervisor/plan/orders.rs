@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
-use crate::supervisor::service::{After, Id};
+use crate::supervisor::service::Id;
 
 /// An order of a person, for one service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,14 +45,8 @@ impl Plan {
             return false;
         };
         let changed = service.revive(now);
-        let spec = service.spec();
-        let after = spec.after.iter().map(|after| match *after {
-            After::Ready(other) | After::Once(other) => other,
-        });
-        let needs: Vec<Id> = after
-            .chain(spec.bound_to)
-            .filter(|other| other.0 < id.0)
-            .collect();
+        let needs = service.spec().needs().filter(|other| other.0 < id.0);
+        let needs: Vec<Id> = needs.collect();
         for other in needs {
             if self.service(other).is_some_and(|service| service.is_over()) {
                 self.start_with_needs(other, now);

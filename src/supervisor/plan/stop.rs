@@ -9,12 +9,13 @@
 //! Whoever comes after a service needs it; and the parts of the desktop stand under all that was started later. What is
 //! left over of the shares of others is everybody's, so one that does not end takes nothing from those beside it.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::cause::Cause;
 use super::closing::Closing;
 use super::{Action, Hook, Plan};
-use crate::supervisor::service::{After, Id, Push, SIGTERM, Service, State};
+use crate::supervisor::service::{Id, Push, SIGTERM, Service, State};
 
 /// How long after the last SIGKILL a process that still does not go (it hangs in the kernel) is waited for.
 pub(super) const AFTER_KILL: Duration = Duration::from_millis(500);
@@ -223,24 +224,25 @@ impl Plan {
 
     /// Does one that is not gone yet need this service?
     fn is_needed(&self, id: Id) -> bool {
-        let part = self.service(id).is_some_and(|service| service.spec().part);
-        let mut later = self.services().skip(id.0 + 1);
-        later.any(|(other, service)| {
-            (service.runs() || service.cleans()) && (part || self.comes_after(other, id))
-        })
+        let busy = |id: &Id| {
+            self.service(*id)
+                .is_some_and(|service| service.runs() || service.cleans())
+        };
+        self.dependents(id).iter().any(busy)
     }
 
-    /// Does the one stand behind the other, by itself or by what it comes after? Predecessors stand before it in the plan.
-    pub(super) fn comes_after(&self, id: Id, other: Id) -> bool {
-        let Some(spec) = self.service(id).map(Service::spec) else {
-            return false;
-        };
-        let after = spec.after.iter().map(|after| match *after {
-            After::Ready(before) | After::Once(before) => before,
-        });
-        after
-            .chain(spec.bound_to)
-            .any(|before| before == other || (before < id && self.comes_after(before, other)))
+    /// Those that need this service, by themselves or by what they need. Whatever a service needs stands before it in the
+    /// plan, so one pass finds all, however many ways there are.
+    pub(super) fn dependents(&self, id: Id) -> BTreeSet<Id> {
+        let part = self.service(id).is_some_and(|service| service.spec().part);
+        let mut found = BTreeSet::new();
+        for (other, service) in self.services().skip(id.0 + 1) {
+            let mut needs = service.spec().needs();
+            if part || needs.any(|one| one == id || found.contains(&one)) {
+                found.insert(other);
+            }
+        }
+        found
     }
 
     fn push_strays(&mut self, strays: Strays, push: Push) -> Option<Action> {

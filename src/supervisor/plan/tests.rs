@@ -266,12 +266,12 @@ impl World {
                 self.pushes.push((id, push));
                 let sinks = self.sinks(id);
                 if self.plan.stopping().is_some() && push == Push::Term && !work && !sinks {
-                    let above = self.running.iter().filter(|(other, told)| {
-                        **other > id
-                            && told.is_none()
-                            && (self.spec(id).part || self.plan.comes_after(**other, id))
-                    });
-                    assert_eq!(above.count(), 0, "who is needed is stopped last");
+                    let dependents = self.plan.dependents(id);
+                    let mut untold = self.running.iter().filter(|(_, told)| told.is_none());
+                    assert!(
+                        !untold.any(|(other, _)| dependents.contains(other)),
+                        "who is needed is stopped last"
+                    );
                 }
             }
             Action::PushRemnants(id, push) => {

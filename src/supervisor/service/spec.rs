@@ -211,6 +211,14 @@ impl Spec {
         }
     }
 
+    /// What it comes after, and what it is bound to.
+    pub fn needs(&self) -> impl Iterator<Item = Id> + '_ {
+        let after = self.after.iter().map(|after| match *after {
+            After::Ready(other) | After::Once(other) => other,
+        });
+        after.chain(self.bound_to)
+    }
+
     /// Does an end like this one end everything?
     pub fn ends_all(&self, exit: Exit) -> bool {
         self.on_end == OnEnd::End && !self.restart.follows(exit)

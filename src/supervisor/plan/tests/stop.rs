@@ -85,6 +85,22 @@ fn who_does_not_end_takes_no_time_from_those_beside_it() {
 }
 
 #[test]
+fn many_ways_from_one_to_another_take_no_time() {
+    // Each after the two before it: more ways than anybody could walk.
+    let mut specs = specs(false);
+    for index in 4..104 {
+        specs.push(Spec {
+            part: false,
+            after: vec![After::Once(Id(index - 1)), After::Once(Id(index - 2))],
+            ..Spec::new("link", "a link")
+        });
+    }
+    let world = World::of(specs, None, Alone::default());
+    assert_eq!(world.plan.dependents(Id(4)).len(), 99);
+    assert_eq!(world.plan.dependents(Id(103)).len(), 0);
+}
+
+#[test]
 fn an_answer_to_the_signal_is_told_with_the_signal() {
     let mut world = up();
     world.plan.request_stop(SIGTERM, world.now);
