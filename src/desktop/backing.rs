@@ -26,7 +26,7 @@ use x11rb::errors::ReplyError;
 use x11rb::protocol::xproto::{ConnectionExt as _, Window};
 
 use super::connect::Link;
-use super::visual::{Layout, RGB};
+use super::visual::Layout;
 use crate::sys::shm::View;
 
 /// Bytes of the header that are looked at (XWDFile.h: 25 words in network order).
@@ -66,27 +66,12 @@ impl Pixels {
         u64::from(width) <= self.plan.columns && u64::from(height) <= self.plan.rows
     }
 
-    /// Copies pixels from column `x` of row `y` on, as `0x00RRGGBB`. Nobody draws meanwhile who has been stopped by a
-    /// grab of the server.
-    pub(super) fn read(
-        &self,
-        layout: &Layout,
-        (x, y): (u16, u16),
-        out: &mut [u32],
-        scratch: &mut Vec<u8>,
-    ) {
+    /// The memory, and the byte of it where the pixel of column `x` and row `y` begins. Nobody draws there meanwhile who has
+    /// been stopped by a grab of the server.
+    pub(super) fn at(&self, x: u16, y: u16) -> (&View, usize) {
         let offset =
             self.plan.start + u64::from(y) * self.plan.stride + u64::from(x) * self.plan.pixel;
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        if layout.is_native() {
-            // Within, as `hold` found; were it not, the row would keep what it held, and be sent again.
-            let _ = self.view.read_words(offset, RGB, out);
-        } else {
-            scratch.resize(out.len() * layout.bytes_per_pixel(), 0);
-            if self.view.read_bytes(offset, scratch) {
-                layout.convert(scratch, out);
-            }
-        }
+        (&self.view, usize::try_from(offset).unwrap_or(usize::MAX))
     }
 }
 

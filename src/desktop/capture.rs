@@ -355,7 +355,7 @@ impl<'a> Session<'a> {
 
     fn grab(&mut self, now: Instant) -> Result<(), Problem> {
         let stale = self.grabber.is_stale();
-        let bounds = self.capture.screen.latest().1.bounds();
+        let bounds = self.capture.screen.bounds();
         let reading = match self.grabber.fetch(&self.link, bounds) {
             Ok(reading) => reading,
             Err(TransferError::Again) => {
@@ -405,8 +405,8 @@ impl<'a> Session<'a> {
             self.awaited = false;
             self.served = Some(now);
             shared.sink.frame(screen.publish(draft, step));
-        } else if stale {
-            shared.sink.frame(screen.latest().0);
+        } else if stale || done.missed {
+            shared.sink.frame(screen.generation());
         }
         self.pointer.seen(done.pointer, shared, now);
         if told {
@@ -431,7 +431,7 @@ impl<'a> Session<'a> {
         for _ in 0..ATTEMPTS {
             let geometry = self.link.get_geometry(self.root)?.reply()?;
             let size = (geometry.width, geometry.height);
-            let bounds = screen.latest().1.bounds();
+            let bounds = screen.bounds();
             if (bounds.w, bounds.h) != size {
                 let frame = match self.grabber.whole(&self.link, size.0, size.1) {
                     Ok(frame) => frame,

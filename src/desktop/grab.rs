@@ -5,9 +5,9 @@
 //!               │ (or everything, when stale)                  │
 //!               └ from here on the server notes new damage     │ hints: windows that were moved since
 //!                                                              ▼
-//!   take    guess what moved ─► row by row into the draft, compared with the latest frame ─► search the rest
-//!                                │                            └ nothing new: the draft goes back
-//!                                └► [UngrabServer]
+//!   take    guess what moved ─► move it, in the picture ─► take over what else differs ─► search that
+//!                                                              │                        └ nothing new: the draft goes back
+//!                                                              └► [UngrabServer]
 //! ```
 //!
 //! Damage is subtracted before the pixels are read, so what is drawn meanwhile is read now or reported again, never
@@ -26,7 +26,7 @@ use x11rb::protocol::xproto::{ConnectionExt as _, Rectangle, Window};
 
 use super::backing::Pixels;
 use super::connect::Link;
-use super::diff::Differ;
+use super::diff::{Differ, Source};
 use super::transfer::{Transfer, TransferError};
 use super::visual::Layout;
 use crate::pixel::{Frame, Point, Rect, Region};
@@ -67,6 +67,8 @@ pub(super) struct Reading {
 pub(super) struct Grab {
     /// The new picture and how it came from the one before, to be published; `None` when nothing had changed.
     pub(super) picture: Option<(Draft, Step)>,
+    /// The picture that was there was wanted while it could not be had: now it can.
+    pub(super) missed: bool,
     /// Pixels that were read; 0 when there was no damage after all.
     pub(super) pixels: u64,
     /// Pixels of areas that were changed, or moved.
@@ -177,8 +179,8 @@ impl Grabber {
         self.release(link)
     }
 
-    /// Reads what was fetched into a new picture, and finds out what became of the one before; `hints` are windows that
-    /// were moved since. The picture is in the answer, and is lost if it is not published.
+    /// Takes what was fetched into the picture, and finds out what became of the one before; `hints` are windows that were
+    /// moved since. The picture is in the answer, to be published.
     pub(super) fn take(
         &mut self,
         link: &Link,
@@ -188,77 +190,108 @@ impl Grabber {
         hints: &[Move],
     ) -> Result<Grab, TransferError> {
         let begun = Instant::now();
-        let Reading { rects, fetched, .. } = reading;
         let mut done = Grab {
             picture: None,
+            missed: false,
             pixels: 0,
             changed: 0,
             grab: reading.grab,
             diff: Duration::ZERO,
             pointer: reading.pointer,
         };
-        let (_, latest) = screen.latest();
-        let region: Region = rects.iter().copied().collect();
-        let draft = screen.draft(&region);
-        // Else it cannot be: the caller saw that there is a free buffer, and nobody else changes the size.
-        let ready = draft.filter(|_| latest.bounds() == reading.bounds);
-        let (Some(mut draft), Some(mut transfer)) = (ready, self.transfer.take()) else {
+        // Nobody else changes the size.
+        let ready = screen.bounds() == reading.bounds;
+        // The caller saw that there is a buffer; a reader may have come since.
+        let draft = ready.then(|| screen.draft()).flatten();
+        let transfer = draft.is_some().then(|| self.transfer.take()).flatten();
+        let (Some(mut draft), Some(transfer)) = (draft, transfer) else {
             self.give_up(link)?;
             return Ok(done);
         };
-        let guesses = if fetched == rects.len() {
+        let mut damage = Damage {
+            transfer,
+            rects: &reading.rects,
+            fetched: reading.fetched,
+        };
+        let frame = draft.frame();
+        let guesses = if damage.is_whole() {
+            let region: Region = damage.rects.iter().copied().collect();
             let mut parts = Parts {
-                transfer: &mut transfer,
-                rects: &rects,
-                frame: draft.frame(),
+                damage: &mut damage,
+                frame,
             };
-            motion.guess(&latest, &mut parts, &region, hints)
+            motion.guess(frame, &mut parts, &region, hints)
         } else {
             // Pixels come one part after the other.
             Vec::new()
         };
         self.found.clear();
-        let mut batch = &rects[..fetched];
-        let mut rest = &rects[fetched..];
-        let outcome = loop {
-            for (index, rect) in batch.iter().enumerate() {
-                done.pixels += u64::from(rect.area());
-                for (piece, guess) in pieces(*rect, &guesses) {
-                    let read = |y, row: &mut [u32]| transfer.read(index, piece.x, y, row);
-                    let (differ, found, frame) = (&mut self.differ, &mut self.found, draft.frame());
-                    match guess {
-                        Some(guess) => differ.take_moved(&latest, frame, guess, read, found),
-                        None => differ.take(&latest, frame, piece, read, found),
-                    }
-                }
-            }
-            if rest.is_empty() {
-                break Ok(());
-            }
-            let again = Instant::now();
-            match transfer.fetch(link, self.root, rest) {
-                Ok(n) => (batch, rest) = rest.split_at(n),
-                Err(e) => break Err(e),
-            }
-            done.grab += again.elapsed();
-        };
-        self.transfer = Some(transfer);
+        let outcome = self.compare(link, &mut draft, &mut damage, motion, &guesses, &mut done);
+        self.transfer = Some(damage.transfer);
         self.release(link)?;
         // The damage is subtracted already: only everything is sure to hold it.
         self.stale = outcome.is_err();
-        outcome?;
+        let looks_back = match outcome {
+            Ok(looks_back) => looks_back,
+            Err(error) => {
+                // Some of it is new; how much is not known any more.
+                screen.publish(draft, Step::whole(reading.bounds));
+                return Err(error);
+            }
+        };
         if self.found.is_empty() {
-            screen.give_back(draft);
+            done.missed = screen.give_back(draft);
         } else {
             let found = &self.found;
             let moved = found.moved.iter().map(|m| m.to);
             let areas = found.changed.iter().copied().chain(moved);
             done.changed = areas.map(|r| u64::from(r.area())).sum();
-            let step = motion.search(&latest, draft.frame(), found, &guesses);
+            let old = looks_back.then(|| draft.before());
+            let step = motion.search(old.as_ref(), draft.frame(), found, &guesses);
             done.picture = Some((draft, step));
         }
         done.diff = (reading.grab + begun.elapsed()).saturating_sub(done.grab);
         Ok(done)
+    }
+
+    /// Takes the damage into the picture: first what moved, from where it was before anything else was changed, then the
+    /// rest. True when what the rest has overwritten was kept.
+    fn compare(
+        &mut self,
+        link: &Link,
+        draft: &mut Draft,
+        damage: &mut Damage<'_>,
+        motion: &Motion,
+        guesses: &[Move],
+        done: &mut Grab,
+    ) -> Result<bool, TransferError> {
+        let Self { differ, found, .. } = self;
+        let (frame, past) = draft.write();
+        let mut settled = Region::new();
+        for guess in guesses {
+            for (index, guess) in damage.parts_of(guess, &settled) {
+                Differ::settle(frame, guess, &mut damage.of(index), found, &mut settled);
+            }
+        }
+        let mut rest: Region = damage.rects.iter().copied().collect();
+        rest.subtract(&settled);
+        let looks_back = motion.looks_back(&rest, &found.moved, guesses);
+        loop {
+            for (index, rect) in damage.fetched().iter().enumerate() {
+                done.pixels += u64::from(rect.area());
+                let mut rest = Region::from(*rect);
+                rest.subtract(&settled);
+                for rect in rest.rects() {
+                    let past = looks_back.then_some(&mut *past);
+                    differ.take(frame, *rect, &mut damage.of(index), past, found);
+                }
+            }
+            let again = Instant::now();
+            if !damage.fetch_more(link, self.root)? {
+                return Ok(looks_back);
+            }
+            done.grab += again.elapsed();
+        }
     }
 
     /// Lets the server go on, if it was grabbed.
@@ -325,43 +358,96 @@ impl Grabber {
     }
 }
 
-/// The next frame, of which a part is read when it is asked for.
-struct Parts<'a> {
-    transfer: &'a mut Transfer,
+/// What the server has drawn since, as it comes.
+struct Damage<'a> {
+    transfer: Transfer,
+    /// What has not been dealt with.
     rects: &'a [Rect],
-    frame: &'a mut Frame,
+    /// So many of the first ones are there.
+    fetched: usize,
 }
 
-impl Picture for Parts<'_> {
-    fn part(&mut self, rect: Rect) -> &Frame {
-        for (index, damaged) in self.rects.iter().enumerate() {
-            let part = damaged.intersect(&rect);
-            if !part.is_empty() {
-                copy(self.transfer, index, part, self.frame);
+impl<'a> Damage<'a> {
+    fn is_whole(&self) -> bool {
+        self.fetched == self.rects.len()
+    }
+
+    const fn fetched(&self) -> &'a [Rect] {
+        self.rects.split_at(self.fetched).0
+    }
+
+    /// One of the rectangles that are there.
+    const fn of(&mut self, index: usize) -> Part<'_> {
+        Part {
+            transfer: &mut self.transfer,
+            index,
+        }
+    }
+
+    /// Goes on with those that are not there yet. False when there are no more.
+    fn fetch_more(&mut self, link: &Link, root: Window) -> Result<bool, TransferError> {
+        if self.is_whole() {
+            return Ok(false);
+        }
+        self.rects = &self.rects[self.fetched..];
+        self.fetched = self.transfer.fetch(link, root, self.rects)?;
+        Ok(true)
+    }
+
+    /// What a guess says of each rectangle, but for what is settled; in the order in which few cover the source of a later
+    /// one.
+    fn parts_of(&self, guess: &Move, settled: &Region) -> Vec<(usize, Move)> {
+        let mut parts = Vec::new();
+        for (index, rect) in self.fetched().iter().enumerate() {
+            let mut rest = Region::from(rect.intersect(&guess.to));
+            rest.subtract(settled);
+            parts.extend(rest.rects().iter().map(|to| (index, guess.part(*to))));
+        }
+        parts.sort_by_key(|(_, part)| guess.rank(&part.to));
+        parts
+    }
+}
+
+/// A rectangle that was fetched.
+struct Part<'a> {
+    transfer: &'a mut Transfer,
+    index: usize,
+}
+
+impl Source for Part<'_> {
+    fn holds(&mut self, at: (u16, u16), pixels: &[u32], ahead: Option<(u16, &[u32])>) -> bool {
+        self.transfer.holds(self.index, at, pixels, ahead)
+    }
+
+    fn read(&mut self, (x, y): (u16, u16), out: &mut [u32]) {
+        self.transfer.read(self.index, x, y, out);
+    }
+}
+
+/// The next picture, of which a part is read when it is asked for; where there is no damage, it is this one.
+struct Parts<'a, 'b> {
+    damage: &'a mut Damage<'b>,
+    frame: &'a Frame,
+}
+
+impl Picture for Parts<'_, '_> {
+    fn read(&mut self, rect: Rect, out: &mut Vec<u32>) {
+        (&mut &*self.frame).read(rect, out);
+        let width = usize::from(rect.w);
+        for index in 0..self.damage.fetched {
+            let part = self.damage.rects[index].intersect(&rect);
+            if part.is_empty() {
+                continue;
+            }
+            let columns = usize::from(part.x - rect.x)..usize::from(part.right() - rect.x);
+            for y in part.y..part.bottom() {
+                let row = &mut out[usize::from(y - rect.y) * width..][..width];
+                self.damage
+                    .of(index)
+                    .read((part.x, y), &mut row[columns.clone()]);
             }
         }
-        self.frame
     }
-}
-
-/// A rectangle in parts, each with the move that may have made it.
-fn pieces(rect: Rect, guesses: &[Move]) -> Vec<(Rect, Option<Move>)> {
-    let mut rest = Region::from(rect);
-    let mut pieces = Vec::new();
-    for guess in guesses {
-        let mut here = rest.clone();
-        here.clip(guess.to);
-        rest.subtract(&here);
-        pieces.extend(here.rects().iter().map(|to| {
-            let from = Point {
-                x: guess.from.x + (to.x - guess.to.x),
-                y: guess.from.y + (to.y - guess.to.y),
-            };
-            (*to, Some(Move { to: *to, from }))
-        }));
-    }
-    pieces.extend(rest.rects().iter().map(|rect| (*rect, None)));
-    pieces
 }
 
 /// Copies a part of the `index`-th rectangle that was fetched into a frame.

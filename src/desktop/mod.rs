@@ -85,7 +85,7 @@ impl Desktop {
         let input_connector = Connector::new(&options.display, options.xauthority.clone())
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         let input = InputThread::start(input_connector, options.clone(), Arc::clone(&sink))?;
-        let bounds = screen.latest().1.bounds();
+        let bounds = screen.bounds();
         let status = DesktopStatus {
             problem: Some("not connected to the X server yet".to_owned()),
             width: bounds.w,

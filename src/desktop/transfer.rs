@@ -16,7 +16,7 @@ use super::backing::Pixels;
 use super::connect::Link;
 use super::visual::{Layout, RGB};
 use crate::pixel::Rect;
-use crate::sys::shm::Segment;
+use crate::sys::shm::{Ahead, Segment, View};
 
 /// Without shared memory no more than so many bytes are asked for at once (but one rectangle always).
 const PLAIN_BATCH: usize = 4 << 20;
@@ -63,7 +63,9 @@ pub(super) struct Transfer {
     way: Way,
     /// The rectangles fetched last, with the bytes at which each begins.
     fetched: Vec<(Rect, usize)>,
+    /// A row as the server has it, and as we do.
     scratch: Vec<u8>,
+    row: Vec<u32>,
 }
 
 enum Way {
@@ -86,6 +88,7 @@ impl Transfer {
             way: Way::Direct(pixels),
             fetched: Vec::new(),
             scratch: Vec::new(),
+            row: Vec::new(),
         }
     }
 
@@ -105,6 +108,7 @@ impl Transfer {
             way: shared.unwrap_or(Way::Plain { bytes: Vec::new() }),
             fetched: Vec::new(),
             scratch: Vec::new(),
+            row: Vec::new(),
         })
     }
 
@@ -180,33 +184,83 @@ impl Transfer {
 
     /// Copies pixels of the `index`-th rectangle fetched, from column `x` of screen row `y` on, as `0x00RRGGBB`.
     pub(super) fn read(&mut self, index: usize, x: u16, y: u16, out: &mut [u32]) {
-        let Some((rect, start)) = self.fetched.get(index).copied() else {
-            return;
-        };
+        let length = out.len() * self.layout.bytes_per_pixel();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        // All of it lies within, as `fetch` laid it out; were it not, the row would keep what it held, and be sent again.
+        match self.at(index, x, y) {
+            Some(At::Memory(view, offset)) if self.layout.is_native() => {
+                let _ = view.read_words(offset, RGB, out);
+            }
+            Some(At::Memory(view, offset)) => {
+                scratch.resize(length, 0);
+                if view.read_bytes(offset, &mut scratch) {
+                    self.layout.convert(&scratch, out);
+                }
+            }
+            Some(At::Reply(bytes)) => {
+                if let Some(bytes) = bytes.get(..length) {
+                    self.layout.convert(bytes, out);
+                }
+            }
+            None => {}
+        }
+        self.scratch = scratch;
+    }
+
+    /// True when those pixels are `pixels`. `ahead` is a row that is likely to be asked about next, and what it will be
+    /// compared with.
+    pub(super) fn holds(
+        &mut self,
+        index: usize,
+        (x, y): (u16, u16),
+        pixels: &[u32],
+        ahead: Option<(u16, &[u32])>,
+    ) -> bool {
+        if self.layout.is_native()
+            && let Some(At::Memory(view, offset)) = self.at(index, x, y)
+        {
+            let next = ahead.and_then(|(y, words)| match self.at(index, x, y)? {
+                At::Memory(_, offset) => Some(Ahead { offset, words }),
+                At::Reply(_) => None,
+            });
+            let here = Ahead {
+                offset,
+                words: pixels,
+            };
+            return view.same_words(offset, RGB, pixels, next.unwrap_or(here));
+        }
+        let mut row = std::mem::take(&mut self.row);
+        row.resize(pixels.len(), 0);
+        self.read(index, x, y, &mut row);
+        let same = row == pixels;
+        self.row = row;
+        same
+    }
+
+    /// Where the pixels of the `index`-th rectangle fetched are, from column `x` of screen row `y` on.
+    fn at(&self, index: usize, x: u16, y: u16) -> Option<At<'_>> {
+        let (rect, start) = self.fetched.get(index)?;
         let (dx, dy) = (x.saturating_sub(rect.x), y.saturating_sub(rect.y));
         let offset = start
             + usize::from(dy) * self.layout.stride(rect.w)
             + usize::from(dx) * self.layout.bytes_per_pixel();
-        let length = out.len() * self.layout.bytes_per_pixel();
         match &self.way {
-            Way::Direct(pixels) => pixels.read(&self.layout, (x, y), out, &mut self.scratch),
-            Way::Shared { segment, .. } if self.layout.is_native() => {
-                // Within, as `fetch` laid it out; were it not, the row would keep what it held, and be sent again.
-                let _ = segment.view().read_words(offset, RGB, out);
+            Way::Direct(pixels) => {
+                let (view, offset) = pixels.at(x, y);
+                Some(At::Memory(view, offset))
             }
-            Way::Shared { segment, .. } => {
-                self.scratch.resize(length, 0);
-                if segment.view().read_bytes(offset, &mut self.scratch) {
-                    self.layout.convert(&self.scratch, out);
-                }
-            }
-            Way::Plain { bytes } => {
-                if let Some(bytes) = bytes.get(offset..offset + length) {
-                    self.layout.convert(bytes, out);
-                }
-            }
+            Way::Shared { segment, .. } => Some(At::Memory(segment.view(), offset)),
+            Way::Plain { bytes } => bytes.get(offset..).map(At::Reply),
         }
     }
+}
+
+/// Where pixels are.
+enum At<'a> {
+    /// From this byte on.
+    Memory(&'a View, usize),
+    /// At the beginning.
+    Reply(&'a [u8]),
 }
 
 /// Shares new memory with the server; `None` when the server does not want to.

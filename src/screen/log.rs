@@ -20,6 +20,33 @@ impl Move {
         Rect::new(self.from.x, self.from.y, self.to.w, self.to.h)
     }
 
+    /// Of its target no more than this, which must lie within.
+    pub const fn part(&self, to: Rect) -> Self {
+        let from = Point {
+            x: self.from.x + (to.x - self.to.x),
+            y: self.from.y + (to.y - self.to.y),
+        };
+        Self { to, from }
+    }
+
+    /// By how much the pixels moved, right and down.
+    pub fn offset(&self) -> (i32, i32) {
+        let d = |to: u16, from: u16| i32::from(to) - i32::from(from);
+        (d(self.to.x, self.from.x), d(self.to.y, self.from.y))
+    }
+
+    /// Of several parts of it, those of a lower rank go first: then few cover the source of a later one.
+    pub fn rank(&self, part: &Rect) -> (i32, i32) {
+        let (x, y) = (i32::from(part.x), i32::from(part.y));
+        let (dx, dy) = self.offset();
+        let x = if dx > 0 { -x } else { x };
+        match dy {
+            0 => (x, y),
+            1.. => (-y, x),
+            _ => (y, x),
+        }
+    }
+
     /// What becomes of a property of pixels when the pixels are copied: it goes with them, and what they cover loses it.
     pub fn carry(&self, region: &mut Region) {
         let mut carried = region.clone();

@@ -23,6 +23,7 @@ mod vote;
 use crate::pixel::{Frame, Rect, Region};
 use verify::Verified;
 
+use super::draft::Rows;
 use super::log::{Move, Step};
 
 /// Areas smaller than this on a side, or of fewer pixels, are sent faster than they are searched.
@@ -63,20 +64,21 @@ pub struct Motion {
 
 /// A picture whose parts are there when they are asked for.
 pub trait Picture {
-    /// The picture, of which at least this part is to be read.
-    fn part(&mut self, rect: Rect) -> &Frame;
+    /// Replaces what is in `out` by the pixels of a rectangle, row by row.
+    fn read(&mut self, rect: Rect, out: &mut Vec<u32>);
 }
 
 impl Picture for &Frame {
-    fn part(&mut self, _: Rect) -> &Frame {
-        self
+    fn read(&mut self, rect: Rect, out: &mut Vec<u32>) {
+        out.clear();
+        self.rows(rect).for_each(|row| out.extend_from_slice(row));
     }
 }
 
 /// What is known of a new picture: where it differs from the one before.
 #[derive(Debug, Default)]
 pub struct Difference {
-    /// Rectangles that are what stood elsewhere in the old picture, compared pixel by pixel.
+    /// Rectangles that are what stood elsewhere in the old picture, compared pixel by pixel; each after those before it.
     pub moved: Vec<Move>,
     /// Rectangles that hold every other pixel that differs.
     pub changed: Vec<Rect>,
@@ -86,6 +88,24 @@ impl Difference {
     /// Nothing differs.
     pub fn is_empty(&self) -> bool {
         self.moved.is_empty() && self.changed.is_empty()
+    }
+
+    /// Adds a move behind the others. One that goes on where the last one ended, into the direction it goes itself, becomes
+    /// part of it.
+    pub fn push_move(&mut self, next: Move) {
+        if let Some(last) = self.moved.last_mut()
+            && (last.to.x, last.to.w) == (next.to.x, next.to.w)
+            && last.offset() == next.offset()
+        {
+            let above = last.to.bottom() == next.to.y && last.offset().1 <= 0;
+            let below = next.to.bottom() == last.to.y && last.offset().1 >= 0;
+            if above || below {
+                last.from.y = last.from.y.min(next.from.y);
+                last.to = last.to.bounding(&next.to);
+                return;
+            }
+        }
+        self.moved.push(next);
     }
 
     /// Forgets everything, and keeps the memory.
@@ -106,7 +126,7 @@ impl Motion {
         hints: &[Move],
     ) -> Vec<Move> {
         let bounds = old.bounds();
-        let hinted = hints.iter().filter_map(|hint| match offset(hint) {
+        let hinted = hints.iter().filter_map(|hint| match hint.offset() {
             (0, 0) => None,
             (dx, dy) => verify::moved_within(hint.to, dx, dy, bounds),
         });
@@ -130,29 +150,52 @@ impl Motion {
         guesses
     }
 
-    /// How `new` came from `old`, of the same size, given where they differ. `guesses` are moves that may have happened,
-    /// whatever covers them now.
-    pub fn search(
+    /// True when a search may need the picture as it was before damage was taken over: `rest` is what no guess explained, and
+    /// `moved` what was.
+    pub fn looks_back(&self, rest: &Region, moved: &[Move], guesses: &[Move]) -> bool {
+        let within = |guess: &Move| {
+            rest.rects()
+                .iter()
+                .any(|r| !r.intersect(&guess.to).is_empty())
+        };
+        let large = rest.area() >= u64::from(MIN_AREA) && rest.area() * LITTLE > area_of(moved);
+        (large && self.pause == 0) || guesses.iter().any(within)
+    }
+
+    /// How `new` came to be, given where it differs from the picture before. `guesses` are moves that may have happened,
+    /// whatever covers them now. `old` is that picture, of the same size, in which the moves that are known have been
+    /// carried out; `None`, when [`Motion::looks_back`] said no.
+    pub fn search<O: Rows>(
         &mut self,
-        old: &Frame,
+        old: Option<&O>,
         new: &Frame,
         difference: &Difference,
         guesses: &[Move],
     ) -> Step {
         let damage: Region = difference.changed.iter().copied().collect();
-        let mut found = Verified::new(old, new, damage);
-        if found.accept(&difference.moved) {
+        let moved = &difference.moved;
+        if !moved.is_empty() {
             (self.failures, self.pause) = (0, 0);
         }
-        for dy in difference.moved.iter().map(|m| offset(m).1) {
+        for dy in moved.iter().map(|m| m.offset().1) {
             self.votes.remember(dy);
         }
+        let Some(old) = old else {
+            if !unexplained(&damage, moved).is_empty() {
+                self.pause = self.pause.saturating_sub(1);
+            }
+            return Step {
+                moves: moved.clone(),
+                damage,
+            };
+        };
+        let mut found = Verified::new(old, new, moved.clone(), damage);
         for guess in guesses {
-            let (dx, dy) = offset(guess);
+            let (dx, dy) = guess.offset();
             found.verify(guess.to, dx, dy, u64::MAX);
         }
-        let areas = areas(found.damage());
-        if areas.is_empty() || found.damage().area() * LITTLE <= area_of(&difference.moved) {
+        let areas = unexplained(found.damage(), moved);
+        if areas.is_empty() {
             return found.step();
         }
         if self.pause > 0 {
@@ -172,7 +215,7 @@ impl Motion {
         found.step()
     }
 
-    fn search_area(&mut self, found: &mut Verified<'_>, area: Rect) -> bool {
+    fn search_area<O: Rows>(&mut self, found: &mut Verified<'_, O>, area: Rect) -> bool {
         let (old, new) = found.frames();
         let mut known = None;
         for _ in 0..ROUNDS {
@@ -199,10 +242,12 @@ fn area_of(moves: &[Move]) -> u64 {
     moves.iter().map(|m| u64::from(m.to.area())).sum()
 }
 
-/// By how much the pixels moved, right and down.
-fn offset(m: &Move) -> (i32, i32) {
-    let d = |to: u16, from: u16| i32::from(to) - i32::from(from);
-    (d(m.to.x, m.from.x), d(m.to.y, m.from.y))
+/// Where moves that are known leave something to be searched.
+fn unexplained(damage: &Region, moved: &[Move]) -> Vec<Rect> {
+    if damage.area() * LITTLE <= area_of(moved) {
+        return Vec::new();
+    }
+    areas(damage)
 }
 
 /// Where damage lies together, the largest areas first.

@@ -1,20 +1,25 @@
-//! The swap chain: one latest frame, up to two others that wait to be written or are still being read.
+//! The swap chain: one latest frame, which is changed in place, and up to two others while readers hold it.
 //!
 //! ```text
-//!            draft()                 publish()                 nobody reads it
-//!   spare ───────────► Draft ───────────────────► latest ───┐
-//!     ▲  ▲  (brought up to date, written)                   │ the next publish()
-//!     │  └──────────┘ give_back(): nothing was new          │
-//!     └─────────────────────────────────────────────────────┘
+//!            draft(): nobody reads it                publish(), give_back()
+//!   latest ──────────────────────────► Draft ───────────────────────────────► latest
+//!
+//!            draft(): somebody reads it              publish()
+//!   spare ───────────────────────────► Draft ───────────────────────────────► latest ───┐
+//!     ▲  ▲  (brought up to date)         │                                              │
+//!     │  └───────────────────────────────┘ give_back()                                  │
+//!     └─────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! A buffer is free when the chain holds the only reference to it: readers can only clone `latest`, under the lock, so
-//! a spare that is free stays free.
+//! a spare that is free stays free. In place, because memory is what everything waits for: a second buffer would be written
+//! from end to end where a screen scrolls, and not be in any cache.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::draft::{Draft, Past};
 use super::log::{Log, Step};
-use crate::pixel::{Frame, Region};
+use crate::pixel::{Frame, Rect};
 
 /// Buffers in the chain: one to show, one to write, one that a slow reader may keep.
 const BUFFERS: usize = 3;
@@ -31,10 +36,13 @@ pub struct Screen {
 /// What a reader has to do to be up to date.
 #[derive(Clone, Debug)]
 pub struct Changes {
-    /// The generation of `frame`: hand it in the next time.
+    /// The latest generation: hand it in the next time.
     pub generation: u64,
-    /// The latest picture.
-    pub frame: Arc<Frame>,
+    /// Its size.
+    pub bounds: Rect,
+    /// Its picture. `None` while the next one is written over it: the reader then is told that the screen was published, or
+    /// found to be as it was, and asks again.
+    pub frame: Option<Arc<Frame>>,
     /// What was published since, to be applied in order to the picture of the generation asked for. The pixels of an
     /// earlier step's damage are gone; where later steps do not take them elsewhere, those of `frame` do.
     pub steps: Vec<Arc<Step>>,
@@ -42,16 +50,16 @@ pub struct Changes {
     pub resized: bool,
 }
 
-/// A private buffer, equal to the latest frame until it is written to.
-#[derive(Debug)]
-pub struct Draft {
-    frame: Frame,
-    base: u64,
-}
-
 #[derive(Debug)]
 struct Chain {
-    latest: Arc<Frame>,
+    /// `None` while it is written in place.
+    latest: Option<Arc<Frame>>,
+    /// Of `latest`, also while it is written.
+    bounds: Rect,
+    /// Somebody wanted it meanwhile.
+    missed: bool,
+    /// What the spare was that the draft has got to keep rows in.
+    lent: Option<u64>,
     /// Of `latest`; the first one is 1, so that 0 can mean "nothing".
     generation: u64,
     /// INVARIANT: all of the size of `latest`; at most `BUFFERS - 1`.
@@ -65,7 +73,8 @@ struct Chain {
 #[derive(Debug)]
 struct Spare {
     frame: Arc<Frame>,
-    generation: u64,
+    /// `None` for anything.
+    generation: Option<u64>,
 }
 
 impl Spare {
@@ -75,19 +84,15 @@ impl Spare {
     }
 }
 
-impl Draft {
-    /// The pixels to write.
-    pub fn frame(&mut self) -> &mut Frame {
-        &mut self.frame
-    }
-}
-
 impl Screen {
     /// A black screen of generation 1.
     pub fn new(width: u16, height: u16) -> Self {
         Self {
             chain: Mutex::new(Chain {
-                latest: Arc::new(Frame::new(width, height)),
+                latest: Some(Arc::new(Frame::new(width, height))),
+                bounds: Rect::sized(width, height),
+                missed: false,
+                lent: None,
                 generation: 1,
                 spares: Vec::new(),
                 log: Log::default(),
@@ -97,16 +102,26 @@ impl Screen {
         }
     }
 
-    /// The latest frame and its generation.
-    pub fn latest(&self) -> (u64, Arc<Frame>) {
-        let chain = self.lock();
-        (chain.generation, Arc::clone(&chain.latest))
+    /// The latest frame; `None` while the next one is written over it.
+    pub fn latest(&self) -> Option<Arc<Frame>> {
+        self.lock().latest.clone()
+    }
+
+    /// The generation of the latest frame.
+    pub fn generation(&self) -> u64 {
+        self.lock().generation
+    }
+
+    /// The size of the latest frame.
+    pub fn bounds(&self) -> Rect {
+        self.lock().bounds
     }
 
     /// What changed since `generation`, as an earlier call returned it; 0 means "I have nothing".
     pub fn changes_since(&self, generation: u64) -> Changes {
-        let chain = self.lock();
-        let frame = Arc::clone(&chain.latest);
+        let mut chain = self.lock();
+        chain.missed |= chain.latest.is_none();
+        let frame = chain.latest.clone();
         let resized = generation < chain.resized_at;
         let steps = if generation == chain.generation {
             Vec::new()
@@ -114,11 +129,12 @@ impl Screen {
             let known = (!resized).then(|| chain.log.since(generation)).flatten();
             match known {
                 Some(steps) => steps.cloned().collect(),
-                None => vec![Arc::new(Step::whole(frame.bounds()))],
+                None => vec![Arc::new(Step::whole(chain.bounds))],
             }
         };
         Changes {
             generation: chain.generation,
+            bounds: chain.bounds,
             frame,
             steps,
             resized,
@@ -126,34 +142,39 @@ impl Screen {
     }
 
     /// A buffer to write the next frame into, equal to the latest one. `None` when readers hold every buffer: then the
-    /// writer has to leave the screen alone until one of them is done, which also paces it to what readers can take.
-    ///
-    /// Pixels of `except` are anything: the writer is about to write all of them, so bringing them up to date would be for
-    /// nothing.
-    ///
-    /// One thread writes; a second writer would only make the first one's publication cover the whole screen.
-    pub fn draft(&self, except: &Region) -> Option<Draft> {
+    /// writer has to leave the screen alone until one of them is done, which also paces it to what readers can take. `None`
+    /// as well while another draft is written in place: one thread writes.
+    pub fn draft(&self) -> Option<Draft> {
         let (spare, latest, generation, missing) = {
             let mut chain = self.lock();
+            let generation = chain.generation;
+            let latest = match Arc::try_unwrap(chain.latest.take()?) {
+                Ok(frame) => {
+                    let spare = chain.take_free();
+                    chain.lent = spare.as_ref().and_then(|(_, generation)| *generation);
+                    return Some(Draft {
+                        frame,
+                        base: generation,
+                        past: Past::overwritten(spare.map(|(frame, _)| frame)),
+                    });
+                }
+                Err(read) => Arc::clone(chain.latest.insert(read)),
+            };
             let spare = chain.take_free();
+            if spare.is_some() {
+                chain.drop_idle(false);
+            }
             if spare.is_none() && 1 + chain.spares.len() >= BUFFERS {
                 return None;
             }
-            let missing = spare.as_ref().and_then(|(_, g)| match *g {
-                g if g == chain.generation => Some(Region::new()),
-                g => chain.log.missing(g),
-            });
-            (
-                spare.map(|(frame, _)| frame),
-                Arc::clone(&chain.latest),
-                chain.generation,
-                missing,
-            )
+            let known = spare.as_ref().and_then(|(_, generation)| *generation);
+            let missing = known.and_then(|generation| chain.log.missing(generation));
+            let frame = spare.map(|(frame, _)| frame);
+            (frame, latest, generation, missing)
         };
         // Copied without the lock: readers go on meanwhile.
         let frame = match (spare, missing) {
-            (Some(mut frame), Some(mut missing)) => {
-                missing.subtract(except);
+            (Some(mut frame), Some(missing)) => {
                 for rect in missing.rects() {
                     frame.copy_from(&latest, *rect);
                 }
@@ -168,43 +189,54 @@ impl Screen {
         Some(Draft {
             frame,
             base: generation,
+            past: Past::whole(latest),
         })
     }
 
-    /// Takes a draft back that turned out equal to the frame it was made from; what else it may be is not looked at.
-    pub fn give_back(&self, draft: Draft) {
+    /// Takes a draft back that turned out equal to the frame it was made from. True when somebody wanted that one
+    /// meanwhile, and has to be told that it is there.
+    pub fn give_back(&self, draft: Draft) -> bool {
         let mut chain = self.lock();
-        if draft.frame.bounds() == chain.latest.bounds() && 1 + chain.spares.len() < BUFFERS {
-            chain.spares.push(Spare {
-                frame: Arc::new(draft.frame),
-                generation: draft.base,
-            });
+        if draft.frame.bounds() != chain.bounds {
+            return false;
         }
+        if chain.latest.is_none() {
+            chain.latest = Some(Arc::new(draft.frame));
+            chain.take_back(draft.past);
+            return std::mem::take(&mut chain.missed);
+        }
+        chain.push_spare(Arc::new(draft.frame), Some(draft.base));
+        false
     }
 
     /// True when [`Screen::draft`] has a buffer. For the writer it stays true until it publishes.
     pub fn has_room(&self) -> bool {
         let chain = self.lock();
-        1 + chain.spares.len() < BUFFERS || chain.spares.iter().any(Spare::is_free)
+        let mut held = chain.latest.iter().map(Arc::strong_count);
+        held.any(|count| count == 1)
+            || 1 + chain.spares.len() < BUFFERS
+            || chain.spares.iter().any(Spare::is_free)
     }
 
     /// Makes a draft the latest frame and returns its generation. `step` leads from the frame before to this one.
     pub fn publish(&self, draft: Draft, step: Step) -> u64 {
         let mut chain = self.lock();
-        if draft.frame.bounds() != chain.latest.bounds() {
+        if draft.frame.bounds() != chain.bounds {
             return chain.replace(draft.frame);
         }
         let overtaken = draft.base != chain.generation;
-        let old = std::mem::replace(&mut chain.latest, Arc::new(draft.frame));
-        let spare = Spare {
-            frame: old,
-            generation: chain.generation,
-        };
-        chain.spares.push(spare);
+        match chain.latest.replace(Arc::new(draft.frame)) {
+            Some(old) => {
+                let generation = chain.generation;
+                chain.push_spare(old, Some(generation));
+            }
+            None => chain.take_back(draft.past),
+        }
+        chain.missed = false;
         chain.generation += 1;
         let generation = chain.generation;
         let step = if overtaken {
-            Step::whole(chain.latest.bounds())
+            Step::whole(chain.bounds)
         } else {
             step
         };
@@ -224,26 +256,49 @@ impl Screen {
 }
 
 impl Chain {
-    /// Takes a buffer that nobody reads out of the chain, the most recent one, because it lacks the least.
-    fn take_free(&mut self) -> Option<(Frame, u64)> {
+    /// Takes a buffer that nobody reads out of the chain, the most recent one, because it lacks the least; and what it is.
+    fn take_free(&mut self) -> Option<(Frame, Option<u64>)> {
         let index = self.spares.iter().rposition(Spare::is_free)?;
         let spare = self.spares.remove(index);
-        match self.spares.iter().position(Spare::is_free) {
-            Some(unused) => {
-                self.idle_drafts += 1;
-                if self.idle_drafts >= IDLE_DRAFTS {
-                    self.spares.remove(unused);
-                    self.idle_drafts = 0;
-                }
-            }
-            None => self.idle_drafts = 0,
-        }
         let frame = Arc::try_unwrap(spare.frame).ok()?;
         Some((frame, spare.generation))
     }
 
+    fn push_spare(&mut self, frame: Arc<Frame>, generation: Option<u64>) {
+        if 1 + self.spares.len() < BUFFERS {
+            self.spares.push(Spare { frame, generation });
+        }
+    }
+
+    /// Takes the buffer back that a draft in place may have kept rows in.
+    fn take_back(&mut self, past: Past) {
+        let lent = self.lent.take();
+        let Some((frame, used)) = past.into_buffer() else {
+            return;
+        };
+        self.push_spare(Arc::new(frame), lent.filter(|_| !used));
+        self.drop_idle(used);
+    }
+
+    /// One more draft left the free buffers that are here now unused, or not: gives one back to the system when none was
+    /// needed for long.
+    fn drop_idle(&mut self, used: bool) {
+        let unused = self.spares.iter().position(Spare::is_free);
+        let Some(unused) = unused.filter(|_| !used) else {
+            self.idle_drafts = 0;
+            return;
+        };
+        self.idle_drafts += 1;
+        if self.idle_drafts >= IDLE_DRAFTS {
+            self.spares.remove(unused);
+            self.idle_drafts = 0;
+        }
+    }
+
     fn replace(&mut self, frame: Frame) -> u64 {
-        self.latest = Arc::new(frame);
+        self.bounds = frame.bounds();
+        self.latest = Some(Arc::new(frame));
+        (self.missed, self.lent) = (false, None);
         self.spares.clear();
         self.log.clear();
         self.generation += 1;
@@ -254,9 +309,10 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
+    use super::super::draft::Rows;
     use super::super::log::{Move, Step as Change};
     use super::*;
-    use crate::pixel::{Point, Rect};
+    use crate::pixel::{Point, Rect, Region};
     use proptest::prelude::*;
 
     fn damaged(damage: Region) -> Change {
@@ -269,14 +325,13 @@ mod tests {
     /// What a random run does.
     #[derive(Clone, Debug)]
     enum Step {
-        Write(Vec<(Rect, u32)>),
+        Write(Vec<(Rect, u32)>, bool),
         Copy(Move),
         Resize(u16, u16),
         Follow(usize),
         Hold(usize),
         Release(usize),
-        Abandon,
-        GiveBack(Vec<Rect>),
+        GiveBack(Option<usize>),
     }
 
     /// A viewer: knows the screen only from `changes_since`.
@@ -290,7 +345,9 @@ mod tests {
     impl Reader {
         fn follow(&mut self, screen: &Screen) {
             let changes = screen.changes_since(self.generation);
-            let bounds = changes.frame.bounds();
+            let frame = changes.frame.expect("nobody writes");
+            let bounds = frame.bounds();
+            assert_eq!(bounds, changes.bounds);
             let picture = match self.picture.take() {
                 Some(mut picture) if !changes.resized => {
                     let mut wrong = Region::new();
@@ -302,17 +359,17 @@ mod tests {
                         wrong.union(&step.damage);
                     }
                     for r in wrong.rects() {
-                        picture.copy_from(&changes.frame, *r);
+                        picture.copy_from(&frame, *r);
                     }
                     picture
                 }
                 _ => {
                     assert!(changes.resized, "the first answer says so");
                     assert_eq!(changes.steps, [Arc::new(Change::whole(bounds))]);
-                    Frame::clone(&changes.frame)
+                    Frame::clone(&frame)
                 }
             };
-            assert!(picture == *changes.frame, "the reconstruction differs");
+            assert!(picture == *frame, "the reconstruction differs");
             self.picture = Some(picture);
             self.generation = changes.generation;
         }
@@ -337,7 +394,8 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            6 => proptest::collection::vec((rect(), 0u32..0x0100_0000), 0..4).prop_map(Step::Write),
+            6 => (proptest::collection::vec((rect(), 0u32..0x0100_0000), 0..4), any::<bool>())
+                .prop_map(|(rects, keeps)| Step::Write(rects, keeps)),
             4 => (0u16..8, 0u16..8, 0u16..8, 0u16..8, 1u16..8, 1u16..8).prop_map(|(x, y, tx, ty, w, h)| {
                 Step::Copy(Move { to: Rect::new(tx, ty, w, h), from: Point { x, y } })
             }),
@@ -345,8 +403,7 @@ mod tests {
             4 => (0usize..3).prop_map(Step::Follow),
             2 => (0usize..3).prop_map(Step::Hold),
             2 => (0usize..3).prop_map(Step::Release),
-            1 => Just(Step::Abandon),
-            2 => proptest::collection::vec(rect(), 0..4).prop_map(Step::GiveBack),
+            2 => proptest::option::of(0usize..3).prop_map(Step::GiveBack),
         ]
     }
 
@@ -358,22 +415,25 @@ mod tests {
             let mut readers: [Reader; 3] = Default::default();
             for step in steps {
                 match step {
-                    Step::Write(rects) => {
+                    Step::Write(rects, keeps) => {
                         let room = screen.has_room();
-                        let mut except: Region = rects.iter().map(|(r, _)| *r).collect();
-                        except.clip(model.bounds());
-                        if let Some(mut draft) = screen.draft(&except) {
+                        if let Some(mut draft) = screen.draft() {
                             prop_assert!(room);
                             let mut damage = Region::new();
-                            for r in except.rects() {
-                                draft.frame().copy_from(&model, *r);
-                            }
                             prop_assert!(*draft.frame() == model);
+                            let old = model.clone();
                             for (rect, colour) in rects {
-                                damage.add(paint(draft.frame(), rect, colour));
+                                let (frame, past) = draft.write();
+                                if keeps {
+                                    (0..frame.height()).for_each(|y| past.keep(frame, y));
+                                }
+                                damage.add(paint(frame, rect, colour));
                                 paint(&mut model, rect, colour);
                             }
-                            let before = screen.latest().0;
+                            let before = draft.before();
+                            let same = |y| Rows::row(&before, y) == old.row(y);
+                            prop_assert!(!keeps || (0..old.height()).all(same));
+                            let before = screen.generation();
                             prop_assert_eq!(screen.publish(draft, damaged(damage)), before + 1);
                         } else {
                             let held = readers.iter().filter(|r| r.held.is_some()).count();
@@ -386,8 +446,8 @@ mod tests {
                         if !fits(m.to) || !fits(m.source()) {
                             continue;
                         }
-                        if let Some(mut draft) = screen.draft(&Region::new()) {
-                            draft.frame().copy_within(m.source(), m.to.origin());
+                        if let Some(mut draft) = screen.draft() {
+                            draft.write().0.copy_within(m.source(), m.to.origin());
                             model.copy_within(m.source(), m.to.origin());
                             let step = Change { moves: vec![m], damage: Region::new() };
                             screen.publish(draft, step);
@@ -400,25 +460,29 @@ mod tests {
                     }
                     Step::Follow(i) => readers[i].follow(&screen),
                     Step::Hold(i) => {
-                        let (_, frame) = screen.latest();
+                        let frame = screen.latest().expect("nobody writes");
                         let copy = Frame::clone(&frame);
                         readers[i].held = Some((frame, copy));
                     }
                     Step::Release(i) => readers[i].held = None,
-                    Step::Abandon => drop(screen.draft(&Region::new())),
-                    Step::GiveBack(rects) => {
-                        let mut except: Region = rects.into_iter().collect();
-                        except.clip(model.bounds());
-                        if let Some(mut draft) = screen.draft(&except) {
-                            for r in except.rects() {
-                                draft.frame().copy_from(&model, *r);
+                    Step::GiveBack(asks) => {
+                        if let Some(draft) = screen.draft() {
+                            // In place, or in a buffer of its own: the latest one is there only then.
+                            let in_place = screen.latest().is_none();
+                            let held = readers.iter().any(|r| r.held.is_some());
+                            prop_assert!(held || in_place);
+                            prop_assert!(!in_place || screen.draft().is_none());
+                            if let Some(i) = asks {
+                                let changes = screen.changes_since(readers[i].generation);
+                                prop_assert_eq!(changes.frame.is_none(), in_place);
+                                prop_assert_eq!(changes.bounds, model.bounds());
                             }
-                            screen.give_back(draft);
+                            prop_assert_eq!(screen.give_back(draft), in_place && asks.is_some());
                             prop_assert!(screen.has_room());
                         }
                     }
                 }
-                prop_assert!(*screen.latest().1 == model);
+                prop_assert!(*screen.latest().expect("nobody writes") == model);
                 for (held, copy) in readers.iter().filter_map(|r| r.held.as_ref()) {
                     prop_assert!(**held == *copy, "a frame changed under its reader");
                 }
@@ -433,11 +497,11 @@ mod tests {
     #[test]
     fn an_old_generation_gets_the_whole_screen() {
         let screen = Screen::new(8, 8);
-        let (old, _) = screen.latest();
+        let old = screen.generation();
         let mut damage_of_last = Region::new();
         for i in 0..100u16 {
-            let mut draft = screen.draft(&Region::new()).expect("nobody reads");
-            damage_of_last = Region::from(paint(draft.frame(), Rect::new(i % 8, 0, 1, 1), 7));
+            let mut draft = screen.draft().expect("nobody reads");
+            damage_of_last = Region::from(paint(draft.write().0, Rect::new(i % 8, 0, 1, 1), 7));
             screen.publish(draft, damaged(damage_of_last.clone()));
         }
         let changes = screen.changes_since(old);
@@ -453,23 +517,26 @@ mod tests {
     }
 
     #[test]
-    fn the_third_buffer_lives_only_as_long_as_it_is_needed() {
+    fn other_buffers_live_only_as_long_as_they_are_needed() {
         let screen = Screen::new(4, 4);
         let publish = || {
-            let draft = screen.draft(&Region::new()).expect("a buffer is free");
+            let draft = screen.draft().expect("a buffer is free");
             screen.publish(draft, Change::default());
         };
         publish();
         publish();
-        assert_eq!(screen.lock().spares.len(), 1);
-        let held = screen.latest().1;
+        assert_eq!(screen.lock().spares.len(), 0);
+        let held = screen.latest();
         publish();
+        publish();
+        assert_eq!(screen.lock().spares.len(), 1);
+        let other = screen.latest();
         publish();
         assert_eq!(screen.lock().spares.len(), 2);
-        drop(held);
-        for _ in 0..=IDLE_DRAFTS {
+        drop((held, other));
+        for _ in 0..2 * IDLE_DRAFTS {
             publish();
         }
-        assert_eq!(screen.lock().spares.len(), 1);
+        assert_eq!(screen.lock().spares.len(), 0);
     }
 }

@@ -229,7 +229,7 @@ impl Hub {
         self.tell(|s| {
             let changes = self.screen.changes_since(s.generation);
             if changes.resized {
-                s.activity = Arc::new(Activity::new(changes.frame.width(), changes.frame.height()));
+                s.activity = Arc::new(Activity::new(changes.bounds.w, changes.bounds.h));
             } else if !changes.steps.is_empty() {
                 let mut area = Region::new();
                 for step in &changes.steps {

@@ -13,7 +13,7 @@ use super::hub::{Hub, Membership, Shared};
 use super::link::{Link, Transport};
 use super::pool::{Finished, Place};
 use crate::encode::Encoder;
-use crate::pixel::Frame;
+use crate::pixel::{Frame, Rect};
 use crate::rfb::{
     Authenticated, Effect, InputBuffer, Poll, ResizeCause, ResizeStatus, Session, Start,
 };
@@ -93,13 +93,13 @@ impl<S: Transport> Task<S> {
     ) -> Self {
         let mut news = hub.subscribe();
         let seen = news.borrow_and_update().clone();
-        let (_, frame) = hub.screen.latest();
+        let bounds = hub.screen.bounds();
         let now = Instant::now();
         let mut rfb = Session::new(Start {
             version: entered.version,
             permission: entered.permission,
-            width: frame.width(),
-            height: frame.height(),
+            width: bounds.w,
+            height: bounds.h,
             name: seen.name.to_string(),
             features: hub.options.features,
             now,
@@ -247,8 +247,9 @@ impl<S: Transport> Task<S> {
         };
     }
 
-    /// Takes over what changed on the screen; the frame that it returns is the one the session now knows.
-    fn screen_changed(&mut self) -> Arc<Frame> {
+    /// Takes over what changed on the screen; the frame that it returns is the one the session now knows. None while the next
+    /// one is being made of it: there will be news of that.
+    fn screen_changed(&mut self) -> (Rect, Option<Arc<Frame>>) {
         let changes = self.hub.screen.changes_since(self.seen.generation);
         if changes.generation != self.seen.generation {
             self.seen.generation = changes.generation;
@@ -256,7 +257,11 @@ impl<S: Transport> Task<S> {
         }
         let rfb = &mut self.session.rfb;
         if changes.resized {
-            let (width, height) = (changes.frame.width(), changes.frame.height());
+            let Rect {
+                w: width,
+                h: height,
+                ..
+            } = changes.bounds;
             let cause = if self.session.member.was_wished_by_another((width, height)) {
                 ResizeCause::OtherClient
             } else {
@@ -267,7 +272,7 @@ impl<S: Transport> Task<S> {
         for step in &changes.steps {
             rfb.stepped(step);
         }
-        changes.frame
+        (changes.bounds, changes.frame)
     }
 
     /// Starts an update when the client may have one. Returns when to look again.
@@ -299,7 +304,7 @@ impl<S: Transport> Task<S> {
         // While one frame is encoded the next one is read, but not the one after that, which would be old when its turn
         // comes.
         let ahead = !matches!(self.work, Work::Idle(_))
-            && self.hub.screen.latest().0 > self.seen.generation;
+            && self.hub.screen.generation() > self.seen.generation;
         if self.session.rfb.wants_frames() && !ahead {
             self.hub.seat.request_frame();
         }
@@ -331,7 +336,9 @@ impl<S: Transport> Task<S> {
         place: Place,
         now: Instant,
     ) -> (Work, Option<Instant>) {
-        let frame = self.screen_changed();
+        let (_, Some(frame)) = self.screen_changed() else {
+            return (Work::Idle(encoder), None);
+        };
         match self.session.rfb.poll(now) {
             Poll::Nothing => (Work::Idle(encoder), None),
             Poll::At(at) => (Work::Idle(encoder), Some(at)),
@@ -407,14 +414,14 @@ impl<S: Transport> Task<S> {
             done = answered(&mut self.resize) => {
                 self.resize = None;
                 // The frame of the new size is published before the answer: it must not overtake it.
-                let frame = self.screen_changed();
+                let (bounds, _) = self.screen_changed();
                 let status = if done {
                     ResizeStatus::Done
                 } else {
                     ResizeStatus::OutOfResources
                 };
                 let cause = ResizeCause::Client(status);
-                self.session.rfb.resized(frame.width(), frame.height(), cause);
+                self.session.rfb.resized(bounds.w, bounds.h, cause);
             }
             changed = self.news.changed() => if changed.is_err() {
                 return Err(End::Server("the server stops".into()));

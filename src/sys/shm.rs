@@ -3,7 +3,7 @@
 //! ```text
 //!   Segment::new ── memfd, sized, sealed, mapped ──► duplicate() ──► the X server maps it, read-write
 //!                                                                      │ ShmGetImage writes, then replies
-//!                   read_words / read_bytes copy out ◄─────────────────┤
+//!   same_words compares, read_words / read_bytes copy out ◄────────────┤
 //!   View::of ── a memfd that is there already, sealed, mapped ◄────────┘ or it draws there all the time
 //! ```
 //!
@@ -29,7 +29,7 @@ pub struct Segment {
 
 /// Memory of another process as it is seen from here.
 ///
-/// Its bytes are only ever copied out through raw pointers: no reference to them exists on this side, because the other
+/// Its bytes are only ever looked at and copied out through raw pointers: no reference to them exists on this side, because the other
 /// process may write at any time. In practice it writes between a request and its reply, or while nobody has stopped it;
 /// if it writes out of turn, the bytes read are a mixture of old and new, and nothing worse.
 #[derive(Debug)]
@@ -39,6 +39,31 @@ pub struct View {
     base: NonNull<c_void>,
     len: usize,
 }
+
+/// What is likely to be compared next, on both sides.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead<'a> {
+    /// In bytes; need not lie within.
+    pub offset: usize,
+    /// What it will be compared with.
+    pub words: &'a [u32],
+}
+
+/// Words in a line of the cache.
+const LINE: usize = 16;
+
+/// Asks for a line of memory to be brought into the second level of the cache: the first one has room for few requests at
+/// a time, and the work itself needs it.
+#[cfg(target_arch = "x86_64")]
+fn prefetch(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+    // SAFETY: a hint: nothing is read that could be seen, and an address that is none is left alone (SSE is part of
+    // every x86-64).
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: *const u8) {}
 
 // SAFETY: the mapping belongs to the process, not to the thread that made it; only copies are made from it.
 unsafe impl Send for View {}
@@ -145,6 +170,38 @@ impl View {
         true
     }
 
+    /// True when the words from the byte `offset` on, which need not be aligned, are `words` in the bits of `mask`, which
+    /// `words` has no others of. False when they do not all lie within.
+    ///
+    /// What is `ahead` is brought near meanwhile: rows of a screen are too far apart for the processor to foresee, and
+    /// waiting for memory is all that a comparison costs.
+    #[must_use]
+    pub fn same_words(&self, offset: usize, mask: u32, words: &[u32], ahead: Ahead<'_>) -> bool {
+        if !self.holds(offset, size_of_val(words)) {
+            return false;
+        }
+        let base = self.base.as_ptr().cast::<u8>().cast_const();
+        // SAFETY: as in `read_bytes`: all of it lies within the mapping.
+        let mut theirs = unsafe { base.add(offset) };
+        let mut next = base.wrapping_add(ahead.offset);
+        let mut differs = 0;
+        for (n, line) in words.chunks(LINE).enumerate() {
+            prefetch(next);
+            if let Some(word) = ahead.words.get(n * LINE) {
+                prefetch(std::ptr::from_ref(word).cast());
+            }
+            for (m, word) in line.iter().enumerate() {
+                // SAFETY: a word of those that were found to lie within; alignment does not matter to this read, and
+                // every bit pattern is a valid `u32`.
+                let theirs = unsafe { theirs.cast::<u32>().add(m).read_unaligned() };
+                differs |= (theirs & mask) ^ word;
+            }
+            theirs = theirs.wrapping_add(size_of_val(line));
+            next = next.wrapping_add(size_of_val(line));
+        }
+        differs == 0
+    }
+
     fn holds(&self, offset: usize, len: usize) -> bool {
         offset.checked_add(len).is_some_and(|end| end <= self.len)
     }
@@ -181,6 +238,29 @@ mod tests {
         let mut bytes = [0; 3];
         assert!(segment.view().read_bytes(5, &mut bytes));
         assert_eq!(bytes, [2, 3, 4]);
+    }
+
+    #[test]
+    fn words_are_compared_in_the_bits_that_count() {
+        let segment = Segment::new(400).expect("a memfd");
+        let other = std::fs::File::from(segment.duplicate().expect("a descriptor"));
+        let theirs: Vec<u32> = (0..99).map(|n| n | 0xab00_0000).collect();
+        let bytes: Vec<u8> = theirs.iter().flat_map(|w| w.to_ne_bytes()).collect();
+        other.write_all_at(&bytes, 1).expect("written");
+        let mut words: Vec<u32> = (0..99).collect();
+        let same = |offset, words: &[u32]| {
+            let ahead = Ahead { offset: !0, words };
+            segment.view().same_words(offset, 0x00ff_ffff, words, ahead)
+        };
+        assert!(same(1, &words));
+        assert!(same(1 + 4 * 20, &words[20..70]));
+        assert!(!same(5, &words), "not all of it lies within");
+        assert!(!same(5, &words[..98]));
+        for n in [0, 15, 16, 47, 98] {
+            words[n] ^= 0x0080_0000;
+            assert!(!same(1, &words), "{n}");
+            words[n] ^= 0x0080_0000;
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use deskinit::desktop::{Desktop, DesktopEvent, DesktopStatus, Options, ResizeError, Sink};
-use deskinit::pixel::{Frame, Region};
+use deskinit::pixel::{Frame, Rect, Region};
 use deskinit::screen::Screen;
 use nix::sys::signal::Signal;
 
@@ -113,9 +113,14 @@ impl Viewer {
 
     /// Takes what changed; returns it.
     fn follow(&mut self) -> Region {
-        let changes = self.screen.changes_since(self.generation);
+        // It is not there while the next one is made of it.
+        let (changes, frame) = eventually("there is a picture", SOON, || {
+            let mut changes = self.screen.changes_since(self.generation);
+            let frame = changes.frame.take()?;
+            Some((changes, frame))
+        });
         if changes.resized {
-            self.picture = Frame::new(changes.frame.width(), changes.frame.height());
+            self.picture = Frame::new(frame.width(), frame.height());
         }
         // As a client does: what it copies, right or wrong, goes along; the rest comes from the latest frame.
         let (mut wrong, mut changed) = (Region::new(), Region::new());
@@ -129,7 +134,7 @@ impl Viewer {
             wrong.union(&step.damage);
         }
         for rect in wrong.rects() {
-            self.picture.copy_from(&changes.frame, *rect);
+            self.picture.copy_from(&frame, *rect);
         }
         self.generation = changes.generation;
         changed.union(&wrong);
@@ -296,7 +301,7 @@ fn nobody_watches_nothing_is_read() {
     painter.fill(2, 0, 0, 800, 600);
     sync(&link);
     eventually("the demand is used up", SOON, || {
-        let frame = viewer.screen.latest().1;
+        let frame = viewer.screen.latest()?;
         (frame.row(5)[5] == 2).then_some(())
     });
     let before = viewer.desktop.status().grabs;
@@ -333,8 +338,7 @@ fn resizes(server: &XServer, growing: bool) {
         }
         viewer.desktop.request_frame();
         assert_eq!(viewer.resize(width, height), Ok(()));
-        let now = viewer.screen.latest().1;
-        assert_eq!((now.width(), now.height()), (width, height));
+        assert_eq!(viewer.screen.bounds(), Rect::sized(width, height));
         painter.scribble(&mut random, width, height);
         sync(&link);
         viewer.converge(server);
@@ -444,8 +448,7 @@ fn the_settings_limit_the_size() {
         o.max_size = (1000, 900);
         o.size = Some((900, 800));
     });
-    let now = viewer.screen.latest().1;
-    assert_eq!((now.width(), now.height()), (900, 800));
+    assert_eq!(viewer.screen.bounds(), Rect::sized(900, 800));
     assert!(matches!(
         viewer.resize(1001, 10),
         Err(ResizeError::OutOfRange {
@@ -467,7 +470,8 @@ fn a_new_server_on_the_same_display_is_shown() {
     assert!(status.problem.is_some());
     assert!(!viewer.desktop.probe(Duration::from_millis(500)));
     assert_eq!(viewer.resize(1100, 800), Err(ResizeError::Disconnected));
-    assert_eq!(*viewer.screen.latest().1, last, "the last picture stays");
+    let stays = viewer.screen.latest().expect("nothing is read");
+    assert_eq!(*stays, last, "the last picture stays");
     server.restart();
     let status = viewer.told.wait_status("connected", |s| s.connected);
     assert_eq!((status.width, status.height), (1100, 800));

@@ -5,6 +5,7 @@ use std::mem;
 use super::Move;
 use crate::pixel::{Frame, Rect, Region};
 use crate::screen::Step;
+use crate::screen::draft::Rows;
 
 /// Columns are compared in groups of so many.
 const GROUP: usize = 16;
@@ -16,8 +17,8 @@ const MIN_GAIN: u64 = 1024;
 const MAX_COPIES: usize = 96;
 
 /// A step in the making.
-pub(super) struct Verified<'a> {
-    old: &'a Frame,
+pub(super) struct Verified<'a, O> {
+    old: &'a O,
     new: &'a Frame,
     /// What the moves so far do not explain.
     damage: Region,
@@ -29,18 +30,19 @@ pub(super) struct Verified<'a> {
 /// Columns that moved, half-open, from the left of the candidate on.
 type Span = (u16, u16);
 
-impl<'a> Verified<'a> {
-    pub(super) fn new(old: &'a Frame, new: &'a Frame, damage: Region) -> Self {
+impl<'a, O: Rows> Verified<'a, O> {
+    /// After `moves`, which have been carried out in `old`, it differs in `damage`.
+    pub(super) fn new(old: &'a O, new: &'a Frame, moves: Vec<Move>, damage: Region) -> Self {
         Self {
             old,
             new,
             damage,
-            covered: Region::new(),
-            moves: Vec::new(),
+            covered: moves.iter().map(|m| m.to).collect(),
+            moves,
         }
     }
 
-    pub(super) fn frames(&self) -> (&'a Frame, &'a Frame) {
+    pub(super) fn frames(&self) -> (&'a O, &'a Frame) {
         (self.old, self.new)
     }
 
@@ -53,27 +55,6 @@ impl<'a> Verified<'a> {
             moves: self.moves,
             damage: self.damage,
         }
-    }
-
-    /// Takes over moves of which every pixel was compared; what cannot be copied any more, because another move has
-    /// covered it, is damage. True when there was one.
-    pub(super) fn accept(&mut self, moves: &[Move]) -> bool {
-        let mut rest = moves;
-        while let Some(first) = rest.first() {
-            let (dx, dy) = super::offset(first);
-            // Found together, they go by the same way.
-            let together = rest.iter().take_while(|m| super::offset(m) == (dx, dy));
-            let (group, others) = rest.split_at(together.count());
-            let mut rects = joined(group.iter().map(|m| m.to).collect());
-            sort_for(&mut rects, dx, dy);
-            for to in rects {
-                if !self.take(to, dx, dy) {
-                    self.damage.add(to);
-                }
-            }
-            rest = others;
-        }
-        !moves.is_empty()
     }
 
     /// Takes over one move, unless what it copies is covered.
@@ -119,7 +100,9 @@ impl<'a> Verified<'a> {
         }
         rects.sort_by_key(|r| std::cmp::Reverse(r.area()));
         rects.truncate(MAX_COPIES);
-        sort_for(&mut rects, dx, dy);
+        if let Some(whole) = moved(candidate, dx, dy) {
+            rects.sort_by_key(|r| whole.rank(r));
+        }
         let before = self.moves.len();
         for to in rects {
             self.take(to, dx, dy);
@@ -211,32 +194,6 @@ fn compare(before: &[u32], now: &[u32], out: &mut Vec<Span>) {
             _ => out.push((start, end)),
         }
     }
-}
-
-/// Takes rectangles together that stand on each other: damage comes in bands.
-fn joined(mut rects: Vec<Rect>) -> Vec<Rect> {
-    rects.sort_by_key(|r| (r.x, r.w, r.y));
-    rects.dedup_by(|below, above| {
-        let joins = (above.x, above.w, above.bottom()) == (below.x, below.w, below.y);
-        if joins {
-            *above = above.bounding(below);
-        }
-        joins
-    });
-    rects
-}
-
-/// Orders targets so that few cover the source of a later one: those in front go first.
-fn sort_for(rects: &mut [Rect], dx: i32, dy: i32) {
-    rects.sort_by_key(|r| {
-        let (x, y) = (i32::from(r.x), i32::from(r.y));
-        match (dx, dy) {
-            (1.., 0) => -x,
-            (_, 0) => x,
-            (_, 1..) => -y,
-            _ => y,
-        }
-    });
 }
 
 /// What of an area may have moved by so much and come from within the picture.

@@ -1,6 +1,6 @@
 //! Which offset the pixels of an area may have moved by.
 
-use super::Picture;
+use super::{Picture, Rows};
 use crate::pixel::{Frame, Rect};
 
 /// Rows vote by a strip of so many columns; of further strips, at most so many in all and evenly spread, when those of the
@@ -39,6 +39,8 @@ pub(super) struct Votes {
     counts: Vec<u32>,
     /// The last offsets that proved true, the latest first.
     recent: Vec<i32>,
+    /// What was asked for of the new picture.
+    part: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,7 +61,8 @@ impl Votes {
     }
 
     /// An offset that proved true lately, if some rows of the area say that it is true again.
-    pub(super) fn again(&self, old: &Frame, new: &mut impl Picture, area: Rect) -> Option<i32> {
+    pub(super) fn again(&mut self, old: &Frame, new: &mut impl Picture, area: Rect) -> Option<i32> {
+        let part = &mut self.part;
         self.recent.iter().copied().find(|dy| {
             let (mut moved, mut denied) = (0u32, 0);
             for n in 0..2 * WITNESSES {
@@ -67,14 +70,16 @@ impl Votes {
                 let row = Rect::new(area.x, y, area.w.min(STRIP), 1);
                 let source = i32::from(y) - dy;
                 let source = u16::try_from(source).ok().filter(|y| *y < old.height());
-                let (Some(source), Some(now)) = (source, new.part(row).rows(row).next()) else {
+                let Some(source) = source else {
                     continue;
                 };
+                new.read(row, part);
+                let now = part.as_slice();
                 let columns = usize::from(row.x)..usize::from(row.right());
-                if now == &old.row(y)[columns.clone()] || hash_row(now).is_none() {
+                if *now == old.row(y)[columns.clone()] || hash_row(now).is_none() {
                     continue;
                 }
-                if now == &old.row(source)[columns] {
+                if *now == old.row(source)[columns] {
                     moved += 1;
                 } else if area.contains(&Rect { y: source, ..row }) {
                     denied += 1;
@@ -90,7 +95,7 @@ impl Votes {
     /// The offset down that most rows vote for, other than one that is known.
     pub(super) fn vertical(
         &mut self,
-        old: &Frame,
+        old: &impl Rows,
         new: &mut impl Picture,
         area: Rect,
         known: Option<i32>,
@@ -106,7 +111,8 @@ impl Votes {
                 w: area.w.min(STRIP),
                 ..area
             };
-            moved += self.strip(old, new.part(strip), strip);
+            new.read(strip, &mut self.part);
+            moved += self.strip(old, strip);
             let winner = self.winner(height, known);
             if let Some((dy, _)) = winner.filter(|(_, votes)| votes * CLEAR >= moved) {
                 return Some(dy);
@@ -116,19 +122,21 @@ impl Votes {
     }
 
     /// Lets the rows of a strip vote; the number of those that have moved, or are new.
-    fn strip(&mut self, old: &Frame, new: &Frame, strip: Rect) -> u32 {
-        let height = usize::from(strip.h);
+    fn strip(&mut self, old: &impl Rows, strip: Rect) -> u32 {
+        let (height, width) = (usize::from(strip.h), usize::from(strip.w));
+        let columns = usize::from(strip.x)..usize::from(strip.right());
         self.begin(height);
         self.rows.clear();
-        for (y, row) in (0u16..).zip(old.rows(strip)) {
-            let hash = hash_row(row);
+        for y in 0..strip.h {
+            let hash = hash_row(&old.row(strip.y + y)[columns.clone()]);
             self.rows.push(hash.unwrap_or(0));
             if let Some(hash) = hash {
                 self.note(hash, y);
             }
         }
         let mut moved = 0;
-        for (y, row) in (0u16..).zip(new.rows(strip)) {
+        let part = std::mem::take(&mut self.part);
+        for (y, row) in (0u16..).zip(part.chunks(width)) {
             // A row that stands where it stood has not moved.
             let Some(hash) = hash_row(row).filter(|hash| self.rows[usize::from(y)] != *hash) else {
                 continue;
@@ -138,11 +146,12 @@ impl Votes {
                 self.counts[usize::from(y) + height - usize::from(from)] += 1;
             }
         }
+        self.part = part;
         moved
     }
 
     /// The offset to the right that most pieces of some rows vote for.
-    pub(super) fn horizontal(&mut self, old: &Frame, new: &Frame, area: Rect) -> Option<i32> {
+    pub(super) fn horizontal(&mut self, old: &impl Rows, new: &Frame, area: Rect) -> Option<i32> {
         let width = usize::from(area.w);
         self.counts.clear();
         self.counts.resize(2 * width, 0);

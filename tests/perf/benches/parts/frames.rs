@@ -1,13 +1,13 @@
 //! Finding what differs between frames and what only moved, and converting pixels (as Raw, which does nothing else).
 
 use deskinit::encode::{Encoding, Params};
-use deskinit::pixel::{Channel, Frame, PixelFormat, Point, Rect};
-use deskinit::screen::{Difference, Motion};
+use deskinit::pixel::{Channel, Frame, PixelFormat, Point, Rect, Region};
+use deskinit::screen::{Difference, Motion, Move};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 
 use crate::content::{CONTENTS, Content, PIXELS, SIZE, frame};
-use crate::diff::Differ;
+use crate::diff::{Differ, Source};
 use crate::encode;
 use crate::palette::{self, Palette};
 use crate::vote::Votes;
@@ -61,7 +61,7 @@ fn motion_scrolled(bencher: Bencher<'_, '_>, content: &Content) {
     };
     bencher
         .counter(ItemsCount::new(PIXELS))
-        .bench_local(|| Motion::default().search(black_box(&old), &new, &difference, &[]));
+        .bench_local(|| Motion::default().search(Some(black_box(&old)), &new, &difference, &[]));
 }
 
 /// Hashes of rows alone, and their votes for how far it went.
@@ -108,14 +108,55 @@ fn diff_small(bencher: Bencher<'_, '_>) {
     diff(bencher, &old, &new);
 }
 
+/// The same as [`diff_scrolled`], guessed: up by 40 rows, and down again.
+#[divan::bench(args = CONTENTS)]
+fn diff_moved(bencher: Bencher<'_, '_>, content: &Content) {
+    let (old, new) = (frame(*content), scrolled(*content));
+    let (from, to) = (Point { x: 0, y: 40 }, Rect::new(0, 0, SIZE.0, SIZE.1 - 40));
+    let up = Move { to, from };
+    let down = Move {
+        to: up.source(),
+        from: to.origin(),
+    };
+    let mut taken = old.clone();
+    // Where they come from: only what moves is looked at.
+    let mut shown = [(Shown(&new), up), (Shown(&old), down)].into_iter().cycle();
+    bencher.counter(ItemsCount::new(PIXELS)).bench_local(|| {
+        let Some((mut screen, guess)) = shown.next() else {
+            return 0;
+        };
+        let (mut found, mut settled) = (Difference::default(), Region::new());
+        Differ::settle(&mut taken, guess, &mut screen, &mut found, &mut settled);
+        found.moved.len()
+    });
+}
+
+/// A screen that is a picture.
+#[derive(Clone, Copy)]
+struct Shown<'a>(&'a Frame);
+
+impl Source for Shown<'_> {
+    fn holds(&mut self, (x, y): (u16, u16), pixels: &[u32], _: Option<(u16, &[u32])>) -> bool {
+        black_box(self.0).row(y)[usize::from(x)..][..pixels.len()] == *pixels
+    }
+
+    fn read(&mut self, (x, y): (u16, u16), out: &mut [u32]) {
+        let from = &black_box(self.0).row(y)[usize::from(x)..];
+        out.copy_from_slice(&from[..out.len()]);
+    }
+}
+
+/// From the one to the other, and back.
 fn diff(bencher: Bencher<'_, '_>, old: &Frame, new: &Frame) {
     let (mut differ, mut found, mut taken) =
         (Differ::default(), Difference::default(), old.clone());
     let whole = Rect::sized(SIZE.0, SIZE.1);
+    let mut shown = [Shown(new), Shown(old)].into_iter().cycle();
     bencher.counter(ItemsCount::new(PIXELS)).bench_local(|| {
         found.clear();
-        let read = |y: u16, out: &mut [u32]| out.copy_from_slice(black_box(new).row(y));
-        differ.take(black_box(old), &mut taken, whole, read, &mut found);
+        if let Some(mut screen) = shown.next() {
+            differ.take(&mut taken, whole, &mut screen, None, &mut found);
+        }
         found.changed.len()
     });
 }

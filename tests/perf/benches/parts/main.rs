@@ -8,7 +8,6 @@
 #[path = "../../src/picture.rs"]
 mod picture;
 // Rooms of the program that are private to it are benchmarked from their source, so that nothing is opened for it.
-#[allow(dead_code, reason = "what moved is measured by the search")]
 #[path = "../../../../src/desktop/diff.rs"]
 mod diff;
 #[path = "../../../../src/encode/palette.rs"]
@@ -18,12 +17,12 @@ mod palette;
 mod vote;
 /// What those rooms import.
 mod pixel {
-    pub(crate) use deskinit::pixel::{Frame, Point, Rect};
+    pub(crate) use deskinit::pixel::{Frame, Point, Rect, Region};
 }
 mod screen {
-    pub(crate) use deskinit::screen::{Difference, Move};
+    pub(crate) use deskinit::screen::{Difference, Move, Past};
 }
-use deskinit::screen::Picture;
+use deskinit::screen::{Picture, Rows};
 
 mod content;
 mod encode;
