@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use x11rb::connection::Connection;
 use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::Event;
@@ -500,21 +499,9 @@ impl<'a> Session<'a> {
 
     /// Waits for the server, for a call, or for the deadline.
     fn wait(&self, deadline: Option<Instant>) -> Result<(), Problem> {
-        let timeout = match deadline {
-            None => PollTimeout::NONE,
-            // Rounded up, or the last fraction of a millisecond would be spent spinning.
-            Some(at) => {
-                let left = at.saturating_duration_since(Instant::now());
-                PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)
-            }
-        };
-        let mut fds = [
-            PollFd::new(self.link.stream().as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.capture.shared.wake().as_fd(), PollFlags::POLLIN),
-        ];
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(e) => Err(Problem::Poll(e)),
-        }
+        let longest = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let wake = self.capture.shared.wake().as_fd();
+        let waited = self.link.stream().wait(wake, longest);
+        waited.map_err(Problem::Poll)
     }
 }

@@ -6,23 +6,22 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, Shutdown, SockFlag, SockType, UnixAddr, connect, shutdown, socket,
 };
 use x11rb::errors::ConnectError as XConnectError;
 use x11rb::reexports::x11rb_protocol::xauth::Family;
-use x11rb::rust_connection::{DefaultStream, PollMode, RustConnection, Stream};
-use x11rb::utils::RawFdContainer;
+use x11rb::rust_connection::{DefaultStream, RustConnection};
 
+use super::line::Line;
 use super::xauth;
 
 /// A connection to the X server.
@@ -118,11 +117,9 @@ impl Connector {
             .dial(patience)
             .map_err(|e| ConnectError::Unreachable(name(), e))?;
         let authorization = self.cookie(family, &address)?;
-        let line = Line {
-            stream: Arc::new(stream),
-            deadline: Mutex::new(Some(deadline)),
-        };
-        self.lines().register(&line.stream)?;
+        let stream = Arc::new(stream);
+        self.lines().register(&stream)?;
+        let line = Line::new(stream, Some(deadline));
         let screen = self.display.screen;
         let (method, data) = authorization.clone();
         match RustConnection::connect_to_stream_with_auth_info(line, screen, method, data) {
@@ -258,70 +255,6 @@ impl Lines {
     }
 }
 
-/// The stream under a [`Link`]: waits no longer than its deadline, and can be cut by its [`Connector`].
-#[derive(Debug)]
-pub struct Line {
-    stream: Arc<DefaultStream>,
-    deadline: Mutex<Option<Instant>>,
-}
-
-impl Line {
-    /// After this instant every wait for the server fails with [`io::ErrorKind::TimedOut`]; `None` waits for ever.
-    pub fn set_deadline(&self, deadline: Option<Instant>) {
-        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
-    }
-}
-
-impl AsFd for Line {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
-    }
-}
-
-impl Stream for Line {
-    fn poll(&self, mode: PollMode) -> io::Result<()> {
-        let mut flags = PollFlags::empty();
-        flags.set(PollFlags::POLLIN, mode.readable());
-        flags.set(PollFlags::POLLOUT, mode.writable());
-        let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let timeout = match deadline {
-                None => PollTimeout::NONE,
-                // Rounded up, or the last fraction of a millisecond would be spent spinning.
-                Some(at) => {
-                    let left = at.saturating_duration_since(Instant::now());
-                    PollTimeout::try_from(left.as_micros().div_ceil(1000))
-                        .unwrap_or(PollTimeout::MAX)
-                }
-            };
-            match poll(&mut [PollFd::new(self.as_fd(), flags)], timeout) {
-                Ok(0) if deadline.is_some_and(|at| Instant::now() >= at) => {
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
-                Ok(_) => return Ok(()),
-                Err(e) => return Err(e.into()),
-            }
-        }
-    }
-
-    fn read(&self, buf: &mut [u8], fds: &mut Vec<RawFdContainer>) -> io::Result<usize> {
-        self.stream.read(buf, fds)
-    }
-
-    fn write(&self, buf: &[u8], fds: &mut Vec<RawFdContainer>) -> io::Result<usize> {
-        self.stream.write(buf, fds)
-    }
-
-    fn write_vectored(
-        &self,
-        bufs: &[IoSlice<'_>],
-        fds: &mut Vec<RawFdContainer>,
-    ) -> io::Result<usize> {
-        self.stream.write_vectored(bufs, fds)
-    }
-}
-
 /// A parsed display name (X(7), "DISPLAY NAMES").
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Display {
@@ -381,6 +314,7 @@ impl fmt::Display for Display {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use x11rb::rust_connection::{PollMode, Stream};
 
     #[test]
     fn display_names() {
@@ -444,11 +378,9 @@ mod tests {
         let connector = Connector::new(":64998", None).expect("a name");
         let (ours, _theirs) = UnixStream::pair().expect("a pair");
         let (stream, _) = DefaultStream::from_unix_stream(ours).expect("a stream");
-        let line = Line {
-            stream: Arc::new(stream),
-            deadline: Mutex::new(None),
-        };
-        connector.lines().register(&line.stream).expect("open");
+        let stream = Arc::new(stream);
+        connector.lines().register(&stream).expect("open");
+        let line = Line::new(stream, None);
         let waiter = std::thread::spawn(move || {
             line.poll(PollMode::Readable)?;
             line.read(&mut [0; 4], &mut Vec::new())
@@ -458,17 +390,5 @@ mod tests {
         let (other, _) = UnixStream::pair().expect("a pair");
         let (stream, _) = DefaultStream::from_unix_stream(other).expect("a stream");
         assert!(connector.lines().register(&Arc::new(stream)).is_err());
-    }
-
-    #[test]
-    fn a_deadline_ends_the_wait() {
-        let (ours, _theirs) = UnixStream::pair().expect("a pair");
-        let (stream, _) = DefaultStream::from_unix_stream(ours).expect("a stream");
-        let line = Line {
-            stream: Arc::new(stream),
-            deadline: Mutex::new(Some(Instant::now() + Duration::from_millis(20))),
-        };
-        let error = line.poll(PollMode::Readable).expect_err("nobody writes");
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

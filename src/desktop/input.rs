@@ -23,12 +23,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::connect::Connector;
-use super::{Input, Options, Sink};
+use super::line::wait;
+use super::{Input, Options, Sink, vital};
 use queue::Queue;
 use session::{End, Session};
 
@@ -86,7 +87,7 @@ impl InputThread {
             let _end: mpsc::Sender<()> = end;
             worker.run();
         };
-        let thread = thread::Builder::new().name("input".into()).spawn(run)?;
+        let thread = vital::spawn("input", run)?;
         Ok(InputThread {
             connect,
             shared,
@@ -121,9 +122,8 @@ impl InputThread {
             // A thread that waits for a server that hangs is freed by this.
             self.connect.sever();
         }
-        if thread.join().is_err() {
-            warn!("the input thread had panicked");
-        }
+        // It does not panic: the process would have ended.
+        let _ = thread.join();
     }
 }
 
@@ -155,18 +155,6 @@ impl Shared {
 /// A panic of a caller leaves the queue whole: it is never locked across a call that may panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn wait(fds: &mut [PollFd<'_>], longest: Option<Duration>) -> io::Result<()> {
-    // Rounded up, or the last fraction of a millisecond would be spent spinning.
-    let longest = longest.map(|d| d + Duration::from_micros(999));
-    let timeout = longest.map_or(PollTimeout::NONE, |d| {
-        PollTimeout::try_from(d).unwrap_or(PollTimeout::MAX)
-    });
-    match poll(fds, timeout) {
-        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 struct Worker {

@@ -28,6 +28,7 @@ pub mod input;
 mod keyboard;
 mod keymap;
 mod leds;
+mod line;
 mod pace;
 mod pointer;
 mod probe;
@@ -38,6 +39,7 @@ mod transfer;
 mod types;
 pub mod upstream;
 mod visual;
+mod vital;
 mod windows;
 mod xauth;
 
@@ -110,9 +112,7 @@ impl Desktop {
             min_interval: options.min_interval,
             backing,
         };
-        let thread = thread::Builder::new()
-            .name("capture".to_owned())
-            .spawn(move || capture.run())?;
+        let thread = vital::spawn("capture", move || capture.run())?;
         Ok(Self {
             inner: Arc::new(Inner {
                 shared,
@@ -216,7 +216,7 @@ impl Inner {
             .take();
         // The last handle may be dropped by the thread itself, within a call of the sink.
         if let Some(thread) = thread.filter(|t| t.thread().id() != thread::current().id()) {
-            // A panic was reported by its own hook already.
+            // It does not panic: the process would have ended.
             let _ = thread.join();
         }
         while let Some(resize) = self.shared.take_resize() {

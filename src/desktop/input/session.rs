@@ -11,7 +11,6 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags};
 use tracing::{debug, info, warn};
 use x11rb::connection::Connection;
 use x11rb::errors::{ConnectionError, ReplyError, ReplyOrIdError};
@@ -20,7 +19,7 @@ use x11rb::protocol::xproto;
 use x11rb::protocol::xtest::ConnectionExt as _;
 
 use super::queue::Item;
-use super::{Worker, lock, wait};
+use super::{Worker, lock};
 use crate::desktop::clipboard::Clipboard;
 use crate::desktop::connect::Link;
 use crate::desktop::keyboard::held::Name;
@@ -152,12 +151,9 @@ impl<'a> Session<'a> {
                 .flatten()
                 .min()
                 .map(|at| at.saturating_duration_since(now));
-            let stream = self.link.conn().stream().as_fd();
-            let mut fds = [
-                PollFd::new(stream, PollFlags::POLLIN),
-                PollFd::new(self.worker.shared.wake.as_fd(), PollFlags::POLLIN),
-            ];
-            wait(&mut fds, longest)?;
+            let wake = self.worker.shared.wake.as_fd();
+            let stream = self.link.conn().stream();
+            stream.wait(wake, longest).map_err(io::Error::from)?;
         }
     }
 
