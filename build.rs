@@ -1,8 +1,14 @@
-//! Builds the web page: installs noVNC and esbuild by npm as the lock file pins them, bundles, compresses, and writes
-//! a table of the results for `src/http/assets.rs`. Nothing runs again unless a file of the page changed.
+//! Builds what the program carries:
+//!
+//! - the web page: installs noVNC and esbuild by npm as the lock file pins them, bundles, compresses, and writes a table of
+//!   the results for `src/http/assets.rs`;
+//! - the GLX driver of the X server, a shared library that is built by itself, for `src/sys/glx.rs`.
+//!
+//! Nothing runs again unless a file of them changed.
 
 use std::collections::hash_map::DefaultHasher;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::hash::Hasher;
@@ -13,13 +19,15 @@ use std::process::{Command, ExitCode};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+const DRIVER: &str = "src/sys/glx/driver.rs";
 const PAGE: &str = "src/http/page";
 const MODULES: &str = "src/http/page/node_modules";
 /// A copy of the lock file that `MODULES` was installed from.
 const STAMP: &str = "src/http/page/node_modules/.deskinit-lock.json";
 /// Everything the result depends on; directories with all that is in them.
-const INPUTS: [&str; 10] = [
+const INPUTS: [&str; 11] = [
     "build.rs",
+    DRIVER,
     "LICENSE-MIT",
     "LICENSE-APACHE",
     "src/http/page/.npmrc",
@@ -64,17 +72,49 @@ fn main() -> ExitCode {
     for input in INPUTS {
         println!("cargo:rerun-if-changed={input}");
     }
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("the web page could not be built: {error}");
-            ExitCode::FAILURE
+    for (what, built) in [("web page", page()), ("GLX driver", driver())] {
+        if let Err(error) = built {
+            eprintln!("the {what} could not be built: {error}");
+            return ExitCode::FAILURE;
         }
     }
+    ExitCode::SUCCESS
 }
 
-fn build() -> Result<()> {
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+fn variable(name: &str) -> Result<OsString> {
+    Ok(std::env::var_os(name).ok_or(format!("{name} is not set"))?)
+}
+
+/// Without a C library or anything else: the X server that loads it has its own.
+fn driver() -> Result<()> {
+    let out = PathBuf::from(variable("OUT_DIR")?).join("swrast_dri.so");
+    let mut command = Command::new(variable("RUSTC")?);
+    command.args(["--edition=2024", "--crate-type=cdylib", "--crate-name=glx"]);
+    command.arg("--target").arg(variable("TARGET")?);
+    for option in [
+        "panic=abort",
+        "opt-level=s",
+        "strip=symbols",
+        // Also where the program itself is linked statically.
+        "target-feature=-crt-static",
+        "link-arg=-nostdlib",
+    ] {
+        command.args(["-C", option]);
+    }
+    if let Some(linker) = std::env::var_os("RUSTC_LINKER") {
+        let mut option = OsString::from("linker=");
+        option.push(linker);
+        command.arg("-C").arg(option);
+    }
+    let output = command.arg("-o").arg(out).arg(DRIVER).output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    Ok(())
+}
+
+fn page() -> Result<()> {
+    let out = PathBuf::from(variable("OUT_DIR")?);
     install()?;
     let page = Path::new(PAGE);
     let files = [

@@ -16,7 +16,7 @@
 //!          ├─ rfb  encode  screen     the protocol, the encodings, the latest picture: pure
 //!          └─ pixel                   rectangles, regions, formats, frames: pure
 //!
-//!  config, telemetry: for roles.   sys: all unsafe code and raw system calls.
+//!  config, telemetry: for roles.   sys: all unsafe code and raw system calls; the X server's GLX driver.
 //! ```
 
 // What they print may fail; `roles::say` is for that.

@@ -364,7 +364,7 @@ pub const SETTINGS: &[Setting] = &[
     switch(
         "XSERVER_GLX",
         "1",
-        "OpenGL by GLX for applications. Without it the X server is there 0.1 s sooner and takes 50 MB less; programs that use OpenGL by EGL do not need it.",
+        "OpenGL by GLX for applications, which draw with the OpenGL of their own container. Only with `+iglx` in `XSERVER_ARGS` the X server draws for them, and takes 50 MB more.",
     ),
     row(
         "XAUTHORITY",

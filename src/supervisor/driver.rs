@@ -72,8 +72,8 @@ pub struct Launch {
     pub command: Command,
     /// What it inherits besides its output, under the numbers these have.
     pub inherit: Vec<OwnedFd>,
-    /// A symbolic link that is made anew before each start: its place, and what it points to.
-    pub link: Option<(PathBuf, PathBuf)>,
+    /// Symbolic links that are made anew before each start: their places, and what they point to.
+    pub links: Vec<(PathBuf, PathBuf)>,
     /// Where its output goes.
     pub sinks: Sinks,
     /// How its readiness is known.

@@ -14,18 +14,20 @@ use super::link::{
     CONTROL_SOCKET, FRAME_BUFFER, NOTIFY_SOCKET, PID_FILE, PULSE_DIRECTORY, SERVE_SOCKET,
     SSH_DIRECTORY, START_FILE, XAUTHORITY,
 };
+use crate::sys::glx;
 use crate::sys::process::{self, Identity};
 
 /// A socket's path may have 107 bytes; the longest name in the directory takes some of them.
 const LONGEST_PATH: usize = 107 - 1 - CONTROL_SOCKET.len();
 
 /// All that we put there.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     CONTROL_SOCKET,
     NOTIFY_SOCKET,
     SERVE_SOCKET,
     XAUTHORITY,
     FRAME_BUFFER,
+    glx::FILE,
     START_FILE,
     PID_FILE,
 ];
@@ -134,6 +136,11 @@ impl RunDir {
     /// Where the X server finds its pixels.
     pub fn frame_buffer(&self) -> PathBuf {
         self.path.join(FRAME_BUFFER)
+    }
+
+    /// Where the X server finds the driver that tells it about OpenGL.
+    pub fn glx_driver(&self) -> PathBuf {
+        self.path.join(glx::FILE)
     }
 
     /// Where the cookie file is.

@@ -8,6 +8,7 @@ pub mod address;
 pub mod cgroup;
 pub mod environ;
 pub mod foreground;
+pub mod glx;
 pub mod heap;
 pub mod memfd;
 pub mod output;

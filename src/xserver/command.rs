@@ -1,6 +1,7 @@
 //! The command line of Xvfb.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// What the X server is to be.
@@ -24,6 +25,31 @@ pub fn keeps_frame_buffer(program: &str, more: &[String]) -> bool {
         && !more
             .iter()
             .any(|word| matches!(word.as_str(), "-fbdir" | "-shmem" | "-screen"))
+}
+
+/// Does this program only tell its clients about OpenGL, which they do by themselves? Xvfb does, unless it is to draw for them
+/// (`+iglx`) or leaves GLX out.
+pub fn only_tells_of_opengl(program: &str, glx: bool, more: &[String]) -> bool {
+    let is_xvfb = Path::new(program).file_name() == Some(OsStr::new("Xvfb"));
+    is_xvfb && glx && !more.iter().any(|word| word == "+iglx")
+}
+
+/// The variable that tells an X server where drivers for GLX are.
+pub const DRIVERS: &str = "LIBGL_DRIVERS_PATH";
+
+/// Its value: this directory, and behind it where distributions keep those of Mesa, for a system that does not let a program
+/// load what is in ours. `None` when the directory's name cannot stand in it.
+pub fn drivers(first: &Path) -> Option<OsString> {
+    if first.as_os_str().as_bytes().contains(&b':') {
+        return None;
+    }
+    let mut path = first.as_os_str().to_owned();
+    path.push(format!(
+        ":/usr/lib/{}-linux-gnu/dri",
+        std::env::consts::ARCH
+    ));
+    path.push(":/usr/lib64/dri:/usr/lib/dri:/usr/lib/xorg/modules/dri");
+    Some(path)
 }
 
 /// Arguments for Xvfb, but for `-displayfd`, which the supervisor adds with the descriptor it opens for each start.
@@ -104,5 +130,17 @@ mod tests {
         assert!(!keeps_frame_buffer("Xvnc", &[]));
         assert!(!keeps_frame_buffer("Xvfb", &more(&["-fbdir", "/dev/shm"])));
         assert!(!keeps_frame_buffer("Xvfb", &more(&["-shmem"])));
+    }
+
+    #[test]
+    fn a_server_that_draws_gets_its_own_driver() {
+        let more = |word: &str| vec![word.to_owned()];
+        assert!(only_tells_of_opengl("/usr/bin/Xvfb", true, &more("-dpi")));
+        assert!(!only_tells_of_opengl("Xvfb", false, &[]));
+        assert!(!only_tells_of_opengl("Xvfb", true, &more("+iglx")));
+        assert!(!only_tells_of_opengl("Xvnc", true, &[]));
+        let path = drivers(Path::new("/r")).expect("a path");
+        assert!(path.as_bytes().starts_with(b"/r:/usr/lib/"), "{path:?}");
+        assert_eq!(drivers(Path::new("/r:s")), None);
     }
 }

@@ -135,7 +135,7 @@ fn service(
     let mut launch = Launch {
         command,
         inherit: Vec::new(),
-        link: None,
+        links: Vec::new(),
         sinks: Sinks::STDOUT,
         readiness: readiness(&extra.ready),
         before_start: None,

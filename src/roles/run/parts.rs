@@ -169,7 +169,7 @@ fn gate(place: &Place<'_>) -> io::Result<(Spec, Launch)> {
     let launch = Launch {
         command,
         inherit,
-        link: None,
+        links: Vec::new(),
         sinks: Sinks::STDOUT,
         readiness: Readiness::Says,
         before_start: None,
@@ -186,7 +186,7 @@ fn ssh_server(place: &Place<'_>, port: u16) -> (Spec, Launch) {
     let launch = Launch {
         command,
         inherit: Vec::new(),
-        link: None,
+        links: Vec::new(),
         sinks: Sinks::STDOUT,
         // What it says itself: a question by TCP would stand in its log as somebody's.
         readiness: Readiness::Line("Server listening on ".into()),
@@ -252,7 +252,7 @@ fn sound_server(place: &Place<'_>, program: &Path) -> (Spec, Launch) {
     let launch = Launch {
         command,
         inherit: Vec::new(),
-        link: None,
+        links: Vec::new(),
         sinks: Sinks::STDOUT,
         readiness: readiness(&Ready::Unix(pulse_socket(place.dir.path()))),
         before_start: None,

@@ -29,7 +29,7 @@ use crate::supervisor::service::{
 };
 use crate::sys::accounts::Accounts;
 use crate::sys::process::{Attributes, Command};
-use crate::sys::{foreground, memfd};
+use crate::sys::{foreground, glx, memfd};
 use crate::xserver::command::{self, Screen};
 use crate::xserver::display::Display;
 
@@ -108,6 +108,21 @@ fn frame_buffer(config: &Config) -> Option<(OwnedFd, OwnedFd)> {
     Some((pixels, for_display))
 }
 
+/// The driver that tells the X server about OpenGL in place of Mesa's renderer (see `sys::glx`), and the variable by which it
+/// is found; unless somebody has said which driver. It only saves memory and time, too.
+fn glx_driver(place: &Place<'_>) -> Option<(OwnedFd, (OsString, OsString))> {
+    let config = place.config;
+    let tells =
+        command::only_tells_of_opengl(&config.xserver, config.xserver_glx, &config.xserver_args);
+    let path = command::drivers(place.dir.path()).filter(|_| tells)?;
+    let mut environment = place.environment.plain().into_iter();
+    if environment.any(|(name, _)| name == command::DRIVERS) {
+        return None;
+    }
+    let driver = memfd::sealed("glx-driver", glx::DRIVER).ok()?;
+    Some((driver, (command::DRIVERS.into(), path)))
+}
+
 fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
     let config = place.config;
     let screen = Screen {
@@ -116,11 +131,19 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
         depth: config.depth,
         glx: config.xserver_glx,
     };
-    // Xvfb opens the link, and removes it when it ends.
-    let link = frame_buffer
+    let directory = frame_buffer.as_ref().map(|_| place.dir.path());
+    let (driver, drivers) = glx_driver(place).unzip();
+    let mut env = place.environment.plain();
+    env.extend(drivers);
+    // Xvfb opens the links; that of the frame buffer it removes when it ends.
+    let link = |place: PathBuf, fd: &OwnedFd| (place, inherited(fd));
+    let pixels = frame_buffer
         .as_ref()
-        .map(|fd| (place.dir.frame_buffer(), inherited(fd)));
-    let directory = link.as_ref().map(|_| place.dir.path());
+        .map(|fd| link(place.dir.frame_buffer(), fd));
+    let links = pixels
+        .into_iter()
+        .chain(driver.as_ref().map(|fd| link(place.dir.glx_driver(), fd)))
+        .collect();
     let spec = Spec {
         on_end: OnEnd::End,
         on_fatal: OnFatal::End,
@@ -141,7 +164,7 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
             directory,
             &config.xserver_args,
         ),
-        env: place.environment.plain(),
+        env,
         attributes: Attributes::default(),
         terminal: false,
     };
@@ -149,8 +172,8 @@ fn xserver(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> (Spec, Launch) {
         spec,
         Launch {
             command,
-            inherit: frame_buffer.into_iter().collect(),
-            link,
+            inherit: frame_buffer.into_iter().chain(driver).collect(),
+            links,
             sinks: sinks(place, "xserver.log"),
             readiness: Readiness::Displayfd,
             before_start: None,
@@ -213,7 +236,7 @@ fn display(place: &Place<'_>, frame_buffer: Option<OwnedFd>) -> io::Result<(Spec
         Launch {
             command,
             inherit,
-            link: None,
+            links: Vec::new(),
             sinks: sinks(place, "websockify.log"),
             readiness: Readiness::Notify,
             before_start: None,
@@ -237,7 +260,7 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
     let launch = Launch {
         command: client(place, program, args),
         inherit: Vec::new(),
-        link: None,
+        links: Vec::new(),
         sinks: sinks(place, "openbox.log"),
         readiness: Readiness::WindowManager,
         before_start: None,
@@ -289,7 +312,7 @@ fn application(place: &Place<'_>, program: &str, args: &[String], managed: bool)
         Launch {
             command,
             inherit: Vec::new(),
-            link: None,
+            links: Vec::new(),
             sinks: Sinks::STDOUT,
             readiness,
             before_start: None,

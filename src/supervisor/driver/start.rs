@@ -101,7 +101,7 @@ impl Driver {
             let pipes = self.channels.logs.pipes(id, name, &launch.sinks)?;
             return self.children.spawn(id, &command, pipes, &[]);
         }
-        if let Some((place, target)) = &launch.link {
+        for (place, target) in &launch.links {
             // The last one may have removed it, or not.
             let _ = std::fs::remove_file(place);
             std::os::unix::fs::symlink(target, place).map_err(|source| SpawnError {

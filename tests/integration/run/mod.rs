@@ -7,6 +7,7 @@ mod codes;
 mod doctor;
 mod fatal;
 mod gate;
+mod glx;
 mod hooks;
 mod keys;
 mod limits;
