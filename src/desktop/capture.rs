@@ -372,9 +372,10 @@ impl<'a> Session<'a> {
             return Ok(self.grabber.give_up(&self.link)?);
         }
         let hints = self.drags.take(bounds);
-        let (shared, screen) = (&self.capture.shared, &self.capture.screen);
+        let screen = Arc::clone(&self.capture.screen);
+        let shared = &self.capture.shared;
         let (link, motion) = (&self.link, &mut self.motion);
-        let done = match self.grabber.take(link, screen, reading, motion, &hints) {
+        let done = match self.grabber.take(link, &screen, reading, motion, &hints) {
             Ok(done) => done,
             Err(TransferError::Again) => {
                 self.size_dirty = true;

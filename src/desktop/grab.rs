@@ -64,9 +64,9 @@ pub(super) struct Reading {
 
 /// What a grab did.
 #[derive(Debug)]
-pub(super) struct Grab {
+pub(super) struct Grab<'a> {
     /// The new picture and how it came from the one before, to be published; `None` when nothing had changed.
-    pub(super) picture: Option<(Draft, Step)>,
+    pub(super) picture: Option<(Draft<'a>, Step)>,
     /// The picture that was there was wanted while it could not be had: now it can.
     pub(super) missed: bool,
     /// Pixels that were read; 0 when there was no damage after all.
@@ -181,14 +181,14 @@ impl Grabber {
 
     /// Takes what was fetched into the picture, and finds out what became of the one before; `hints` are windows that were
     /// moved since. The picture is in the answer, to be published.
-    pub(super) fn take(
+    pub(super) fn take<'a>(
         &mut self,
         link: &Link,
-        screen: &Screen,
+        screen: &'a Screen,
         reading: Reading,
         motion: &mut Motion,
         hints: &[Move],
-    ) -> Result<Grab, TransferError> {
+    ) -> Result<Grab<'a>, TransferError> {
         let begun = Instant::now();
         let mut done = Grab {
             picture: None,
@@ -228,17 +228,10 @@ impl Grabber {
         self.found.clear();
         let outcome = self.compare(link, &mut draft, &mut damage, motion, &guesses, &mut done);
         self.transfer = Some(damage.transfer);
-        self.release(link)?;
         // The damage is subtracted already: only everything is sure to hold it.
         self.stale = outcome.is_err();
-        let looks_back = match outcome {
-            Ok(looks_back) => looks_back,
-            Err(error) => {
-                // Some of it is new; how much is not known any more.
-                screen.publish(draft, Step::whole(reading.bounds));
-                return Err(error);
-            }
-        };
+        self.release(link)?;
+        let looks_back = outcome?;
         if self.found.is_empty() {
             done.missed = screen.give_back(draft);
         } else {
@@ -259,11 +252,11 @@ impl Grabber {
     fn compare(
         &mut self,
         link: &Link,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
         damage: &mut Damage<'_>,
         motion: &Motion,
         guesses: &[Move],
-        done: &mut Grab,
+        done: &mut Grab<'_>,
     ) -> Result<bool, TransferError> {
         let Self { differ, found, .. } = self;
         let (frame, past) = draft.write();

@@ -8,20 +8,53 @@
 
 use std::sync::Arc;
 
+use super::log::Step;
+use super::swap::Screen;
 use crate::pixel::Frame;
 
-/// A private buffer, equal to the latest frame until it is written to. To be published or given back: nobody may have another
-/// copy of it.
-#[must_use]
+/// A private buffer, equal to the latest frame until it is written to. To be published or given back; one that is dropped is
+/// published as something that is new everywhere, for there may be no other copy.
 #[derive(Debug)]
-pub struct Draft {
+pub struct Draft<'a> {
+    screen: &'a Screen,
+    frame: Frame,
+    base: u64,
+    past: Past,
+    is_open: bool,
+}
+
+/// What becomes of a draft.
+pub(super) struct Finished {
     pub(super) frame: Frame,
     /// The generation that it was made from.
     pub(super) base: u64,
     pub(super) past: Past,
 }
 
-impl Draft {
+impl<'a> Draft<'a> {
+    pub(super) const fn new(screen: &'a Screen, frame: Frame, base: u64, past: Past) -> Self {
+        Self {
+            screen,
+            frame,
+            base,
+            past,
+            is_open: true,
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Finished {
+        self.close()
+    }
+
+    fn close(&mut self) -> Finished {
+        self.is_open = false;
+        Finished {
+            frame: std::mem::replace(&mut self.frame, Frame::new(0, 0)),
+            base: self.base,
+            past: std::mem::take(&mut self.past),
+        }
+    }
+
     /// The pixels to write, and where rows of them are kept as they were.
     pub const fn write(&mut self) -> (&mut Frame, &mut Past) {
         (&mut self.frame, &mut self.past)
@@ -38,6 +71,16 @@ impl Draft {
         Before {
             now: &self.frame,
             past: &self.past,
+        }
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            let finished = self.close();
+            let step = Step::whole(finished.frame.bounds());
+            self.screen.take_over(finished, step);
         }
     }
 }
@@ -137,6 +180,7 @@ mod tests {
 
     #[test]
     fn what_was_overwritten_is_there_as_it_was() {
+        let screen = Screen::new(5, 4);
         let old = Frame::new(5, 4);
         let mut other = old.clone();
         other.row_mut(1)[1] = 9;
@@ -145,11 +189,7 @@ mod tests {
             Past::overwritten(Some(other)),
             Past::whole(Arc::new(old.clone())),
         ] {
-            let mut draft = Draft {
-                frame: old.clone(),
-                base: 1,
-                past,
-            };
+            let mut draft = Draft::new(&screen, old.clone(), 1, past);
             for (y, x) in [(2, 1), (0, 4), (2, 3)] {
                 let (frame, past) = draft.write();
                 past.keep(frame, y);

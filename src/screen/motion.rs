@@ -163,8 +163,8 @@ impl Motion {
     }
 
     /// How `new` came to be, given where it differs from the picture before. `guesses` are moves that may have happened,
-    /// whatever covers them now. `old` is that picture, of the same size, in which the moves that are known have been
-    /// carried out; `None`, when [`Motion::looks_back`] said no.
+    /// whatever covers them now. `old` is that picture, of the same size; in it the moves that are known may have been carried
+    /// out. `None`, when [`Motion::looks_back`] said no.
     pub fn search<O: Rows>(
         &mut self,
         old: Option<&O>,

@@ -17,7 +17,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::draft::{Draft, Past};
+use super::draft::{Draft, Finished, Past};
 use super::log::{Log, Step};
 use crate::pixel::{Frame, Rect};
 
@@ -144,7 +144,7 @@ impl Screen {
     /// A buffer to write the next frame into, equal to the latest one. `None` when readers hold every buffer: then the
     /// writer has to leave the screen alone until one of them is done, which also paces it to what readers can take. `None`
     /// as well while another draft is written in place: one thread writes.
-    pub fn draft(&self) -> Option<Draft> {
+    pub fn draft(&self) -> Option<Draft<'_>> {
         let (spare, latest, generation, missing) = {
             let mut chain = self.lock();
             let generation = chain.generation;
@@ -152,11 +152,8 @@ impl Screen {
                 Ok(frame) => {
                     let spare = chain.take_free();
                     chain.lent = spare.as_ref().and_then(|(_, generation)| *generation);
-                    return Some(Draft {
-                        frame,
-                        base: generation,
-                        past: Past::overwritten(spare.map(|(frame, _)| frame)),
-                    });
+                    let past = Past::overwritten(spare.map(|(frame, _)| frame));
+                    return Some(Draft::new(self, frame, generation, past));
                 }
                 Err(read) => Arc::clone(chain.latest.insert(read)),
             };
@@ -186,16 +183,13 @@ impl Screen {
             }
             (None, _) => Frame::clone(&latest),
         };
-        Some(Draft {
-            frame,
-            base: generation,
-            past: Past::whole(latest),
-        })
+        Some(Draft::new(self, frame, generation, Past::whole(latest)))
     }
 
     /// Takes a draft back that turned out equal to the frame it was made from. True when somebody wanted that one
     /// meanwhile, and has to be told that it is there.
-    pub fn give_back(&self, draft: Draft) -> bool {
+    pub fn give_back(&self, draft: Draft<'_>) -> bool {
+        let draft = draft.finish();
         let mut chain = self.lock();
         if draft.frame.bounds() != chain.bounds {
             return false;
@@ -219,7 +213,11 @@ impl Screen {
     }
 
     /// Makes a draft the latest frame and returns its generation. `step` leads from the frame before to this one.
-    pub fn publish(&self, draft: Draft, step: Step) -> u64 {
+    pub fn publish(&self, draft: Draft<'_>, step: Step) -> u64 {
+        self.take_over(draft.finish(), step)
+    }
+
+    pub(super) fn take_over(&self, draft: Finished, step: Step) -> u64 {
         let mut chain = self.lock();
         if draft.frame.bounds() != chain.bounds {
             return chain.replace(draft.frame);
@@ -331,6 +329,7 @@ mod tests {
         Follow(usize),
         Hold(usize),
         Release(usize),
+        Abandon(Vec<(Rect, u32)>),
         GiveBack(Option<usize>),
     }
 
@@ -403,6 +402,7 @@ mod tests {
             4 => (0usize..3).prop_map(Step::Follow),
             2 => (0usize..3).prop_map(Step::Hold),
             2 => (0usize..3).prop_map(Step::Release),
+            1 => proptest::collection::vec((rect(), 0u32..0x0100_0000), 0..3).prop_map(Step::Abandon),
             2 => proptest::option::of(0usize..3).prop_map(Step::GiveBack),
         ]
     }
@@ -465,6 +465,18 @@ mod tests {
                         readers[i].held = Some((frame, copy));
                     }
                     Step::Release(i) => readers[i].held = None,
+                    Step::Abandon(rects) => {
+                        let before = screen.generation();
+                        if let Some(mut draft) = screen.draft() {
+                            for (rect, colour) in rects {
+                                paint(draft.write().0, rect, colour);
+                                paint(&mut model, rect, colour);
+                            }
+                            drop(draft);
+                            let last = screen.changes_since(before).steps;
+                            prop_assert_eq!(last, [Arc::new(Change::whole(model.bounds()))]);
+                        }
+                    }
                     Step::GiveBack(asks) => {
                         if let Some(draft) = screen.draft() {
                             // In place, or in a buffer of its own: the latest one is there only then.
