@@ -291,13 +291,13 @@ fn a_glyph_is_a_small_update() {
 fn nobody_watches_nothing_is_read() {
     let server = XServer::start();
     let mut viewer = Viewer::of(&server);
-    viewer.converge(&server);
-    // The demand that is left is used up by one more frame.
     let (link, root) = server.connect();
     let painter = Painter::window(&link, root, 0, 0, 800, 600);
     painter.fill(1, 0, 0, 800, 600);
     sync(&link);
     viewer.converge(&server);
+    // The demand that is left, if any, is used up by one more frame.
+    viewer.desktop.request_frame();
     painter.fill(2, 0, 0, 800, 600);
     sync(&link);
     eventually("the demand is used up", SOON, || {
