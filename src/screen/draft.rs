@@ -85,12 +85,20 @@ impl Drop for Draft<'_> {
     }
 }
 
+/// A buffer that is not shown.
+#[derive(Debug)]
+pub(super) struct Spare {
+    pub(super) frame: Frame,
+    /// Which picture it is; `None` for anything.
+    pub(super) generation: Option<u64>,
+}
+
 /// The picture that a draft was made from.
 #[derive(Debug, Default)]
 pub struct Past {
     whole: Option<Arc<Frame>>,
     /// Of the size of the draft; anything but for the rows that were kept.
-    rows: Option<Frame>,
+    rows: Option<Spare>,
     /// Empty when there are none.
     kept: Vec<bool>,
 }
@@ -105,8 +113,8 @@ impl Past {
         }
     }
 
-    /// It is overwritten. `spare` is a buffer of the same size.
-    pub(super) const fn overwritten(spare: Option<Frame>) -> Self {
+    /// It is overwritten. `spare`, of the same size, is for rows of it.
+    pub(super) const fn overwritten(spare: Option<Spare>) -> Self {
         Self {
             whole: None,
             rows: spare,
@@ -115,7 +123,7 @@ impl Past {
     }
 
     /// The buffer for rows, and whether it has been used.
-    pub(super) fn into_buffer(self) -> Option<(Frame, bool)> {
+    pub(super) fn into_spare(self) -> Option<(Spare, bool)> {
         Some((self.rows?, !self.kept.is_empty()))
     }
 
@@ -129,9 +137,12 @@ impl Past {
         }
         let kept = &mut self.kept[usize::from(y)];
         if !std::mem::replace(kept, true) {
-            let empty = || Frame::new(frame.width(), frame.height());
-            let rows = self.rows.get_or_insert_with(empty);
-            rows.row_mut(y).copy_from_slice(frame.row(y));
+            let rows = self.rows.get_or_insert_with(|| Spare {
+                frame: Frame::new(frame.width(), frame.height()),
+                generation: None,
+            });
+            rows.generation = None;
+            rows.frame.row_mut(y).copy_from_slice(frame.row(y));
         }
     }
 
@@ -143,7 +154,7 @@ impl Past {
         self.rows
             .as_ref()
             .filter(|_| kept == Some(true))
-            .map(|rows| rows.row(y))
+            .map(|rows| rows.frame.row(y))
     }
 }
 
@@ -186,7 +197,10 @@ mod tests {
         other.row_mut(1)[1] = 9;
         for past in [
             Past::overwritten(None),
-            Past::overwritten(Some(other)),
+            Past::overwritten(Some(Spare {
+                frame: other,
+                generation: Some(1),
+            })),
             Past::whole(Arc::new(old.clone())),
         ] {
             let mut draft = Draft::new(&screen, old.clone(), 1, past);

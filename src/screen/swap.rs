@@ -17,7 +17,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::draft::{Draft, Finished, Past};
+use super::draft::{Draft, Finished, Past, Spare};
 use super::log::{Log, Step};
 use crate::pixel::{Frame, Rect};
 
@@ -58,26 +58,25 @@ struct Chain {
     bounds: Rect,
     /// Somebody wanted it meanwhile.
     missed: bool,
-    /// What the spare was that the draft has got to keep rows in.
-    lent: Option<u64>,
     /// Of `latest`; the first one is 1, so that 0 can mean "nothing".
     generation: u64,
     /// INVARIANT: all of the size of `latest`; at most `BUFFERS - 1`.
-    spares: Vec<Spare>,
+    spares: Vec<Shelved>,
     log: Log,
     /// The generation that brought the present size.
     resized_at: u64,
     idle_drafts: u32,
 }
 
+/// A spare, which readers may still hold.
 #[derive(Debug)]
-struct Spare {
+struct Shelved {
     frame: Arc<Frame>,
     /// `None` for anything.
     generation: Option<u64>,
 }
 
-impl Spare {
+impl Shelved {
     /// Nobody can take another reference to a spare, so what is free stays free.
     fn is_free(&self) -> bool {
         Arc::strong_count(&self.frame) == 1
@@ -92,7 +91,6 @@ impl Screen {
                 latest: Some(Arc::new(Frame::new(width, height))),
                 bounds: Rect::sized(width, height),
                 missed: false,
-                lent: None,
                 generation: 1,
                 spares: Vec::new(),
                 log: Log::default(),
@@ -150,9 +148,7 @@ impl Screen {
             let generation = chain.generation;
             let latest = match Arc::try_unwrap(chain.latest.take()?) {
                 Ok(frame) => {
-                    let spare = chain.take_free();
-                    chain.lent = spare.as_ref().and_then(|(_, generation)| *generation);
-                    let past = Past::overwritten(spare.map(|(frame, _)| frame));
+                    let past = Past::overwritten(chain.take_free());
                     return Some(Draft::new(self, frame, generation, past));
                 }
                 Err(read) => Arc::clone(chain.latest.insert(read)),
@@ -164,10 +160,9 @@ impl Screen {
             if spare.is_none() && 1 + chain.spares.len() >= BUFFERS {
                 return None;
             }
-            let known = spare.as_ref().and_then(|(_, generation)| *generation);
+            let known = spare.as_ref().and_then(|spare| spare.generation);
             let missing = known.and_then(|generation| chain.log.missing(generation));
-            let frame = spare.map(|(frame, _)| frame);
-            (frame, latest, generation, missing)
+            (spare.map(|spare| spare.frame), latest, generation, missing)
         };
         // Copied without the lock: readers go on meanwhile.
         let frame = match (spare, missing) {
@@ -209,7 +204,7 @@ impl Screen {
         let mut held = chain.latest.iter().map(Arc::strong_count);
         held.any(|count| count == 1)
             || 1 + chain.spares.len() < BUFFERS
-            || chain.spares.iter().any(Spare::is_free)
+            || chain.spares.iter().any(Shelved::is_free)
     }
 
     /// Makes a draft the latest frame and returns its generation. `step` leads from the frame before to this one.
@@ -255,33 +250,32 @@ impl Screen {
 
 impl Chain {
     /// Takes a buffer that nobody reads out of the chain, the most recent one, because it lacks the least; and what it is.
-    fn take_free(&mut self) -> Option<(Frame, Option<u64>)> {
-        let index = self.spares.iter().rposition(Spare::is_free)?;
-        let spare = self.spares.remove(index);
-        let frame = Arc::try_unwrap(spare.frame).ok()?;
-        Some((frame, spare.generation))
+    fn take_free(&mut self) -> Option<Spare> {
+        let index = self.spares.iter().rposition(Shelved::is_free)?;
+        let Shelved { frame, generation } = self.spares.remove(index);
+        let frame = Arc::try_unwrap(frame).ok()?;
+        Some(Spare { frame, generation })
     }
 
     fn push_spare(&mut self, frame: Arc<Frame>, generation: Option<u64>) {
         if 1 + self.spares.len() < BUFFERS {
-            self.spares.push(Spare { frame, generation });
+            self.spares.push(Shelved { frame, generation });
         }
     }
 
     /// Takes the buffer back that a draft in place may have kept rows in.
     fn take_back(&mut self, past: Past) {
-        let lent = self.lent.take();
-        let Some((frame, used)) = past.into_buffer() else {
+        let Some((Spare { frame, generation }, used)) = past.into_spare() else {
             return;
         };
-        self.push_spare(Arc::new(frame), lent.filter(|_| !used));
+        self.push_spare(Arc::new(frame), generation);
         self.drop_idle(used);
     }
 
     /// One more draft left the free buffers that are here now unused, or not: gives one back to the system when none was
     /// needed for long.
     fn drop_idle(&mut self, used: bool) {
-        let unused = self.spares.iter().position(Spare::is_free);
+        let unused = self.spares.iter().position(Shelved::is_free);
         let Some(unused) = unused.filter(|_| !used) else {
             self.idle_drafts = 0;
             return;
@@ -296,7 +290,7 @@ impl Chain {
     fn replace(&mut self, frame: Frame) -> u64 {
         self.bounds = frame.bounds();
         self.latest = Some(Arc::new(frame));
-        (self.missed, self.lent) = (false, None);
+        self.missed = false;
         self.spares.clear();
         self.log.clear();
         self.generation += 1;
