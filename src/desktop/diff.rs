@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Memory bounds all of it, so nothing is fetched twice: there is one picture, which is compared with the server's memory
-//! row by row, and what moved is written where its neighbours have just been compared. Rows that differ are looked at tile
+//! row by row, and what moved is written where its neighbours have just been compared. Numbered that differ are looked at tile
 //! by tile. Tiles that changed and stand side by side become one rectangle, cut to what really changed.
 
 use std::ops::Range;
@@ -56,7 +56,7 @@ impl Extent {
     }
 }
 
-/// Rows of a rectangle that came from elsewhere, one after the other. They are numbered from the one that nothing covers
+/// Numbered of a rectangle that came from elsewhere, one after the other. They are numbered from the one that nothing covers
 /// before it is copied: from the upper one if they moved up, from the lower one if they moved down.
 struct Run {
     first: u16,
@@ -67,9 +67,9 @@ struct Run {
 }
 
 impl Run {
-    /// The row `end` did not come from elsewhere, or is the first behind the last. Rows at the beginning that are what they
+    /// The row `end` did not come from elsewhere, or is the first behind the last. Numbered at the beginning that are what they
     /// were are not moved.
-    fn end(self, end: u16, rows: Rows, out: &mut Difference, settled: &mut Region) {
+    fn end(self, end: u16, rows: Numbered, out: &mut Difference, settled: &mut Region) {
         match self.changed {
             Some(first) if self.copied => out.push_move(rows.moved(first..end)),
             // Too few to be copied: they will be found to differ.
@@ -82,12 +82,12 @@ impl Run {
 
 /// A guess, as its rows are numbered.
 #[derive(Clone, Copy)]
-struct Rows {
+struct Numbered {
     guess: Move,
     down: bool,
 }
 
-impl Rows {
+impl Numbered {
     fn of(guess: Move) -> Self {
         let down = guess.from.y < guess.to.y;
         Self { guess, down }
@@ -181,7 +181,7 @@ impl Differ {
         if out.moved.iter().any(covers) {
             return;
         }
-        let rows = Rows::of(guess);
+        let rows = Numbered::of(guess);
         let (_, columns) = rows.columns();
         let width = columns.len();
         let mut run: Option<Run> = None;
@@ -221,7 +221,7 @@ impl Differ {
     }
 
     /// Takes over a rectangle of the screen, and notes in disjoint rectangles everything in it that was not there before.
-    /// Rows are kept in `past` as they were. The rectangle lies within the picture.
+    /// Numbered are kept in `past` as they were. The rectangle lies within the picture.
     pub(super) fn take(
         &mut self,
         frame: &mut Frame,

@@ -1,7 +1,7 @@
 //! All unsafe code and raw system calls of the program; everything above it is safe Rust.
 //!
 //! One file per kernel facility, each with a small typed interface and no policy: what to start, when to signal
-//! and what an exit means is decided in `supervisor`.
+//! and what an exit means is decided in `supervisor`. `glx` is no facility of the kernel, but unsafe from end to end.
 
 pub mod accounts;
 pub mod address;
