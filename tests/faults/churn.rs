@@ -6,7 +6,7 @@ use deskinit::supervisor::link::Status;
 
 use crate::support::desk::{Desk, LONG, is_ready, pid};
 use crate::support::eventually;
-use crate::tools::{Files, Gate, children, crowded, descriptors, init, memory, quick, restart};
+use crate::tools::{Gate, children, crowded, descriptors, init, memory, quick, restart};
 
 /// PID 1 takes no more than this.
 const MOST: u64 = 8 << 20;
@@ -65,12 +65,11 @@ fn children_by_the_thousand_leave_nothing_behind_in_the_init() {
 #[test]
 fn a_thousand_restarts_leave_nothing_behind_in_the_init() {
     let _machine = crowded();
-    let files = Files::new("[service.extra]\ncommand = \"sleep 1000\"\n");
     // What is kept of the log is bounded; it is full before anything is measured.
     let script = "i=0; while [ $i -lt 4000 ]; do echo $i: a line of which the last ones are kept, and no others; \
                   i=$((i+1)); done; echo warm; sleep 1000";
     let desk = quick(&["sh", "-c", script])
-        .env("SERVICES_DIR", files.path())
+        .services("[service.extra]\ncommand = \"sleep 1000\"\n")
         .start();
     desk.line("[app] warm");
     let mut status = desk.when("the service runs", LONG, |status| is_ready(status, "extra"));

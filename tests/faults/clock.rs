@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use crate::support::TempDir;
 use crate::support::client::{Client, Login};
 use crate::support::desk::{Builder, LONG, is_ready, pid};
-use crate::tools::{Files, events, send};
+use crate::tools::{events, send};
 
 const PASSWORD: &str = "k7Zq2xPv";
 const YEAR: f64 = 365.0 * 24.0 * 3600.0;
@@ -35,7 +35,6 @@ fn no_limit_is_reached_and_no_pause_changes_when_the_clock_is_set() {
         fs::rename(new, &clock).unwrap();
     };
     set("+0");
-    let files = Files::new("[service.extra]\ncommand = \"sleep 1000\"\n");
     let enter = format!(
         "export LD_PRELOAD={library} FAKETIME_TIMESTAMP_FILE={} FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 \
          DONT_FAKE_MONOTONIC=1; exec \"$@\"",
@@ -43,7 +42,7 @@ fn no_limit_is_reached_and_no_pause_changes_when_the_clock_is_set() {
     );
     let desk = Builder::new(&["xterm"])
         .env("VNC_PASSWORD", PASSWORD)
-        .env("SERVICES_DIR", files.path())
+        .services("[service.extra]\ncommand = \"sleep 1000\"\n")
         // An hour each, in the middle of which the clock is set.
         .env("MAX_DISCONNECTION_TIME", "3600")
         .env("MAX_CONNECTION_TIME", "3600")

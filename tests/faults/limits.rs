@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::desk::{DESKINIT, Desk, LONG, is_ready, pid};
 use crate::support::{TempDir, eventually};
-use crate::tools::{Files, count, crowded, descriptors, does_not_spin, has, init, quick, send};
+use crate::tools::{count, crowded, descriptors, does_not_spin, has, init, quick, send};
 
 /// Sets the soft limit of a running process.
 fn limit_descriptors(pid: i32, limit: &str) {
@@ -24,9 +24,8 @@ fn an_init_without_a_descriptor_left_waits_and_goes_on_when_there_are() {
     if !has("prlimit") {
         return;
     }
-    let files = Files::new("[service.extra]\ncommand = \"sleep 1000\"\n");
     let desk = quick(&["sleep", "1000"])
-        .env("SERVICES_DIR", files.path())
+        .services("[service.extra]\ncommand = \"sleep 1000\"\n")
         .start();
     let status = desk.when("the service runs", LONG, |status| is_ready(status, "extra"));
     let init = init(&desk);

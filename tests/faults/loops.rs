@@ -6,7 +6,7 @@ use deskinit::supervisor::link::{Phase, ServiceState};
 
 use crate::support::TempDir;
 use crate::support::desk::{Builder, DESKINIT, LONG, is_ready, pid};
-use crate::tools::{Files, events};
+use crate::tools::events;
 
 /// Seconds from each start to the next: what the pause is, besides what a start takes.
 fn pauses(times: &[f64]) {
@@ -59,9 +59,8 @@ fn an_application_in_a_crash_loop_is_tried_with_growing_pauses_and_probes_say_so
 
 #[test]
 fn a_service_in_a_crash_loop_leaves_the_desktop_as_it_is() {
-    let files = Files::new("[service.loop]\ncommand = \"sh -c 'exit 1'\"\n");
     let desk = Builder::new(&["xterm"])
-        .env("SERVICES_DIR", files.path())
+        .services("[service.loop]\ncommand = \"sh -c 'exit 1'\"\n")
         .start();
     let starts = events(&desk, "loop").filter(|entry| entry.state == Some(ServiceState::Ready));
     let times: Vec<f64> = starts.take(5).map(|entry| entry.time).collect();

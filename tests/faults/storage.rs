@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::desk::{Builder, Desk, LONG, is_ready, pid};
 use crate::support::{TempDir, eventually};
-use crate::tools::{Files, count, does_not_spin, init, quick, send};
+use crate::tools::{count, does_not_spin, init, quick, send};
 
 /// In a mount namespace of its own, where `mounts` were made.
 fn mounted(builder: Builder, mounts: &str) -> Option<Desk> {
@@ -31,8 +31,7 @@ fn a_full_disk_costs_log_lines_that_are_counted_and_nothing_else() {
          large for its disk; i=$((i+1)); done; touch {over}; exec sleep 1000\"]\nlog = \"{disk}/chatter.log\"\n\
          ready = {{ file = \"{over}\" }}\n"
     );
-    let files = Files::new(&table);
-    let builder = quick(&["sleep", "1000"]).env("SERVICES_DIR", files.path());
+    let builder = quick(&["sleep", "1000"]).services(&table);
     // The directory of this run lies beside the one that becomes the small disk.
     let Some(desk) = mounted(builder, &format!("mount -t tmpfs -o size=64k tmpfs {disk}")) else {
         return;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::support::desk::{Builder, Desk, LONG, is_ready, pid};
-use crate::tools::{Files, count, does_not_spin, has, init, quick, send};
+use crate::tools::{count, does_not_spin, has, init, quick, send};
 
 /// Under strace, which is a stranger to the init: not its parent, not its child.
 fn injected(builder: Builder, faults: &[&str]) -> Option<Desk> {
@@ -31,9 +31,8 @@ fn injected(builder: Builder, faults: &[&str]) -> Option<Desk> {
 /// All of a life: it starts, an orphan ends, a service is killed and comes back, nothing spins, the code is kept.
 fn lives(faults: &[&str]) {
     let table = "[service.extra]\ncommand = \"sleep 1000\"\n";
-    let files = Files::new(table);
     let script = "(true & true); trap 'exit 9' USR1; echo there; while :; do sleep 0.05; done";
-    let builder = quick(&["sh", "-c", script]).env("SERVICES_DIR", files.path());
+    let builder = quick(&["sh", "-c", script]).services(table);
     let Some(desk) = injected(builder, faults) else {
         return;
     };
@@ -79,8 +78,7 @@ fn no_process_for_the_first_starts() {
 fn no_process_for_a_while() {
     // The five that everything begins with, then none for three attempts.
     let fault = "clone,clone3,fork,vfork:error=EAGAIN:when=6..8";
-    let files = Files::new("[service.extra]\ncommand = \"sleep 1000\"\n");
-    let builder = quick(&["sleep", "1000"]).env("SERVICES_DIR", files.path());
+    let builder = quick(&["sleep", "1000"]).services("[service.extra]\ncommand = \"sleep 1000\"\n");
     let Some(desk) = injected(builder, &[fault]) else {
         return;
     };

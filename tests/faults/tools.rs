@@ -157,21 +157,6 @@ impl Gate {
     }
 }
 
-/// A directory of service files.
-pub(crate) struct Files(TempDir);
-
-impl Files {
-    pub(crate) fn new(table: &str) -> Self {
-        let dir = TempDir::new();
-        fs::write(dir.path().join("test.toml"), table).unwrap();
-        Self(dir)
-    }
-
-    pub(crate) fn path(&self) -> &str {
-        self.0.path().to_str().unwrap()
-    }
-}
-
 /// Is this program there? CI has all of them; a test that is left out says so.
 pub(crate) fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

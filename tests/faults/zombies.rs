@@ -6,29 +6,22 @@ use nix::sys::signal::Signal;
 
 use crate::support::desk::{Builder, LONG};
 use crate::support::eventually;
-use crate::tools::{Files, Gate, children, crowded, init, question, quick, send};
+use crate::tools::{Gate, children, crowded, init, question, quick, send};
 
 /// A hundred times a hundred grandchildren of an application, handed to the init; they end all at once, and a service
 /// with 4 among them. The application ends with 7, when it is allowed to.
 struct Crowd {
     orphans: Gate,
     application: Gate,
-    files: Files,
 }
 
 const CROWD: usize = 10_000;
 
 impl Crowd {
     fn new() -> Self {
-        let orphans = Gate::new();
-        let table = format!(
-            "[service.worker]\ncommand = [\"sh\", \"-c\", \"{}; exit 4\"]\nrestart = \"never\"\n",
-            orphans.wait()
-        );
         Self {
-            orphans,
+            orphans: Gate::new(),
             application: Gate::new(),
-            files: Files::new(&table),
         }
     }
 
@@ -40,7 +33,11 @@ impl Crowd {
             self.orphans.wait(),
             self.application.wait()
         );
-        quick(&["sh", "-c", &script]).env("SERVICES_DIR", self.files.path())
+        let table = format!(
+            "[service.worker]\ncommand = [\"sh\", \"-c\", \"{}; exit 4\"]\nrestart = \"never\"\n",
+            self.orphans.wait()
+        );
+        quick(&["sh", "-c", &script]).services(&table)
     }
 }
 

@@ -263,13 +263,9 @@ fn the_application_is_asked_to_end_as_we_were_unless_it_is_configured() {
     desk.line("[app] ready");
     desk.signal(Signal::SIGINT);
     assert_eq!(desk.code(), 42);
-    let dir = TempDir::new();
     let table = "[service.app]\nstop_signal = \"QUIT\"\n";
-    std::fs::write(dir.path().join("app.toml"), table).unwrap();
     let desk = headless(TELLTALE).flags(&["--rewrite", "15:2"]);
-    let desk = desk
-        .env("SERVICES_DIR", dir.path().to_str().unwrap())
-        .start();
+    let desk = desk.services(table).start();
     desk.line("[app] ready");
     desk.signal(Signal::SIGTERM);
     assert_eq!(desk.code(), 43);

@@ -120,13 +120,11 @@ fn the_end_is_asked_for_from_another_pid_namespace() {
 #[test]
 fn what_could_not_be_started_is_told_so() {
     let links = Links::new();
-    let dir = TempDir::new();
     let table = "[service.miss]\ncommand = \"no-such-program\"\n\
         [service.follower]\ncommand = \"sleep 1000\"\nafter = [\"miss\"]\n";
-    std::fs::write(dir.path().join("a.toml"), table).unwrap();
     let desk = Builder::new(&["sleep", "1000"])
         .env("APP_HEADLESS", "1")
-        .env("SERVICES_DIR", dir.path().to_str().unwrap())
+        .services(table)
         .start();
     desk.when("it is given up", LONG, |status| {
         let miss = status.services.iter().find(|one| one.name == "miss");

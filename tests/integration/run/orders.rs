@@ -51,13 +51,11 @@ fn services_are_stopped_started_and_restarted_one_by_one() {
 
 #[test]
 fn a_start_ends_with_what_becomes_of_the_service() {
-    let dir = TempDir::new();
     let table = "[service.slow]\ncommand = \"sleep 1000\"\nready = \"notify\"\nautostart = false\n\
         [service.job]\ncommand = \"true\"\nrestart = \"never\"\nautostart = false\n";
-    std::fs::write(dir.path().join("a.toml"), table).unwrap();
     let desk = Builder::new(&["sleep", "1000"])
         .env("APP_HEADLESS", "1")
-        .env("SERVICES_DIR", dir.path().to_str().unwrap())
+        .services(table)
         .start();
     desk.up();
     // Somebody else stops it meanwhile.
@@ -160,7 +158,6 @@ fn whoever_has_the_number_of_an_ended_service_is_not_signalled() {
     let file = dir.path().join("pid").to_str().unwrap().to_owned();
     let table =
         format!("[service.short]\ncommand = ['sh', '-c', 'echo $$ > {file}']\nrestart = 'never'\n");
-    std::fs::write(dir.path().join("short.toml"), table).unwrap();
     // The application's child gets the number.
     let script = format!(
         "until read -r p < {file}; do :; done; while [ -d /proc/$p ]; do :; done; \
@@ -169,7 +166,7 @@ fn whoever_has_the_number_of_an_ended_service_is_not_signalled() {
     );
     let desk = Builder::new(&["sh", "-c", &script])
         .env("APP_HEADLESS", "1")
-        .env("SERVICES_DIR", dir.path().to_str().unwrap());
+        .services(&table);
     let Some(desk) = desk.into_pid_1() else {
         return;
     };

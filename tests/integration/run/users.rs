@@ -5,7 +5,6 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use crate::support::TempDir;
 use crate::support::desk::{Builder, Desk, LONG, pid};
 
 /// An account that every Debian has, whose home its user may not write to.
@@ -93,13 +92,11 @@ fn what_a_service_needs_of_roots_rights_it_has_alone() {
     if !root() {
         return;
     }
-    let files = TempDir::new();
     let text = "[service.low]\ncommand = \"sleep 1000\"\ncapabilities = [\"net_bind_service\"]\nlimits = { nofile = 777 }\n";
-    fs::write(files.path().join("low.toml"), text).unwrap();
     let desk = Builder::new(&["xterm"])
         .env("USER_ID", &NOBODY.to_string())
         .env("APP_NICENESS", "-3")
-        .env("SERVICES_DIR", files.path().to_str().unwrap())
+        .services(text)
         .start();
     let status = desk.up();
     powerless(pid(&status, "display"), NOBODY);

@@ -112,6 +112,15 @@ impl Builder {
         self
     }
 
+    /// With services of the operator's own, from a file with this text.
+    pub(crate) fn services(mut self, table: &str) -> Self {
+        let files = self.dir.path().join("services");
+        std::fs::create_dir(&files).expect("a directory");
+        std::fs::write(files.join("services.toml"), table).expect("a file");
+        self.command.env("SERVICES_DIR", files);
+        self
+    }
+
     /// Flags of `run`.
     pub(crate) fn flags(mut self, flags: &[&str]) -> Self {
         self.command.args(flags);
