@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{
-    AddressFamily, Shutdown, SockFlag, SockType, UnixAddr, connect, shutdown, socket,
+    AddressFamily, Shutdown, SockFlag, SockType, UnixAddr, connect, getsockopt, shutdown, socket,
+    sockopt::PeerCredentials,
 };
 use x11rb::errors::ConnectError as XConnectError;
 use x11rb::reexports::x11rb_protocol::xauth::Family;
@@ -167,6 +168,12 @@ impl Connector {
         })
     }
 
+    /// The process that listened for connections when the latest one was made; `None` where that is not known: the server
+    /// is on another machine, or in another container that keeps its processes to itself.
+    pub(super) fn server(&self) -> Option<i32> {
+        self.lines().server
+    }
+
     fn dial(&self, patience: Duration) -> io::Result<(DefaultStream, (Family, Vec<u8>))> {
         match (&self.display.host, self.socket()) {
             (Host::Tcp(host), _) => {
@@ -184,7 +191,10 @@ impl Connector {
                 Err(last)
             }
             (Host::Local, Some((directory, socket))) => {
-                DefaultStream::from_unix_stream(dial_unix(&directory.join(socket))?)
+                let stream = dial_unix(&directory.join(socket))?;
+                let peer = getsockopt(&stream, PeerCredentials)?.pid();
+                self.lines().server = Some(peer).filter(|pid| *pid > 0);
+                DefaultStream::from_unix_stream(stream)
             }
             (Host::Local, None) => Err(io::ErrorKind::InvalidInput.into()),
         }
@@ -242,6 +252,8 @@ fn reason(text: &[u8]) -> String {
 struct Lines {
     severed: bool,
     open: Vec<Weak<DefaultStream>>,
+    /// Who listened for the latest of them.
+    server: Option<i32>,
 }
 
 impl Lines {

@@ -34,6 +34,7 @@ mod pointer;
 mod probe;
 mod reconnect;
 mod resize;
+mod rest;
 mod shared;
 mod transfer;
 mod types;
@@ -49,6 +50,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use probe::Answer;
+pub use rest::Rest;
 pub use types::{DesktopEvent, DesktopStatus, Input, InputEvent, Options, ResizeError, Sink};
 
 use crate::pixel::Point;
@@ -184,6 +186,11 @@ impl Desktop {
     /// As [`Desktop::probe`], and says what is wrong if not.
     pub fn ask(&self, timeout: Duration) -> Answer {
         self.inner.probe.ask(&self.inner.connector, timeout)
+    }
+
+    /// The server has answered and has no more to do: known of one whose process can be seen.
+    pub fn rest(&self) -> Option<Rest> {
+        self.inner.connector.server().and_then(Rest::begin)
     }
 
     /// Notes whether a server that we are connected to has fallen silent: the problem is then part of the status.

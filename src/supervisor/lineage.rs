@@ -61,6 +61,7 @@ mod tests {
             parent,
             group,
             stopped: false,
+            waits: true,
         };
         // 10 is the application, 20 the window manager; 1 is us.
         let all = [

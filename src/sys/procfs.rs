@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 
 /// A living process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Process {
     pub group: i32,
     /// Somebody has stopped it.
     pub stopped: bool,
+    /// It waits for something to happen.
+    pub waits: bool,
 }
 
 /// All living processes that descend from `ancestor`, without itself and without zombies, in ascending order of ids.
@@ -58,9 +61,43 @@ fn all() -> impl Iterator<Item = (Process, bool)> {
 
 /// This process as it is now; `None` when it has ended.
 pub fn look(pid: i32) -> Option<Process> {
-    stat(pid)
-        .filter(|(_, alive)| *alive)
-        .map(|(process, _)| process)
+    Watched::new(pid).ok()?.look()
+}
+
+/// A process that is looked at more than once.
+#[derive(Debug)]
+pub struct Watched {
+    pid: i32,
+    file: File,
+}
+
+impl Watched {
+    /// The process that has this id now, and no later one.
+    ///
+    /// # Errors
+    /// When there is none, or it is hidden.
+    pub fn new(pid: i32) -> io::Result<Self> {
+        let file = File::open(format!("/proc/{pid}/stat"))?;
+        Ok(Self { pid, file })
+    }
+
+    /// As it is now; `None` when it has ended.
+    pub fn look(&self) -> Option<Process> {
+        self.stat()
+            .filter(|(_, alive)| *alive)
+            .map(|(process, _)| process)
+    }
+
+    fn stat(&self) -> Option<(Process, bool)> {
+        let mut text = [0; BEGINNING];
+        let length = loop {
+            match self.file.read_at(&mut text, 0) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                length => break length.ok()?,
+            }
+        };
+        parse(self.pid, text.get(..length)?)
+    }
 }
 
 /// Has it ended, with nobody having asked how? False when that cannot be told.
@@ -71,17 +108,12 @@ pub fn is_zombie(pid: i32) -> bool {
 /// Of a line in `/proc/PID/stat`, for what is asked here. There may be thousands, so each is read in one piece.
 const BEGINNING: usize = 256;
 
-/// proc(5): `pid (name) state ppid pgrp …`; the name may hold anything, also parentheses and line ends.
 fn stat(pid: i32) -> Option<(Process, bool)> {
-    let mut file = File::open(format!("/proc/{pid}/stat")).ok()?;
-    let mut text = [0; BEGINNING];
-    let length = loop {
-        match file.read(&mut text) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            length => break length.ok()?,
-        }
-    };
-    let text = text.get(..length)?;
+    Watched::new(pid).ok()?.stat()
+}
+
+/// proc(5): `pid (name) state ppid pgrp …`; the name may hold anything, also parentheses and line ends.
+fn parse(pid: i32, text: &[u8]) -> Option<(Process, bool)> {
     let after = text.iter().rposition(|&byte| byte == b')')? + 1;
     let rest = String::from_utf8_lossy(text.get(after..)?);
     let mut fields = rest.split_ascii_whitespace();
@@ -94,6 +126,7 @@ fn stat(pid: i32) -> Option<(Process, bool)> {
             parent,
             group,
             stopped: state == "T",
+            waits: state == "S",
         },
         !matches!(state, "Z" | "X" | "x"),
     ))

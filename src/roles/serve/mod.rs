@@ -41,8 +41,8 @@ pub(super) const EXIT_UNAVAILABLE: u8 = 69;
 /// Sessions get this long to tell their viewers that the end has come.
 const FAREWELL: Duration = Duration::from_millis(300);
 
-/// The thread that asks the X server whether it answers stays: where a fork bomb has left no process, there is no other to
-/// be had, and that question is asked all the same.
+/// The thread that asks the X server for a probe stays: where a fork bomb has left no process, there is no other to be had,
+/// and that question is asked all the same.
 const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// As do the others, so there are few, however many probes ask at once: they wait for each other anyway.
 const THREADS: usize = 4;
@@ -145,7 +145,9 @@ async fn serve(mut config: Config) -> io::Result<()> {
         uplink.listening(web_at.as_deref(), vnc_at.as_deref());
         uplink.start(hub.clone(), &desktop);
     }
-    tokio::spawn(watch::watch(desktop.clone(), uplink.clone()));
+    watch::start(desktop.clone(), uplink.clone())?;
+    // The first of the threads that stay.
+    tokio::task::spawn_blocking(|| ()).await?;
     stopped().await?;
     let reason = front
         .message()

@@ -2,7 +2,7 @@
 //! say every few seconds that it is there.
 //!
 //! ```text
-//!            WATCHDOG=1                nothing in a span, MISSES times in a row
+//!            WATCHDOG=1                nothing for a span, MISSES times in a row
 //!  unknown ────────────▶ watched ──────────────────────────────────────────────▶ silent: killed, started again
 //!     ▲                     │
 //!     └── its process ends ─┘
@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 /// It says so more often than this.
-const SPAN: Duration = Duration::from_secs(5);
+const SPAN: Duration = Duration::from_secs(8);
 /// So many spans in a row without a word are a hang.
 const MISSES: u32 = 2;
 
@@ -22,15 +22,14 @@ const MISSES: u32 = 2;
 pub(super) struct Watchdog {
     /// The end of this span, once it has said something.
     ends: Option<Instant>,
-    heard: bool,
     missed: u32,
 }
 
 impl Watchdog {
     /// It says that it is there.
     pub(super) fn heard(&mut self, now: Instant) {
-        self.heard = true;
-        self.ends.get_or_insert(now + SPAN);
+        self.ends = Some(now + SPAN);
+        self.missed = 0;
     }
 
     /// When to look again.
@@ -44,10 +43,7 @@ impl Watchdog {
             return false;
         }
         self.ends = Some(now + SPAN);
-        self.missed = match std::mem::take(&mut self.heard) {
-            true => 0,
-            false => self.missed + 1,
-        };
+        self.missed += 1;
         let hangs = self.missed >= MISSES;
         if hangs {
             *self = Self::default();
@@ -68,10 +64,11 @@ mod tests {
         assert!(!dog.turn(start + 100 * SPAN), "it has said nothing yet");
         dog.heard(start);
         assert_eq!(dog.deadline(), Some(start + SPAN));
+        dog.heard(start + SPAN / 2);
         assert!(!dog.turn(start + SPAN));
         assert!(!dog.turn(start + 2 * SPAN), "once may be chance");
         dog.heard(start + 2 * SPAN);
-        assert!(!dog.turn(start + 3 * SPAN));
+        assert_eq!(dog.deadline(), Some(start + 3 * SPAN));
         // The container was frozen.
         assert!(!dog.turn(start + 50 * SPAN));
         assert!(!dog.turn(start + 50 * SPAN));

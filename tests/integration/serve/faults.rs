@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 
 use super::resize::viewer;
 use super::{SOON, Stage};
@@ -65,6 +67,28 @@ fn a_hung_x_server_is_noticed_and_holds_nobody_up() {
     stage.put(&picture(300, 200, 2, 9), 20, 20);
     stage.follow(&mut client);
     stage.follow(&mut late);
+}
+
+/// Asking it would wake it, and us: see `desktop::Rest`.
+#[test]
+fn a_server_at_rest_is_left_alone() {
+    /// Of several looks at it.
+    const WHILE: Duration = Duration::from_secs(6);
+    let stage = Stage::new((640, 480), &[]);
+    let _client = viewer(&stage);
+    let pid = Pid::from_raw(i32::try_from(stage.server.pid()).expect("an id"));
+    let clock = clock_getcpuclockid(pid).expect("it is there");
+    eventually("it does nothing for a while", 10 * WHILE, || {
+        let before = clock.now().expect("it is there");
+        std::thread::sleep(WHILE);
+        (clock.now().expect("it is there") == before).then_some(())
+    });
+    stage.server.signal(Signal::SIGSTOP);
+    eventually("it is missed", SOON, || {
+        let status = stage.serve.api();
+        status.to_string().contains("does not answer").then_some(())
+    });
+    stage.server.signal(Signal::SIGCONT);
 }
 
 #[test]
