@@ -8,8 +8,8 @@ use super::stream::store;
 /// Data of one code table, which takes 140 bytes; no more than a stored block holds.
 const BLOCK: usize = 60 << 10;
 
-/// Less than this is left to deflate, which needs no reset then.
-const MIN: usize = 8 << 10;
+/// Less than this is left to deflate, which needs no reset then, and the code table is too large a part of.
+const MIN: usize = 2 << 10;
 
 /// What is looked at at a time: rows of a wide picture above each other, as matches may be with what lies above.
 const SAMPLE: usize = 16 << 10;
@@ -23,16 +23,19 @@ const END: usize = 256;
 /// Slots for sequences of four bytes; a later one takes the place of an earlier.
 const SLOTS: usize = 4096;
 
-/// True when hardly any four bytes come twice, so that deflate would find little to refer to.
+/// True when few of the sequences of four bytes, three in ten, come twice: what deflate finds to refer to saves less then
+/// than codes of their frequency do for the rest, as its quick levels have none.
 pub(super) fn resists(data: &[u8]) -> bool {
     if data.len() < MIN {
         return false;
     }
     let mut slots = [0u32; SLOTS];
     let (mut seen, mut again) = (0, 0);
-    let middle = data.len() / 2;
-    for part in [data, &data[middle..]] {
-        let part = &part[..part.len().min(SAMPLE)];
+    let (first, rest) = data.split_at(data.len().min(SAMPLE));
+    // Not what was looked at already: it would come again, as itself.
+    let middle = (data.len() / 2).saturating_sub(first.len());
+    let second = &rest[middle.min(rest.len())..];
+    for part in [first, &second[..second.len().min(SAMPLE)]] {
         // Every byte is remembered or looked up, by turns: a match of some length is met in any case.
         for four in part.windows(4).step_by(3) {
             let four = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
@@ -42,7 +45,7 @@ pub(super) fn resists(data: &[u8]) -> bool {
             *slot = four;
         }
     }
-    again * 6 < seen
+    again * 10 < seen * 3
 }
 
 /// Appends `data` as blocks without matches, then an empty stored block, so that the bit stream, which must be at a byte
@@ -318,5 +321,9 @@ mod tests {
         let row = &noise[..6000];
         assert!(!resists(&row.repeat(20)));
         assert!(!resists(&noise[..100]));
+        // Nothing is taken for its own repetition.
+        for length in (MIN..noise.len()).step_by(999) {
+            assert!(resists(&noise[..length]), "{length}");
+        }
     }
 }

@@ -163,11 +163,19 @@ impl Refresh {
 
     /// When the next tile that is not due yet will be.
     pub fn next(&self, activity: &Activity, now: Instant) -> Option<Instant> {
-        let tiles = self.tiles.iter().enumerate();
-        let due = tiles.filter_map(|(index, sent)| {
-            Some((*sent)? + still(activity, self.grid.tile(index), now))
-        });
-        due.filter(|at| *at > now).min()
+        let mut next: Option<Instant> = None;
+        for (index, sent) in self.tiles.iter().enumerate() {
+            let Some(sent) = *sent else { continue };
+            // Most are no sooner than the soonest so far, whatever their rhythm.
+            if next.is_some_and(|next| sent + STILL >= next) {
+                continue;
+            }
+            let due = sent + still(activity, self.grid.tile(index), now);
+            if due > now && next.is_none_or(|next| due < next) {
+                next = Some(due);
+            }
+        }
+        next
     }
 }
 

@@ -130,13 +130,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     and_web(served(
         "scroll",
         "terminal scroll, 90 lines/s",
-        &[CPU, KB, FPS, WRONG],
+        &[CPU, KB, FPS, LOAD, MBIT, WRONG],
         moving::scroll,
     )),
     served(
         "drag",
         "window drag, 30 moves/s",
-        &[CPU, KB, FPS, WRONG],
+        &[CPU, KB, FPS, LOAD, MBIT, WRONG],
         moving::drag,
     ),
     served(
