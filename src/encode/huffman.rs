@@ -8,8 +8,8 @@ use super::stream::store;
 /// Data of one code table, which takes 140 bytes; no more than a stored block holds.
 const BLOCK: usize = 60 << 10;
 
-/// Less than this is left to deflate, which needs no reset then, and the code table is too large a part of.
-const MIN: usize = 2 << 10;
+/// Less than this is left to deflate, which needs no reset then: pieces of text this small may look like noise.
+const MIN: usize = 8 << 10;
 
 /// What is looked at at a time: rows of a wide picture above each other, as matches may be with what lies above.
 const SAMPLE: usize = 16 << 10;
