@@ -192,8 +192,9 @@ impl Connector {
             }
             (Host::Local, Some((directory, socket))) => {
                 let stream = dial_unix(&directory.join(socket))?;
-                let peer = getsockopt(&stream, PeerCredentials)?.pid();
-                self.lines().server = Some(peer).filter(|pid| *pid > 0);
+                // 0: not of our pid namespace. Who cannot tell is a server all the same.
+                let peer = getsockopt(&stream, PeerCredentials).map(|peer| peer.pid());
+                self.lines().server = peer.ok().filter(|pid| *pid > 0);
                 DefaultStream::from_unix_stream(stream)
             }
             (Host::Local, None) => Err(io::ErrorKind::InvalidInput.into()),

@@ -188,7 +188,8 @@ impl Desktop {
         self.inner.probe.ask(&self.inner.connector, timeout)
     }
 
-    /// The server has answered and has no more to do: known of one whose process can be seen.
+    /// What the server does from now on, for whoever has just had an answer and given it a moment; `None` when its process
+    /// cannot be seen.
     pub fn rest(&self) -> Option<Rest> {
         self.inner.connector.server().and_then(Rest::begin)
     }

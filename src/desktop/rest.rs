@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::sys::procfs::Watched;
 
-/// What listens may not be what draws, and hide a hang behind it.
+/// What listens may not be what draws, and hide a hang behind it; and one may have begun within that moment.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// A server that has answered and does nothing.
@@ -72,7 +72,11 @@ mod tests {
             .spawn()
             .expect("cat");
         let pid = i32::try_from(child.id()).expect("an id");
-        let rests = || Rest::begin(pid).is_some_and(|rest| soon(|| rest.lasts()));
+        let rests = || {
+            let rest = Rest::begin(pid);
+            std::thread::sleep(Duration::from_millis(10));
+            rest.is_some_and(|rest| rest.lasts())
+        };
         let (mut to, mut from) = (
             child.stdin.take().expect("a pipe"),
             child.stdout.take().expect("a pipe"),

@@ -31,11 +31,10 @@ pub(super) fn resists(data: &[u8]) -> bool {
     }
     let mut slots = [0u32; SLOTS];
     let (mut seen, mut again) = (0, 0);
-    let (first, rest) = data.split_at(data.len().min(SAMPLE));
     // Not what was looked at already: it would come again, as itself.
-    let middle = (data.len() / 2).saturating_sub(first.len());
-    let second = &rest[middle.min(rest.len())..];
-    for part in [first, &second[..second.len().min(SAMPLE)]] {
+    let middle = (data.len() / 2).max(SAMPLE).min(data.len());
+    for part in [data, &data[middle..]] {
+        let part = &part[..part.len().min(SAMPLE)];
         // Every byte is remembered or looked up, by turns: a match of some length is met in any case.
         for four in part.windows(4).step_by(3) {
             let four = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
