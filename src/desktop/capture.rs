@@ -288,10 +288,14 @@ impl<'a> Session<'a> {
                 self.on_event(&event);
                 continue;
             }
+            if !self.capture.shared.await_demand(self.waits_for_demand(now)) {
+                continue;
+            }
             let deadlines = [
                 grab_at,
                 self.windows.deadline(now),
                 self.pointer_deadline(now),
+                self.demand_deadline(now),
             ];
             self.wait(deadlines.into_iter().flatten().min())?;
         }
@@ -492,6 +496,19 @@ impl<'a> Session<'a> {
     fn is_watched(&self, now: Instant) -> bool {
         let recently = |at| now.saturating_duration_since(at) < PAUSE;
         self.awaited || self.served.is_some_and(recently)
+    }
+
+    /// True when a demand has to call. Most come just after a frame, when there is nothing new yet: these are found when
+    /// there is, or after a while, and being woken by each would cost as much as some grabs.
+    fn waits_for_demand(&self, now: Instant) -> bool {
+        !self.awaited && (self.grabber.has_work() || self.demand_deadline(now).is_none())
+    }
+
+    /// When it is looked whether there is a demand that did not call: in time for whoever made it not to be taken for one
+    /// that comes after nobody watched.
+    fn demand_deadline(&self, now: Instant) -> Option<Instant> {
+        let at = self.served.map(|at| at + PAUSE / 2);
+        at.filter(|at| !self.awaited && *at > now)
     }
 
     fn pointer_deadline(&self, now: Instant) -> Option<Instant> {

@@ -25,6 +25,8 @@ pub(super) struct Shared {
     /// Becomes readable when there is something new below.
     wake: EventFd,
     demand: AtomicBool,
+    /// The thread waits for a demand, and is to be called for one; else it finds it when it comes to it.
+    waiting: AtomicBool,
     /// Looks that were asked for.
     looks: AtomicU64,
     close: AtomicBool,
@@ -40,6 +42,7 @@ impl Shared {
         Ok(Self {
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             demand: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
             looks: AtomicU64::new(0),
             close: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -68,9 +71,17 @@ impl Shared {
 
     /// Somebody can take a frame.
     pub(super) fn set_demand(&self) {
-        if !self.demand.swap(true, Ordering::AcqRel) {
+        // In one order with the thread's, which says that it waits before it looks whether there is a demand: either it
+        // sees this one, or it is seen to wait.
+        if !self.demand.swap(true, Ordering::SeqCst) && self.waiting.load(Ordering::SeqCst) {
             self.call();
         }
+    }
+
+    /// The thread is about to wait: also for a demand, or not. False: there is one that it has not seen.
+    pub(super) fn await_demand(&self, waiting: bool) -> bool {
+        self.waiting.store(waiting, Ordering::SeqCst);
+        !(waiting && self.demand.load(Ordering::SeqCst))
     }
 
     pub(super) fn has_demand(&self) -> bool {
@@ -168,4 +179,33 @@ impl Shared {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is behind these is replaced whole, so a panic elsewhere leaves it whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Sink for Nobody {
+        fn frame(&self, _: u64) {}
+        fn event(&self, _: DesktopEvent) {}
+    }
+
+    #[test]
+    fn a_demand_calls_only_a_thread_that_waits_for_one() {
+        let shared = Shared::new(Arc::new(Nobody), DesktopStatus::default()).expect("an eventfd");
+        let called = || shared.wake.read().is_ok();
+        assert!(shared.await_demand(false));
+        shared.set_demand();
+        assert!(!called(), "it comes to it by itself");
+        assert!(shared.await_demand(false));
+        assert!(!shared.await_demand(true), "there is one already");
+        shared.take_demand();
+        assert!(shared.await_demand(true));
+        shared.set_demand();
+        assert!(called());
+        shared.set_demand();
+        assert!(!called(), "once is enough");
+    }
 }

@@ -288,6 +288,35 @@ fn a_glyph_is_a_small_update() {
 }
 
 #[test]
+fn who_waits_long_for_a_change_gets_it_alone() {
+    let server = XServer::start();
+    let mut viewer = Viewer::of(&server);
+    let (link, root) = server.connect();
+    let painter = Painter::on(&link, root);
+    painter.fill(0, 0, 0, 1280, 1024);
+    sync(&link);
+    viewer.converge(&server);
+    let glyph = |viewer: &mut Viewer, x| {
+        painter.fill(0xff_ffff, x, 200, 7, 12);
+        sync(&link);
+        eventually("the glyph", SOON, || {
+            (!viewer.follow().is_empty()).then_some(())
+        });
+    };
+    viewer.desktop.request_frame();
+    glyph(&mut viewer, 100);
+    // Not while the thread is still busy with the one before: then it would see it at once.
+    std::thread::sleep(Duration::from_millis(100));
+    viewer.desktop.request_frame();
+    let before = viewer.desktop.status().grabbed_pixels;
+    // Whoever asks for nothing for a second is taken to be gone; this one has asked already.
+    std::thread::sleep(Duration::from_millis(1500));
+    glyph(&mut viewer, 200);
+    let grabbed = viewer.desktop.status().grabbed_pixels - before;
+    assert!(grabbed <= 2 * 7 * 12, "{grabbed}");
+}
+
+#[test]
 fn nobody_watches_nothing_is_read() {
     let server = XServer::start();
     let mut viewer = Viewer::of(&server);
