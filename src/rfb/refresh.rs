@@ -14,7 +14,7 @@
 use std::time::{Duration, Instant};
 
 use crate::pixel::{Grid, Rect, Region};
-use crate::screen::{Activity, Move};
+use crate::screen::{Activity, Move, Rhythms};
 
 /// A tile that was not sent for so long stands still.
 pub const STILL: Duration = Duration::from_millis(300);
@@ -135,18 +135,20 @@ impl Refresh {
             Pressure::Idle | Pressure::Interactive => STILL,
             Pressure::Busy => URGENT,
         };
+        let rhythms = activity.rhythms(now);
         let mut piece = Vec::new();
         let mut taken = 0u64;
         for (index, sent) in self.tiles.iter().enumerate() {
-            let Some(age) = sent.map(|sent| now.saturating_duration_since(sent)) else {
+            // Most were sent a moment ago.
+            let Some(sent) = sent.filter(|sent| *sent + least <= now) else {
                 continue;
             };
             let tile = self.grid.tile(index);
-            if age < least || age < still(activity, tile, now) {
-                continue;
-            }
             let waits = |r: &Rect| !r.intersect(&tile).is_empty();
-            if pending.rects().iter().any(waits) || !area.rects().iter().any(waits) {
+            if pending.rects().iter().any(waits)
+                || !area.rects().iter().any(waits)
+                || sent + still(rhythms, tile) > now
+            {
                 continue;
             }
             piece.push(tile);
@@ -163,6 +165,7 @@ impl Refresh {
 
     /// When the next tile that is not due yet will be.
     pub fn next(&self, activity: &Activity, now: Instant) -> Option<Instant> {
+        let rhythms = activity.rhythms(now);
         let mut next: Option<Instant> = None;
         for (index, sent) in self.tiles.iter().enumerate() {
             let Some(sent) = *sent else { continue };
@@ -170,7 +173,7 @@ impl Refresh {
             if next.is_some_and(|next| sent + STILL >= next) {
                 continue;
             }
-            let due = sent + still(activity, self.grid.tile(index), now);
+            let due = sent + still(rhythms, self.grid.tile(index));
             if due > now && next.is_none_or(|next| due < next) {
                 next = Some(due);
             }
@@ -180,8 +183,8 @@ impl Refresh {
 }
 
 /// After how long without a change this tile stands still.
-fn still(activity: &Activity, tile: Rect, now: Instant) -> Duration {
-    let pause = activity.pause(tile, now).unwrap_or_default();
+fn still(rhythms: Rhythms<'_>, tile: Rect) -> Duration {
+    let pause = rhythms.pause(tile).unwrap_or_default();
     (pause + pause / 4).clamp(STILL, LONGEST)
 }
 

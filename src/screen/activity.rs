@@ -106,15 +106,12 @@ impl Activity {
         rows.into_iter().collect()
     }
 
-    /// The longest pause between two changes of any tile under `rect`, for those that change in a rhythm: whoever waits
-    /// longer than this may take it that they stand still. `None` for what changed once or twice.
-    pub fn pause(&self, rect: Rect, now: Instant) -> Option<Duration> {
-        let slot = self.slot(now);
-        let pauses = self.grid.touched(rect).filter_map(|index| {
-            let history = self.tiles[index].at(slot);
-            (history.count_ones() >= RHYTHM).then(|| SLOT * (longest_gap(history) + 1))
-        });
-        pauses.max()
+    /// The rhythms of what is seen at this time.
+    pub fn rhythms(&self, now: Instant) -> Rhythms<'_> {
+        Rhythms {
+            activity: self,
+            slot: self.slot(now),
+        }
     }
 
     fn slot(&self, now: Instant) -> u64 {
@@ -122,6 +119,25 @@ impl Activity {
             .origin
             .map(|origin| now.saturating_duration_since(origin));
         since.map_or(0, |since| (since.as_millis() / SLOT.as_millis()) as u64)
+    }
+}
+
+/// How often the parts of the screen change, as seen at one time.
+#[derive(Clone, Copy, Debug)]
+pub struct Rhythms<'a> {
+    activity: &'a Activity,
+    slot: u64,
+}
+
+impl Rhythms<'_> {
+    /// The longest pause between two changes of any tile under `rect`, for those that change in a rhythm: whoever waits
+    /// longer than this may take it that they stand still. `None` for what changed once or twice.
+    pub fn pause(self, rect: Rect) -> Option<Duration> {
+        let longest = self.activity.grid.touched(rect).filter_map(|index| {
+            let history = self.activity.tiles[index].at(self.slot);
+            (history.count_ones() >= RHYTHM).then(|| longest_gap(history))
+        });
+        longest.max().map(|gap| SLOT * (gap + 1))
     }
 }
 
@@ -188,18 +204,19 @@ mod tests {
         ] {
             let (activity, now) = rhythm(place, interval * MS);
             let seen = activity
-                .pause(Rect::new(500, 500, 64, 64), now)
+                .rhythms(now)
+                .pause(Rect::new(500, 500, 64, 64))
                 .unwrap()
                 .as_millis();
             assert!(pause.contains(&seen), "{interval}: {seen}");
-            assert_eq!(activity.pause(place, now + 10_000 * MS), None);
+            assert_eq!(activity.rhythms(now + 10_000 * MS).pause(place), None);
         }
         let mut activity = Activity::new(100, 100);
         let now = Instant::now();
         activity.changed(&Region::from(place), now);
         activity.changed(&Region::from(place), now + 1000 * MS);
         assert_eq!(
-            activity.pause(place, now + 1000 * MS),
+            activity.rhythms(now + 1000 * MS).pause(place),
             None,
             "twice is no rhythm"
         );
@@ -217,7 +234,7 @@ mod tests {
         let (activity, now) = rhythm(Rect::sized(64, 64), 7 * MS);
         let later = now + 10_000 * MS;
         for at in [now, later] {
-            let _ = activity.pause(Rect::sized(64, 64), at);
+            let _ = activity.rhythms(at).pause(Rect::sized(64, 64));
         }
     }
 
@@ -233,7 +250,7 @@ mod tests {
                 now += Duration::from_millis(step);
                 let rect = Rect::new(x, y, w.min(u16::MAX - x), h.min(u16::MAX - y));
                 activity.changed(&Region::from(rect), now);
-                let _ = activity.pause(rect, now);
+                let _ = activity.rhythms(now).pause(rect);
                 let screen = Rect::new(0, 0, 1024, 704);
                 prop_assert!(activity.playing().rects().iter().all(|r| screen.contains(r)));
             }

@@ -18,7 +18,7 @@ mod log;
 mod motion;
 mod swap;
 
-pub use activity::Activity;
+pub use activity::{Activity, Rhythms};
 pub use cursor::{CursorImage, Leds};
 pub use draft::{Before, Draft, Past, Rows};
 pub use log::{Move, Step};
