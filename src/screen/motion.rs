@@ -22,6 +22,7 @@ mod vote;
 
 use crate::pixel::{Frame, Rect, Region};
 use verify::Verified;
+use vote::CLEAR;
 
 use super::draft::Rows;
 use super::log::{Move, Step};
@@ -41,7 +42,7 @@ const AREAS: usize = 3;
 const ROUNDS: usize = 2;
 
 /// A move that was voted for has to explain one part in so many of the area's damage: less is chance.
-const SHARE: u64 = 8;
+const SHARE: u32 = 8;
 
 /// An area of which no more than this part is left has been explained.
 const SMALL: u32 = 4;
@@ -49,14 +50,19 @@ const SMALL: u32 = 4;
 /// Damage that is less than this part of what has moved was uncovered by it, or stands still in it.
 const LITTLE: u64 = 8;
 
-/// After searches without result the next ones are left out, at most so many: a video is not searched for scrolls.
+/// Guesses of which at least one part in so many proved true were good: what is beside them is worth a search again. Of text
+/// that changes altogether the gaps between some lines prove true.
+const GUESSED: u64 = 4;
+
+/// After searches that did not explain half of what was searched the next ones are left out, at most so many: a video is
+/// not searched for scrolls, nor a table for figures that are the same as others.
 const MAX_PAUSE: u32 = 15;
 
 /// Searches pictures; keeps its memory, and what the last searches were good for.
 #[derive(Debug, Default)]
 pub struct Motion {
     votes: vote::Votes,
-    /// Searches in a row that found nothing.
+    /// Searches in a row that found little or nothing.
     failures: u32,
     /// Pictures that are not searched.
     pause: u32,
@@ -142,8 +148,10 @@ impl Motion {
             return guesses;
         }
         for area in areas(&rest) {
-            let again = self.votes.again(old, new, area);
-            if let Some(dy) = again.or_else(|| self.votes.vertical(old, new, area, None)) {
+            let votes = &mut self.votes;
+            let again = votes.again(old, new, area);
+            let down = again.or_else(|| votes.vertical(old, new, area, None, CLEAR));
+            if let Some(dy) = down {
                 guesses.extend(verify::moved_within(area, 0, dy, bounds));
             }
         }
@@ -153,6 +161,8 @@ impl Motion {
     /// True when a search may need the picture as it was before damage was taken over: `rest` is what no guess explained, and
     /// `moved` what was.
     pub fn looks_back(&self, rest: &Region, moved: &[Move], guesses: &[Move]) -> bool {
+        let mut rest = rest.clone();
+        rest.subtract(&uncovered(moved));
         let within = |guess: &Move| {
             rest.rects()
                 .iter()
@@ -174,7 +184,7 @@ impl Motion {
     ) -> Step {
         let damage: Region = difference.changed.iter().copied().collect();
         let moved = &difference.moved;
-        if !moved.is_empty() {
+        if !moved.is_empty() && area_of(moved) * GUESSED >= area_of(guesses) {
             (self.failures, self.pause) = (0, 0);
         }
         for dy in moved.iter().map(|m| m.offset().1) {
@@ -202,11 +212,11 @@ impl Motion {
             self.pause -= 1;
             return found.step();
         }
-        let mut any = false;
+        let before = found.damage().area();
         for area in areas {
-            any |= self.search_area(&mut found, area);
+            self.search_area(&mut found, area);
         }
-        if any {
+        if found.damage().area() * 2 <= before {
             self.failures = 0;
         } else {
             self.failures = (self.failures + 1).min(8);
@@ -215,26 +225,26 @@ impl Motion {
         found.step()
     }
 
-    fn search_area<O: Rows>(&mut self, found: &mut Verified<'_, O>, area: Rect) -> bool {
+    fn search_area<O: Rows>(&mut self, found: &mut Verified<'_, O>, area: Rect) {
         let (old, new) = found.frames();
         let mut known = None;
         for _ in 0..ROUNDS {
-            let down = self.votes.vertical(old, &mut &*new, area, known);
-            let Some(dy) = down.filter(|dy| found.verify(area, 0, *dy, SHARE)) else {
+            let down = self.votes.vertical(old, &mut &*new, area, known, SHARE);
+            let Some(dy) = down.filter(|dy| found.verify(area, 0, *dy, SHARE.into())) else {
                 break;
             };
             known = Some(dy);
             let mut rest = found.damage().clone();
             rest.clip(area);
             if rest.area() < u64::from(area.area() / SMALL) {
-                return true;
+                return;
             }
         }
-        if known.is_some() {
-            return true;
+        if known.is_none()
+            && let Some(dx) = self.votes.horizontal(old, new, area)
+        {
+            found.verify(area, dx, 0, SHARE.into());
         }
-        let right = self.votes.horizontal(old, new, area);
-        right.is_some_and(|dx| found.verify(area, dx, 0, SHARE))
     }
 }
 
@@ -242,12 +252,37 @@ fn area_of(moves: &[Move]) -> u64 {
     moves.iter().map(|m| u64::from(m.to.area())).sum()
 }
 
+/// What lies bare when all of this has moved: the last line of a terminal, the ground behind a window. Nothing moves there
+/// that has not just been found. Moves by the same offset are one that something stood in the way of.
+fn uncovered(moved: &[Move]) -> Region {
+    let mut wholes: Vec<Move> = Vec::new();
+    for m in moved {
+        match wholes.iter_mut().find(|w| w.offset() == m.offset()) {
+            Some(whole) => {
+                whole.to = whole.to.bounding(&m.to);
+                whole.from.x = whole.from.x.min(m.from.x);
+                whole.from.y = whole.from.y.min(m.from.y);
+            }
+            None => wholes.push(*m),
+        }
+    }
+    let mut bare = Region::new();
+    for whole in wholes {
+        let mut left = Region::from(whole.source());
+        left.subtract(&Region::from(whole.to));
+        bare.union(&left);
+    }
+    bare
+}
+
 /// Where moves that are known leave something to be searched.
 fn unexplained(damage: &Region, moved: &[Move]) -> Vec<Rect> {
-    if damage.area() * LITTLE <= area_of(moved) {
+    let mut rest = damage.clone();
+    rest.subtract(&uncovered(moved));
+    if rest.area() * LITTLE <= area_of(moved) {
         return Vec::new();
     }
-    areas(damage)
+    areas(&rest)
 }
 
 /// Where damage lies together, the largest areas first.

@@ -1,5 +1,8 @@
 //! Which offset the pixels of an area may have moved by.
 
+use std::cmp::Reverse;
+use std::ops::Range;
+
 use super::{Picture, Rows};
 use crate::pixel::{Frame, Rect};
 
@@ -10,7 +13,7 @@ const STRIPS: u16 = 6;
 
 /// An offset needs so many votes; with one part in `CLEAR` of all rows that have moved it needs no further strip.
 const MIN_VOTES: u32 = 6;
-const CLEAR: u32 = 4;
+pub(super) const CLEAR: u32 = 4;
 
 /// Pixels are hashed in groups of so many.
 const PIECE: usize = 16;
@@ -41,6 +44,9 @@ pub(super) struct Votes {
     recent: Vec<i32>,
     /// What was asked for of the new picture.
     part: Vec<u32>,
+    /// Strips of single rows that were not what stood there, and their pixels.
+    witnesses: Vec<Rect>,
+    seen: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,26 +68,19 @@ impl Votes {
 
     /// An offset that proved true lately, if some rows of the area say that it is true again.
     pub(super) fn again(&mut self, old: &Frame, new: &mut impl Picture, area: Rect) -> Option<i32> {
-        let part = &mut self.part;
+        self.call_witnesses(old, new, area);
+        let width = usize::from(area.w.min(STRIP));
         self.recent.iter().copied().find(|dy| {
             let (mut moved, mut denied) = (0u32, 0);
-            for n in 0..2 * WITNESSES {
-                let y = area.y + n * (area.h / (2 * WITNESSES));
-                let row = Rect::new(area.x, y, area.w.min(STRIP), 1);
-                let source = i32::from(y) - dy;
+            for (row, now) in self.witnesses.iter().zip(self.seen.chunks(width)) {
+                let source = i32::from(row.y) - dy;
                 let source = u16::try_from(source).ok().filter(|y| *y < old.height());
                 let Some(source) = source else {
                     continue;
                 };
-                new.read(row, part);
-                let now = part.as_slice();
-                let columns = usize::from(row.x)..usize::from(row.right());
-                if *now == old.row(y)[columns.clone()] || hash_row(now).is_none() {
-                    continue;
-                }
-                if *now == old.row(source)[columns] {
+                if *now == old.row(source)[columns(row)] {
                     moved += 1;
-                } else if area.contains(&Rect { y: source, ..row }) {
+                } else if area.contains(&Rect { y: source, ..*row }) {
                     denied += 1;
                     if denied * DENIALS > u32::from(WITNESSES) {
                         return false;
@@ -92,25 +91,44 @@ impl Votes {
         })
     }
 
-    /// The offset down that most rows vote for, other than one that is known.
+    /// Of some rows of an area the first strip each that is not what stood there, and not of one colour. What is the same
+    /// in all lines (a column of a table, an indent) says nothing about where they were.
+    fn call_witnesses(&mut self, old: &Frame, new: &mut impl Picture, area: Rect) {
+        self.witnesses.clear();
+        self.seen.clear();
+        for n in 0..2 * WITNESSES {
+            let y = area.y + n * (area.h / (2 * WITNESSES));
+            for strip in strips(area) {
+                let row = Rect { y, h: 1, ..strip };
+                new.read(row, &mut self.part);
+                if self.part != old.row(y)[columns(&row)] && hash_row(&self.part).is_some() {
+                    self.witnesses.push(row);
+                    self.seen.extend_from_slice(&self.part);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The offset down that most rows vote for, other than one that is known, and at least one part in `share` of those
+    /// that have moved: of a picture that changed altogether some rows are always the same as others.
     pub(super) fn vertical(
         &mut self,
         old: &impl Rows,
         new: &mut impl Picture,
         area: Rect,
         known: Option<i32>,
+        share: u32,
     ) -> Option<i32> {
         let height = usize::from(area.h);
         self.counts.clear();
         self.counts.resize(2 * height, 0);
-        let strips = (area.w / STRIP).clamp(1, STRIPS);
+        let mut strips: Vec<Rect> = strips(area).collect();
+        // Those first in which the last witnesses stood.
+        let stood = |strip: &Rect| self.witnesses.iter().filter(|w| strip.contains(w)).count();
+        strips.sort_by_key(|strip| Reverse(stood(strip)));
         let mut moved = 0;
-        for n in 0..strips {
-            let strip = Rect {
-                x: area.x + n * (area.w / strips),
-                w: area.w.min(STRIP),
-                ..area
-            };
+        for strip in strips {
             new.read(strip, &mut self.part);
             moved += self.strip(old, strip);
             let winner = self.winner(height, known);
@@ -118,13 +136,14 @@ impl Votes {
                 return Some(dy);
             }
         }
-        self.winner(height, known).map(|(dy, _)| dy)
+        let winner = self.winner(height, known)?;
+        (winner.1 * share >= moved).then_some(winner.0)
     }
 
     /// Lets the rows of a strip vote; the number of those that have moved, or are new.
     fn strip(&mut self, old: &impl Rows, strip: Rect) -> u32 {
         let (height, width) = (usize::from(strip.h), usize::from(strip.w));
-        let columns = usize::from(strip.x)..usize::from(strip.right());
+        let columns = columns(&strip);
         self.begin(height);
         self.rows.clear();
         for y in 0..strip.h {
@@ -155,7 +174,7 @@ impl Votes {
         let width = usize::from(area.w);
         self.counts.clear();
         self.counts.resize(2 * width, 0);
-        let columns = usize::from(area.x)..usize::from(area.right());
+        let columns = columns(&area);
         let step = (area.h / PROBES).max(1);
         for y in (area.y..area.bottom()).step_by(usize::from(step)) {
             let (before, now) = (&old.row(y)[columns.clone()], &new.row(y)[columns.clone()]);
@@ -236,6 +255,20 @@ impl Votes {
         let (index, votes) = others.max_by_key(|(_, n)| **n)?;
         (*votes >= MIN_VOTES).then_some((offset(index), *votes))
     }
+}
+
+/// The strips of an area.
+fn strips(area: Rect) -> impl Iterator<Item = Rect> {
+    let strips = (area.w / STRIP).clamp(1, STRIPS);
+    (0..strips).map(move |n| Rect {
+        x: area.x + n * (area.w / strips),
+        w: area.w.min(STRIP),
+        ..area
+    })
+}
+
+fn columns(rect: &Rect) -> Range<usize> {
+    usize::from(rect.x)..usize::from(rect.right())
 }
 
 /// A hash of whole groups of pixels; `None` when they all are of one colour, which is found anywhere.
