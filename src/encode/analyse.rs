@@ -19,6 +19,8 @@ pub(super) enum Class {
     Tint,
     /// Many colours that flow into each other, or texture.
     Photo,
+    /// Edges on a ground of many colours that flow into each other: letters on a gradient or a photo.
+    Lettered,
     /// Text or photo; what lies around it decides.
     Unsure,
 }
@@ -31,6 +33,11 @@ const EDGE: i16 = 240;
 
 /// Neighbours that differ by no more are alike but for grain.
 const CALM: i16 = 16;
+
+/// Of neighbours on one row, so many percent are alike and not equal: more than in any text on plain ground (of soft-edged
+/// text in colours, 3 cells in 1000 have as many), and what all text on a gradient or a photo has.
+const SOME_GRAIN: u32 = 10;
+const MUCH_GRAIN: u32 = 20;
 
 /// A cell whose neighbours differ by no more has nothing that JPEG could blur.
 const FAINT: i16 = 64;
@@ -66,7 +73,9 @@ pub(super) fn classify(frame: &Frame, cell: Rect, photos: bool, palette: &mut Pa
         (true, true) => Class::Tint,
         (false, false) => Class::Sharp,
         (false, true) => match look.text_or_photo() {
-            Class::Unsure => beside_ground(frame, cell, palette),
+            class @ (Class::Unsure | Class::Lettered) => {
+                beside_ground(frame, cell, palette).unwrap_or(class)
+            }
             class => class,
         },
     }
@@ -81,16 +90,14 @@ fn spread(colours: &[u32]) -> i16 {
     most.saturating_sub(least)
 }
 
-/// An unsure cell may hold the edge of a photo, with plain ground beside it: what is left without the ground decides.
-fn beside_ground(frame: &Frame, cell: Rect, palette: &mut Palette) -> Class {
+/// The edge of a photo with plain ground beside it looks like letters: what is left without the ground decides.
+fn beside_ground(frame: &Frame, cell: Rect, palette: &mut Palette) -> Option<Class> {
     let inner = without_ground(frame, cell);
     if inner == cell || inner.w < MIN_INNER || inner.h < MIN_INNER {
-        return Class::Unsure;
+        return None;
     }
-    match classify(frame, inner, true, palette) {
-        class @ (Class::Photo | Class::Tint) => class,
-        _ => Class::Unsure,
-    }
+    let class = classify(frame, inner, true, palette);
+    matches!(class, Class::Photo | Class::Tint).then_some(class)
 }
 
 /// The cell less the rows and columns of one colour at its sides.
@@ -247,14 +254,20 @@ impl Look {
     }
 
     /// Of a cell with many colours and some contrast: text has flat ground between its edges, however densely it is
-    /// set; a photo has hardly two equal pixels; a gradient with a bit of a letter is calm but for that.
+    /// set, and soft as these may be, hardly two neighbours are nearly alike; a photo has hardly two equal pixels; a gradient
+    /// with a bit of a letter is calm but for that.
     fn text_or_photo(&self) -> Class {
         let flat = percent(self.flat_beside + self.flat_above, self.beside + self.above);
         let calm = percent(self.calm, self.beside);
+        let grain = calm.saturating_sub(percent(self.flat_beside, self.beside));
+        let noise = flat <= 8 && calm <= 50;
+        let soft = self.steepest <= EDGE && flat <= 25 && calm <= 90;
         if flat >= 60 {
             Class::Sharp
-        } else if self.steepest <= EDGE && flat <= 25 && calm <= 90 || flat <= 8 && calm <= 50 {
+        } else if noise || soft && grain >= SOME_GRAIN {
             Class::Photo
+        } else if grain >= MUCH_GRAIN {
+            Class::Lettered
         } else {
             Class::Unsure
         }

@@ -43,8 +43,9 @@ const BLOCK_H: u16 = 256;
 /// Side of a cell: a JPEG block with thinned-out colour.
 const CELL: u16 = 16;
 
-/// A smaller area is one cell: its classes would cost more in headers than they save.
-const MIN_GRID: u32 = 2048;
+/// A smaller area is one cell, and no photo: its classes would cost more in headers than they save. A larger one is not:
+/// a slice of a line of text looks like anything as a whole.
+const MIN_GRID: u32 = MIN_JPEG;
 
 /// Fills and rectangles of two colours are worth a header of their own from this many pixels on.
 const MIN_OWN: u32 = 4096;
@@ -121,10 +122,10 @@ struct Span(usize, usize, usize, usize);
 
 impl Grid {
     fn new(frame: &Frame, area: Rect, photos: Option<&[Rect]>) -> Self {
-        let cell = if area.area() < MIN_GRID {
-            (area.w, area.h)
+        let (cell, photos) = if area.area() < MIN_GRID {
+            ((area.w, area.h), None)
         } else {
-            (CELL, CELL)
+            ((CELL, CELL), photos)
         };
         let mut grid = Self {
             area,
@@ -135,7 +136,7 @@ impl Grid {
         };
         grid.classify(frame, photos);
         if let Some(playing) = photos {
-            grid.settle();
+            grid.settle(playing);
             grid.play(frame, playing);
         }
         grid
@@ -338,6 +339,18 @@ mod tests {
         y % 16 < 12 && x % 9 < 7 && hash(x / 2, y / 3) % 5 < 2
     }
 
+    /// A terminal: soft-edged letters of several colours on black.
+    fn terminal(x: u32, y: u32) -> u32 {
+        const INKS: [u32; 6] = [0xcd0000, 0x00cd00, 0xcdcd00, 0x5c5cff, 0xcd00cd, 0xe5e5e5];
+        let ink = INKS[hash(x / 63, y / 10) as usize % INKS.len()];
+        let on = |x, y| y % 16 < 13 && x % 9 < 8 && hash(x / 2, y / 3) & 1 == 0;
+        let parts = (0..16).filter(|n| on((8 * x + 2 * (n % 4)) / 5, (8 * y + 2 * (n / 4)) / 5));
+        let covered = parts.count() as u32;
+        [16, 8, 0].iter().fold(0, |rgb, shift| {
+            (rgb << 8) | (((ink >> shift) & 0xff) * covered / 16)
+        })
+    }
+
     fn plan_all(frame: &Frame, photos: bool) -> Vec<(Rect, Kind)> {
         let still = Region::new();
         let plan = plan(
@@ -436,6 +449,42 @@ mod tests {
     fn shadows_drawn_in_lines_are_no_photos() {
         let picture = frame(640, 160, |_, y| (255 - y) * 0x0001_0101);
         assert_eq!(area(&plan_all(&picture, true), Kind::Jpeg), 0);
+    }
+
+    #[test]
+    fn no_slice_of_text_is_a_photo() {
+        let picture = frame(800, 200, terminal);
+        let still = Region::new();
+        for y in 0..12 {
+            for (w, h) in [(484, 1), (717, 1), (208, 6), (288, 7), (136, 10), (144, 13)]
+                .into_iter()
+                .chain((1..40).map(|n| (20 * n, 41 - n)))
+            {
+                let slice = Rect::new(40 - 3 * y % 16, 50 + y, w.min(750), h);
+                let plan = plan(&picture, &Region::from(slice), Some(&still));
+                assert_eq!(area(&plan, Kind::Jpeg), 0, "{slice:?}: {plan:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_patch_in_text_is_text_and_on_plain_ground_a_photo() {
+        let patch = Rect::new(320, 96, 48, 48);
+        let within = |x, y| {
+            let column = u32::from(patch.x)..u32::from(patch.right());
+            column.contains(&x) && (u32::from(patch.y)..u32::from(patch.bottom())).contains(&y)
+        };
+        let noisy = |x, y| hash(x, y) & 0x00ff_ffff;
+        let text = frame(640, 256, |x, y| match within(x, y) {
+            true => noisy(x, y),
+            false => terminal(x, y),
+        });
+        assert_eq!(area(&plan_all(&text, true), Kind::Jpeg), 0);
+        let plain = frame(640, 256, |x, y| match within(x, y) {
+            true => noisy(x, y),
+            false => 0x0030_5070,
+        });
+        assert_eq!(area(&plan_all(&plain, true), Kind::Jpeg), patch.area());
     }
 
     #[test]

@@ -11,6 +11,9 @@ const SPARSE: usize = 4;
 /// A photo reaches into a cell that has so many cells of photo around it.
 const REACHED: usize = 3;
 
+/// Fewer cells of photo than this have to stand beside something else than text.
+const PATCH: usize = 16;
+
 impl Grid {
     /// Looks at every cell; with photos in an order from coarse to fine: what has photo on all sides is photo without a
     /// look. On all four sides of it, as on a chessboard; where a video plays also further away, and with what else JPEG
@@ -83,21 +86,29 @@ impl Grid {
     }
 
     /// Decides the unsure cells by the sure ones around, lets photos spread into shades, and closes holes in photos.
-    pub(super) fn settle(&mut self) {
+    ///
+    /// Letters on a picture are to be sharp, unless all of it plays (text that scrolls over a gradient that does not): it is
+    /// another picture next time, and without loss this would be the most bytes of all. What stands still is sent again.
+    pub(super) fn settle(&mut self, playing: &[Rect]) {
         let before = self.cells.clone();
-        for at in (0..before.len()).filter(|&at| before[at] == Some(Class::Unsure)) {
-            let (mut photo, mut other, mut around) = (0, 0, 0);
+        let open = |class| matches!(class, Some(Class::Unsure | Class::Lettered));
+        for at in (0..before.len()).filter(|&at| open(before[at])) {
+            let (mut photo, mut other) = (0, 0);
             for near in self.around(at) {
                 match before[near] {
                     Some(Class::Photo) => photo += 1,
-                    Some(Class::Unsure | Class::Shade | Class::Tint) => {}
+                    Some(Class::Unsure | Class::Lettered | Class::Shade | Class::Tint) => {}
                     _ => other += 1,
                 }
-                around += 1;
             }
-            let is_photo = photo > other || around == 0;
+            let plays = || {
+                let rect = self.rect(Span(at % self.cols, at / self.cols, 1, 1));
+                playing.iter().any(|r| r.contains(&rect))
+            };
+            let is_photo = photo > other || before[at] == Some(Class::Lettered) && plays();
             self.cells[at] = Some(if is_photo { Class::Photo } else { Class::Sharp });
         }
+        self.sharpen();
 
         self.spread(Class::Photo, |class| {
             matches!(class, Class::Shade | Class::Tint)
@@ -111,6 +122,38 @@ impl Grid {
             let photos = self.around(at).filter(|&n| is_photo(&before[n])).count();
             if around > 2 && photos * 8 >= around * 7 {
                 self.cells[at] = Some(Class::Photo);
+            }
+        }
+    }
+
+    /// A few cells of photo in the middle of text are text that is set densely: a column of digits, say.
+    fn sharpen(&mut self) {
+        let mut seen = vec![false; self.cells.len()];
+        for at in 0..seen.len() {
+            if seen[at] || self.cells[at] != Some(Class::Photo) {
+                continue;
+            }
+            seen[at] = true;
+            let (mut patch, mut next) = (vec![at], 0);
+            let (mut sharp, mut other) = (0, 0);
+            while let Some(&at) = patch.get(next) {
+                next += 1;
+                for near in self.around(at) {
+                    match self.cells[near] {
+                        Some(Class::Photo) if seen[near] => {}
+                        Some(Class::Photo) => {
+                            seen[near] = true;
+                            patch.push(near);
+                        }
+                        Some(Class::Sharp) => sharp += 1,
+                        _ => other += 1,
+                    }
+                }
+            }
+            if patch.len() < PATCH && sharp > other {
+                for at in patch {
+                    self.cells[at] = Some(Class::Sharp);
+                }
             }
         }
     }
