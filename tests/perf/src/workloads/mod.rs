@@ -94,8 +94,8 @@ const FRAME: Figure = less("frame_ms", "first websocket frame ms");
 const WINDOW: Figure = less("window_ms", "first window ms");
 const CPUS: Figure = less("cpu_s", "CPU s");
 const PSS: Figure = less("pss_mb", "PSS MB");
-const BEFORE: Figure = less("rss_before_mb", "RSS before, MB");
-const AFTER: Figure = less("rss_after_mb", "RSS after, MB");
+const BEFORE: Figure = less("rss_before_mb", "RSS in the first third, MB");
+const AFTER: Figure = less("rss_after_mb", "RSS in the last third, MB");
 const GROWTH: Figure = less(
     "growth_4h_mb",
     "growth in 720 visits (4 h), extrapolated, MB",
@@ -253,7 +253,7 @@ impl Setting {
             warm: Duration::from_millis(1500),
             measured: Duration::from_secs(seconds),
         };
-        let visits = if quick { 30 } else { 150 };
+        let visits = if quick { 90 } else { 360 };
         Self { pace, visits }
     }
 }
