@@ -407,6 +407,14 @@ mod tests {
         }
         assert!(area(&plan, Kind::Jpeg) > 640 * 160 / 2, "{plan:?}");
         assert_eq!(area(&plan_all(&picture, false), Kind::Jpeg), 0);
+        // Unless all of it is another picture next time.
+        let whole = Region::from(picture.bounds());
+        let plan = super::plan(&picture, &whole, Some(&whole));
+        assert!(area(&plan, Kind::Film) > 640 * 160 * 9 / 10, "{plan:?}");
+        // On plain ground text stays sharp even then.
+        let plain = frame(640, 160, terminal);
+        let plan = super::plan(&plain, &whole, Some(&whole));
+        assert_eq!(area(&plan, Kind::Film) + area(&plan, Kind::Jpeg), 0);
     }
 
     #[test]
