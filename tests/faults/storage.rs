@@ -134,7 +134,8 @@ fn a_reader_who_stops_reading_holds_nobody_up_and_is_told_what_was_dropped() {
     });
     desk.signal(Signal::SIGTERM);
     let (_, lines) = desk.end();
-    // Emitted is delivered and reported as dropped, where it was. Nobody else says anything meanwhile.
+    // Emitted is delivered and reported as dropped, where it was. Nobody else says anything meanwhile but the display
+    // server, that input is connected, which may be among what was dropped.
     let delivered = count(&lines, "[app] line ") as u64;
     let told = lines.iter().filter_map(|line| {
         let (count, _) = line
@@ -144,7 +145,9 @@ fn a_reader_who_stops_reading_holds_nobody_up_and_is_told_what_was_dropped() {
     });
     let told: u64 = told.sum();
     assert!(told > 1000);
-    assert_eq!(delivered + told, 60_000, "{counted:?}");
+    let missing = count(&lines, "input is connected") == 0;
+    let emitted = 60_000 + u64::from(missing);
+    assert_eq!(delivered + told, emitted, "{counted:?}");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn row_hashes(bencher: Bencher<'_, '_>, content: &Content) {
     let mut votes = Votes::default();
     bencher
         .counter(ItemsCount::new(PIXELS))
-        .bench_local(|| votes.vertical(black_box(&old), &mut &new, old.bounds(), None));
+        .bench_local(|| votes.vertical(black_box(&old), &mut &new, old.bounds(), None, 4));
 }
 
 /// Indices of all colours, in pieces of the size that Tight makes, until there are too many.
