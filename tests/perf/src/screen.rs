@@ -54,16 +54,23 @@ impl Process {
     }
 }
 
+/// Longest that a process may take for its end: x11vnc gives its System V memory back, which nobody else does, until the
+/// system has no more.
+const GRACE: Duration = Duration::from_millis(500);
+
 impl Drop for Process {
     fn drop(&mut self) {
+        use nix::sys::signal::{Signal, kill};
         let family = crate::cpu::family(&[self.pid()]);
+        let _ = kill(nix::unistd::Pid::from_raw(self.pid()), Signal::SIGTERM);
+        let end = Instant::now() + GRACE;
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
         for pid in family.into_iter().filter(|pid| *pid != self.pid()) {
-            let _ = nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(pid),
-                nix::sys::signal::Signal::SIGKILL,
-            );
+            let _ = kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }
