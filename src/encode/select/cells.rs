@@ -22,7 +22,7 @@ impl Grid {
         let mut palette = Palette::new();
         self.cells = vec![None; self.cols * self.rows];
         let mut look = |grid: &mut Self, at: usize, guess: Option<Class>| {
-            let rect = grid.rect(Span(at % grid.cols, at / grid.cols, 1, 1));
+            let rect = grid.cell(at);
             let looked = || classify(frame, rect, photos.is_some(), &mut palette);
             grid.cells[at] = Some(guess.unwrap_or_else(looked));
         };
@@ -47,8 +47,7 @@ impl Grid {
                         let sides = self.sides(col, row, half, middle);
                         let sides = sides.into_iter().flatten().map(|n| self.cells[n]);
                         let guess = photos.and_then(|playing| {
-                            let rect = self.rect(Span(col, row, 1, 1));
-                            let plays = playing.iter().any(|r| r.contains(&rect));
+                            let plays = plays(self.cell(at), playing);
                             let beside = half == 1 && !middle;
                             (plays || beside).then(|| between(sides, plays)).flatten()
                         });
@@ -101,11 +100,8 @@ impl Grid {
                     _ => other += 1,
                 }
             }
-            let plays = || {
-                let rect = self.rect(Span(at % self.cols, at / self.cols, 1, 1));
-                playing.iter().any(|r| r.contains(&rect))
-            };
-            let is_photo = photo > other || before[at] == Some(Class::Lettered) && plays();
+            let lettered = before[at] == Some(Class::Lettered);
+            let is_photo = photo > other || lettered && plays(self.cell(at), playing);
             self.cells[at] = Some(if is_photo { Class::Photo } else { Class::Sharp });
         }
         self.sharpen();
@@ -168,11 +164,11 @@ impl Grid {
         let mut palette = Palette::new();
         let before = self.cells.clone();
         for at in 0..before.len() {
-            let rect = self.rect(Span(at % self.cols, at / self.cols, 1, 1));
+            let rect = self.cell(at);
             let photos = self.around(at).filter(|&n| before[n] == Some(Class::Photo));
             if before[at] == Some(Class::Sharp)
                 && photos.count() >= REACHED
-                && playing.iter().any(|r| r.contains(&rect))
+                && plays(rect, playing)
                 && many_colours(frame, rect, &mut palette)
             {
                 self.cells[at] = Some(Class::Photo);
@@ -198,6 +194,11 @@ impl Grid {
         }
     }
 
+    /// The pixels of a cell.
+    fn cell(&self, at: usize) -> Rect {
+        self.rect(Span(at % self.cols, at / self.cols, 1, 1))
+    }
+
     /// The up to eight cells around one.
     fn around(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
         let (cols, rows) = (self.cols, self.rows);
@@ -208,6 +209,11 @@ impl Grid {
             })
             .filter(move |&near| near != at)
     }
+}
+
+/// All of it is another picture next time.
+fn plays(rect: Rect, playing: &[Rect]) -> bool {
+    playing.iter().any(|r| r.contains(&rect))
 }
 
 /// What is between cells of photo, or, where a video plays, of anything that JPEG does no harm.
