@@ -9,10 +9,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deskinit::desktop::connect::Link;
 use deskinit::desktop::{Desktop, DesktopEvent, DesktopStatus, Options, ResizeError, Sink};
 use deskinit::pixel::{Frame, Rect, Region};
 use deskinit::screen::Screen;
 use nix::sys::signal::Signal;
+use x11rb::protocol::xproto::Window;
 
 use crate::support::draw::{Painter, Random, screenshot};
 use crate::support::eventually;
@@ -141,6 +143,15 @@ impl Viewer {
         changed
     }
 
+    /// A black screen that is seen, and what draws on it.
+    fn blank<'a>(&mut self, server: &XServer, link: &'a Link, root: Window) -> Painter<'a> {
+        let painter = Painter::on(link, root);
+        painter.fill(0, 0, 0, 1280, 1024);
+        sync(link);
+        self.converge(server);
+        painter
+    }
+
     /// Follows until the picture is that of the server, which draws no more.
     fn converge(&mut self, server: &XServer) {
         let (link, root) = server.connect();
@@ -267,10 +278,7 @@ fn a_glyph_is_a_small_update() {
     let server = XServer::start();
     let mut viewer = Viewer::of(&server);
     let (link, root) = server.connect();
-    let painter = Painter::on(&link, root);
-    painter.fill(0, 0, 0, 1280, 1024);
-    sync(&link);
-    viewer.converge(&server);
+    let painter = viewer.blank(&server, &link, root);
     let before = viewer.desktop.status().grabbed_pixels;
     for i in 0..20u16 {
         viewer.desktop.request_frame();
@@ -292,10 +300,7 @@ fn who_waits_long_for_a_change_gets_it_alone() {
     let server = XServer::start();
     let mut viewer = Viewer::of(&server);
     let (link, root) = server.connect();
-    let painter = Painter::on(&link, root);
-    painter.fill(0, 0, 0, 1280, 1024);
-    sync(&link);
-    viewer.converge(&server);
+    let painter = viewer.blank(&server, &link, root);
     let glyph = |viewer: &mut Viewer, x| {
         painter.fill(0xff_ffff, x, 200, 7, 12);
         sync(&link);
@@ -306,11 +311,11 @@ fn who_waits_long_for_a_change_gets_it_alone() {
     viewer.desktop.request_frame();
     glyph(&mut viewer, 100);
     // Not while the thread is still busy with the one before: then it would see it at once.
-    std::thread::sleep(Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(100));
     viewer.desktop.request_frame();
     let before = viewer.desktop.status().grabbed_pixels;
     // Whoever asks for nothing for a second is taken to be gone; this one has asked already.
-    std::thread::sleep(Duration::from_millis(1500));
+    thread::sleep(Duration::from_millis(1500));
     glyph(&mut viewer, 200);
     let grabbed = viewer.desktop.status().grabbed_pixels - before;
     assert!(grabbed <= 2 * 7 * 12, "{grabbed}");
