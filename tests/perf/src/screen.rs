@@ -54,8 +54,8 @@ impl Process {
     }
 }
 
-/// Longest that a process may take for its end: x11vnc gives its System V memory back, which nobody else does, until the
-/// system has no more.
+/// Longest that a process may take for its end before it is killed. One that is killed at once cannot give back its System V
+/// memory (x11vnc has some sixty pieces), and after some sixty of them the system has no more.
 const GRACE: Duration = Duration::from_millis(500);
 
 impl Drop for Process {
