@@ -17,6 +17,7 @@
 //! long as the connection and stay consistent (see [`stream`]).
 
 mod analyse;
+mod chroma;
 mod convert;
 #[cfg(feature = "h264")]
 mod h264;

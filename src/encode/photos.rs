@@ -4,6 +4,7 @@
 //! encoding that the client listed next. Each rectangle is a whole JFIF file; tables of earlier ones are not relied on.
 
 use super::MAX_RECTS;
+use super::chroma;
 use super::jpeg::Jpeg;
 use super::prepare::{Body, Buffers, How, Piece, map};
 use super::quality::JpegQuality;
@@ -23,11 +24,11 @@ pub(super) fn prepare(
 ) -> (Vec<Piece>, Region) {
     let mut rest = region.clone();
     let plan = select::plan(frame, region, Some(playing));
-    let photos: Vec<(Rect, JpegQuality)> = plan
+    let photos: Vec<(Rect, bool)> = plan
         .into_iter()
         .filter_map(|(rect, kind)| match kind {
-            Kind::Jpeg => Some((rect, quality)),
-            Kind::Film => Some((rect, quality.moving())),
+            Kind::Jpeg => Some((rect, false)),
+            Kind::Film => Some((rect, true)),
             _ => None,
         })
         .collect();
@@ -36,7 +37,11 @@ pub(super) fn prepare(
     if photos.len().max(rest.rects().len()) > MAX_RECTS / 4 {
         return (Vec::new(), region.clone());
     }
-    let pieces = map(&photos, all.area(), |&(rect, quality), scratch, out| {
+    let pieces = map(&photos, all.area(), |&(rect, plays), scratch, out| {
+        let quality = match plays {
+            true => chroma::of_film(frame, rect, quality),
+            false => quality,
+        };
         out.extend(piece(frame, rect, quality, &mut scratch.jpeg, buffers));
     });
     if pieces.len() < photos.len() {

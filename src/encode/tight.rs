@@ -5,6 +5,7 @@
 //! deflate, but 10, a PNG file; that holds true colours whatever the client's pixel format is.
 
 use super::Encoding;
+use super::chroma;
 use super::convert::Converter;
 use super::jpeg::Jpeg;
 use super::palette;
@@ -59,7 +60,7 @@ impl Context<'_> {
             (Kind::Mono(a, b), _) if self.png.is_none() => out.push(self.mono(rect, a, b)),
             (Kind::Jpeg | Kind::Film, Some(quality)) => {
                 let quality = match kind {
-                    Kind::Film => quality.moving(),
+                    Kind::Film => chroma::of_film(self.frame, rect, quality),
                     _ => quality,
                 };
                 match self.jpeg(rect, quality, &mut scratch.jpeg) {
