@@ -217,15 +217,16 @@ fn plays(rect: Rect, playing: &[Rect]) -> bool {
 }
 
 /// What is between cells of photo, or, where a video plays, of anything that JPEG does no harm.
-fn between(mut cells: impl Iterator<Item = Option<Class>>, plays: bool) -> Option<Class> {
-    let mut seen = Class::Tint;
-    cells
-        .all(|cell| match cell {
-            Some(Class::Photo) => {
-                seen = Class::Photo;
-                true
-            }
-            cell => plays && cell == Some(Class::Tint),
-        })
-        .then_some(seen)
+fn between(cells: impl Iterator<Item = Option<Class>>, plays: bool) -> Option<Class> {
+    let mut seen = Class::Shade;
+    for cell in cells {
+        seen = match (cell?, seen) {
+            (Class::Photo, _) => Class::Photo,
+            (Class::Tint | Class::Shade, Class::Photo) if plays => Class::Photo,
+            (Class::Tint, _) if plays => Class::Tint,
+            (Class::Shade, _) if plays => seen,
+            _ => return None,
+        };
+    }
+    Some(seen)
 }
