@@ -449,6 +449,25 @@ mod tests {
         );
     }
 
+    #[test]
+    fn plain_ground_within_a_video_does_not_cut_it() {
+        let plain = Rect::new(200, 70, 100, 90);
+        let picture = frame(640, 256, |x, y| {
+            let column = u32::from(plain.x)..u32::from(plain.right());
+            match column.contains(&x)
+                && (u32::from(plain.y)..u32::from(plain.bottom())).contains(&y)
+            {
+                true => 0x00e0_1020,
+                false => hash(x, y) & 0x00ff_ffff,
+            }
+        });
+        let whole = Region::from(picture.bounds());
+        let plan = plan(&picture, &whole, Some(&whole));
+        assert_eq!(plan, [(picture.bounds(), Kind::Film)]);
+        // Where it stands still it stays as it is.
+        assert!(area(&plan_all(&picture, true), Kind::Fill(0x00e0_1020)) > plain.area() / 2);
+    }
+
     fn frame_has(frame: &Frame, rect: Rect, colour: u32) -> bool {
         !rect.is_empty() && frame.rows(rect).flatten().any(|&p| p == colour)
     }

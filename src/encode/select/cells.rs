@@ -11,6 +11,9 @@ const SPARSE: usize = 4;
 /// A photo reaches into a cell that has so many cells of photo around it.
 const REACHED: usize = 3;
 
+/// Fewer cells of one colour than this, within a photo that plays, go with it.
+const HOLE: usize = 64;
+
 /// Fewer cells of photo than this have to stand beside something else than text.
 const PATCH: usize = 16;
 
@@ -124,43 +127,70 @@ impl Grid {
 
     /// A few cells of photo in the middle of text are text that is set densely: a column of digits, say.
     fn sharpen(&mut self) {
+        let is_photo = |class| class == Class::Photo;
+        self.patches(is_photo, Class::Sharp, |patch, beside| {
+            let sharp = beside.iter().filter(|&&c| c == Class::Sharp).count();
+            patch.len() < PATCH && 2 * sharp > beside.len()
+        });
+    }
+
+    /// Makes patches of like cells another class, if they and the classes of the cells beside them are such.
+    fn patches(
+        &mut self,
+        like: impl Fn(Class) -> bool,
+        class: Class,
+        such: impl Fn(&[usize], &[Class]) -> bool,
+    ) {
         let mut seen = vec![false; self.cells.len()];
         for at in 0..seen.len() {
-            if seen[at] || self.cells[at] != Some(Class::Photo) {
+            if seen[at] || !self.cells[at].is_some_and(&like) {
                 continue;
             }
             seen[at] = true;
             let (mut patch, mut next) = (vec![at], 0);
-            let (mut sharp, mut other) = (0, 0);
+            let mut beside = Vec::new();
             while let Some(&at) = patch.get(next) {
                 next += 1;
                 for near in self.around(at) {
                     match self.cells[near] {
-                        Some(Class::Photo) if seen[near] => {}
-                        Some(Class::Photo) => {
+                        Some(class) if !like(class) => beside.push(class),
+                        Some(_) if !seen[near] => {
                             seen[near] = true;
                             patch.push(near);
                         }
-                        Some(Class::Sharp) => sharp += 1,
-                        _ => other += 1,
+                        _ => {}
                     }
                 }
             }
-            if patch.len() < PATCH && sharp > other {
+            if such(&patch, &beside) {
                 for at in patch {
-                    self.cells[at] = Some(Class::Sharp);
+                    self.cells[at] = Some(class);
                 }
             }
         }
     }
 
     /// A cell that a photo reaches into goes with it where a video plays: the edge of a subtitle or of a window over it.
-    /// Next time it is another picture; without loss it would be the most expensive part of each, and once it stands
-    /// still it is sent again without loss.
+    /// So does plain ground within it. Next time it is another picture; without loss it would be the most expensive part of
+    /// each, or cut it into many; and once it stands still it is sent again without loss.
     pub(super) fn play(&mut self, frame: &Frame, playing: &[Rect]) {
         if playing.is_empty() {
             return;
         }
+        self.reach(frame, playing);
+        let solid = |class| matches!(class, Class::Solid(_));
+        let cells: Vec<bool> = (0..self.cells.len())
+            .map(|at| plays(self.cell(at), playing))
+            .collect();
+        self.patches(solid, Class::Photo, |patch, beside| {
+            patch.len() < HOLE
+                && patch.iter().all(|&at| cells[at])
+                && beside.iter().all(|&class| class == Class::Photo)
+        });
+    }
+
+    /// Photos where they reach into other cells.
+    fn reach(&mut self, frame: &Frame, playing: &[Rect]) {
         let mut palette = Palette::new();
         let before = self.cells.clone();
         for at in 0..before.len() {
