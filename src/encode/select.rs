@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_ground_within_a_video_does_not_cut_it() {
+    fn what_is_plain_or_small_within_a_video_does_not_cut_it() {
         let plain = Rect::new(200, 70, 100, 90);
         let picture = frame(640, 256, |x, y| {
             let column = u32::from(plain.x)..u32::from(plain.right());

@@ -11,8 +11,11 @@ const SPARSE: usize = 4;
 /// A photo reaches into a cell that has so many cells of photo around it.
 const REACHED: usize = 3;
 
-/// Fewer cells of one colour than this, within a photo that plays, go with it.
+/// Fewer cells than this within a photo that plays go with it,
 const HOLE: usize = 64;
+
+/// if fewer than this are more than one colour: others are a label that is to be read.
+const LABEL: usize = 16;
 
 /// Fewer cells of photo than this have to stand beside something else than text.
 const PATCH: usize = 16;
@@ -171,22 +174,26 @@ impl Grid {
     }
 
     /// A cell that a photo reaches into goes with it where a video plays: the edge of a subtitle or of a window over it.
-    /// So does plain ground within it. Next time it is another picture; without loss it would be the most expensive part of
+    /// So do plain ground and small things within it. Next time it is another picture; without loss it would be the most expensive part of
     /// each, or cut it into many; and once it stands still it is sent again without loss.
     pub(super) fn play(&mut self, frame: &Frame, playing: &[Rect]) {
         if playing.is_empty() {
             return;
         }
         self.reach(frame, playing);
-        let solid = |class| matches!(class, Class::Solid(_));
-        let cells: Vec<bool> = (0..self.cells.len())
-            .map(|at| plays(self.cell(at), playing))
-            .collect();
-        self.patches(solid, Class::Photo, |patch, beside| {
-            patch.len() < HOLE
-                && patch.iter().all(|&at| cells[at])
-                && beside.iter().all(|&class| class == Class::Photo)
-        });
+        let area: Vec<Rect> = (0..self.cells.len()).map(|at| self.cell(at)).collect();
+        let kinds = self.cells.clone();
+        let plain = |at: usize| matches!(kinds[at], Some(Class::Solid(_)));
+        self.patches(
+            |class| class != Class::Photo,
+            Class::Photo,
+            |patch, _| {
+                let drawn = patch.iter().filter(|&&at| !plain(at)).count();
+                patch.len() < HOLE
+                    && drawn < LABEL
+                    && patch.iter().all(|&at| plays(area[at], playing))
+            },
+        );
     }
 
     /// Photos where they reach into other cells.
