@@ -46,6 +46,7 @@ use crate::pixel::{Frame, PixelFormat, Region};
 pub use h264::{VideoFrame, video_rect};
 pub use prepare::{Buffers, Prepared, prepare};
 pub use quality::{JpegQuality, Subsampling};
+pub use select::Playing;
 pub use wire::copy_rect;
 
 /// The encodings that carry pixels of any kind. (JPEG carries photos only: see [`Params::jpeg_rects`]; CopyRect carries
@@ -280,7 +281,7 @@ impl Encoder {
         params: &Params,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        let prepared = prepare(frame, region, &Region::new(), params, &self.spare);
+        let prepared = prepare(frame, region, &Playing::default(), params, &self.spare);
         self.emit(&prepared, params, false, out)
     }
 
@@ -347,7 +348,13 @@ mod tests {
         }
         let region = Region::from(frame.bounds());
         let encode = |for_whom: &Params, as_whom: &Params| {
-            let prepared = prepare(&frame, &region, &Region::new(), for_whom, &Arc::default());
+            let prepared = prepare(
+                &frame,
+                &region,
+                &Playing::default(),
+                for_whom,
+                &Arc::default(),
+            );
             let mut out = Vec::new();
             Encoder::new().emit(&prepared, as_whom, false, &mut out);
             out

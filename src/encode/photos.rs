@@ -8,7 +8,7 @@ use super::chroma;
 use super::jpeg::Jpeg;
 use super::prepare::{Body, Buffers, How, Piece, map};
 use super::quality::JpegQuality;
-use super::select::{self, Kind};
+use super::select::{self, Kind, Playing};
 use crate::pixel::{Frame, Rect, Region};
 
 /// The number on the wire.
@@ -18,7 +18,7 @@ const JPEG: i32 = 21;
 pub(super) fn prepare(
     frame: &Frame,
     region: &Region,
-    playing: &Region,
+    playing: &Playing,
     quality: JpegQuality,
     buffers: &Buffers,
 ) -> (Vec<Piece>, Region) {

@@ -12,6 +12,7 @@ use super::jpeg::Jpeg;
 use super::palette::Palette;
 use super::png::Png;
 use super::quality::JpegQuality;
+use super::select::Playing;
 use super::stream::{Segments, Streams, Which, level};
 use super::wire::{compact_length, header};
 use super::zrle::Runs;
@@ -163,7 +164,7 @@ pub struct Prepared {
 pub fn prepare(
     frame: &Frame,
     region: &Region,
-    playing: &Region,
+    playing: &Playing,
     params: &Params,
     buffers: &Arc<Buffers>,
 ) -> Prepared {
@@ -222,7 +223,7 @@ pub(super) fn map<T: Sync>(
 fn prepare_tight(
     frame: &Frame,
     region: &Region,
-    playing: &Region,
+    playing: &Playing,
     params: &Params,
     quality: Option<JpegQuality>,
     buffers: &Buffers,

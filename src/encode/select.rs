@@ -59,13 +59,23 @@ const JPEG_W: u16 = 1024;
 /// Most pixels of a rectangle with a palette: more of them have too many colours together.
 const MAX_COLOURS: u32 = 65_536;
 
-/// Cuts a region, which must lie within the picture. `photos`: JPEG may be used, and what plays like a video.
-pub(super) fn plan(frame: &Frame, region: &Region, photos: Option<&Region>) -> Vec<(Rect, Kind)> {
+/// What plays like a video: another picture of it is about to follow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Playing {
+    /// Where.
+    pub region: Region,
+    /// Text and drawings in it go as photos, too: without loss they would be more than the client's link carries.
+    pub coarse: bool,
+}
+
+/// Cuts a region, which must lie within the picture. `photos`: JPEG may be used, and what plays.
+pub(super) fn plan(frame: &Frame, region: &Region, photos: Option<&Playing>) -> Vec<(Rect, Kind)> {
     let blocks: Vec<Rect> = region.rects().iter().flat_map(|&r| blocks(r)).collect();
     let cut = |block: &Rect| {
-        let playing = photos.map(|playing| within(playing, block));
+        let playing = photos.map(|playing| within(&playing.region, block));
+        let coarse = photos.is_some_and(|playing| playing.coarse);
         let mut out = Vec::new();
-        Grid::new(frame, *block, playing.as_deref()).cut(&mut out);
+        Grid::new(frame, *block, playing.as_deref(), coarse).cut(&mut out);
         for (rect, kind) in &mut out {
             let plays = |rects: &Vec<Rect>| rects.iter().any(|r| r.contains(rect));
             if *kind == Kind::Jpeg && playing.as_ref().is_some_and(plays) {
@@ -121,7 +131,7 @@ struct Grid {
 struct Span(usize, usize, usize, usize);
 
 impl Grid {
-    fn new(frame: &Frame, area: Rect, photos: Option<&[Rect]>) -> Self {
+    fn new(frame: &Frame, area: Rect, photos: Option<&[Rect]>, coarse: bool) -> Self {
         let (cell, photos) = if area.area() < MIN_GRID {
             ((area.w, area.h), None)
         } else {
@@ -137,6 +147,9 @@ impl Grid {
         grid.classify(frame, photos);
         if let Some(playing) = photos {
             grid.settle(playing);
+            if coarse {
+                grid.coarsen(playing);
+            }
             grid.play(frame, playing);
         }
         grid
@@ -321,6 +334,13 @@ mod tests {
         frame
     }
 
+    fn playing(region: &Region) -> Playing {
+        Playing {
+            region: region.clone(),
+            coarse: false,
+        }
+    }
+
     /// A number that looks random, for a place.
     fn hash(x: u32, y: u32) -> u32 {
         let n =
@@ -352,7 +372,7 @@ mod tests {
     }
 
     fn plan_all(frame: &Frame, photos: bool) -> Vec<(Rect, Kind)> {
-        let still = Region::new();
+        let still = Playing::default();
         let plan = plan(
             frame,
             &Region::from(frame.bounds()),
@@ -409,12 +429,26 @@ mod tests {
         assert_eq!(area(&plan_all(&picture, false), Kind::Jpeg), 0);
         // Unless all of it is another picture next time.
         let whole = Region::from(picture.bounds());
-        let plan = super::plan(&picture, &whole, Some(&whole));
+        let plan = super::plan(&picture, &whole, Some(&playing(&whole)));
         assert!(area(&plan, Kind::Film) > 640 * 160 * 9 / 10, "{plan:?}");
         // On plain ground text stays sharp even then.
         let plain = frame(640, 160, terminal);
-        let plan = super::plan(&plain, &whole, Some(&whole));
+        let plan = super::plan(&plain, &whole, Some(&playing(&whole)));
         assert_eq!(area(&plan, Kind::Film) + area(&plan, Kind::Jpeg), 0);
+    }
+
+    #[test]
+    fn what_plays_goes_as_a_photo_where_the_link_carries_no_more() {
+        let text = frame(640, 256, terminal);
+        let left = Region::from(Rect::sized(320, 256));
+        let coarse = Playing {
+            coarse: true,
+            ..playing(&left)
+        };
+        let plan = plan(&text, &Region::from(text.bounds()), Some(&coarse));
+        let film = |part: &(Rect, Kind)| (part.1 == Kind::Film).then_some(part.0);
+        assert_eq!(plan.iter().filter_map(film).collect::<Region>(), left);
+        assert_eq!(area(&plan, Kind::Jpeg), 0, "what is read stays sharp");
     }
 
     #[test]
@@ -431,7 +465,7 @@ mod tests {
         });
         let whole = Region::from(picture.bounds());
         let lossy = |playing: &Region| -> Region {
-            let plan = plan(&picture, &whole, Some(playing)).into_iter();
+            let plan = plan(&picture, &whole, Some(&self::playing(playing))).into_iter();
             plan.filter(|p| matches!(p.1, Kind::Jpeg | Kind::Film))
                 .map(|p| p.0)
                 .collect()
@@ -462,7 +496,7 @@ mod tests {
             }
         });
         let whole = Region::from(picture.bounds());
-        let plan = plan(&picture, &whole, Some(&whole));
+        let plan = plan(&picture, &whole, Some(&playing(&whole)));
         assert_eq!(plan, [(picture.bounds(), Kind::Film)]);
         // Where it stands still it stays as it is.
         assert!(area(&plan_all(&picture, true), Kind::Fill(0x00e0_1020)) > plain.area() / 2);
@@ -481,7 +515,7 @@ mod tests {
     #[test]
     fn no_slice_of_text_is_a_photo() {
         let picture = frame(800, 200, terminal);
-        let still = Region::new();
+        let still = Playing::default();
         for y in 0..12 {
             for (w, h) in [(484, 1), (717, 1), (208, 6), (288, 7), (136, 10), (144, 13)]
                 .into_iter()
@@ -529,7 +563,7 @@ mod tests {
         let picture = frame(640, 256, |x, y| hash(x, y) & 0x00ff_ffff);
         let whole = Region::from(picture.bounds());
         let kinds = |playing: &Region| -> Vec<Kind> {
-            let plan = plan(&picture, &whole, Some(playing)).into_iter();
+            let plan = plan(&picture, &whole, Some(&self::playing(playing))).into_iter();
             plan.map(|p| p.1).collect()
         };
         assert_eq!(kinds(&whole), [Kind::Film]);

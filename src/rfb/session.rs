@@ -517,7 +517,8 @@ impl Session {
         let again = encoded.stats.refresh.bytes;
         self.quality.observe_again(refreshed, again);
         let (quality, bytes) = (order.params.quality, bytes.saturating_sub(again));
-        self.quality.observe(quality, changed, lossy, bytes);
+        let coarse = order.playing.coarse;
+        self.quality.observe(quality, coarse, changed, lossy, bytes);
         #[cfg(feature = "h264")]
         let changed = changed + video;
         if changed > 0 {

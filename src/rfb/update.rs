@@ -6,7 +6,7 @@ use super::cursor;
 use super::encodings::ClientCapabilities;
 use super::flow::MAX_WINDOW;
 use super::server;
-use crate::encode::{self, Buffers, Encoded, Encoder, Encoding, Params, Prepared, Tally};
+use crate::encode::{self, Buffers, Encoded, Encoder, Encoding, Params, Playing, Prepared, Tally};
 #[cfg(feature = "h264")]
 use crate::encode::{JpegQuality, VideoFrame};
 use crate::pixel::{Frame, PixelFormat, Point, Rect, Region};
@@ -43,7 +43,7 @@ pub struct Order {
     /// What the client has with loss and gets again without; disjoint from the damage.
     pub refresh: Region,
     /// Where it changes all the time.
-    pub playing: Region,
+    pub playing: Playing,
     /// What goes as the next picture of a video; disjoint from both.
     #[cfg(feature = "h264")]
     pub video: Option<Rect>,
@@ -103,7 +103,7 @@ impl Order {
             refresh: encode::prepare(
                 frame,
                 &self.refresh,
-                &Region::new(),
+                &Playing::default(),
                 &lossless(self.params),
                 buffers,
             ),

@@ -172,12 +172,12 @@ impl<W> Entry<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::{Encoding, Params};
+    use crate::encode::{Encoding, Params, Playing};
     use crate::pixel::{Frame, PixelFormat, Rect, Region};
 
     fn order(width: u16) -> Order {
         Order {
-            playing: Region::new(),
+            playing: Playing::default(),
             damage: Region::from(Rect::sized(width, 8)),
             refresh: Region::new(),
             #[cfg(feature = "h264")]

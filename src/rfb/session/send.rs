@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{INTERACTION, PING, Poll, SPARE, Session};
-use crate::encode::Params;
+use crate::encode::{Params, Playing};
 #[cfg(feature = "h264")]
 use crate::pixel::Rect;
 use crate::pixel::Region;
@@ -12,6 +12,7 @@ use crate::rfb::flow::Link;
 use crate::rfb::pacing::Turn;
 #[cfg(feature = "h264")]
 use crate::rfb::quality::Fit;
+use crate::rfb::quality::Picture;
 use crate::rfb::refresh::Pressure;
 use crate::rfb::server;
 use crate::rfb::update::{Job, Order, upper_part};
@@ -91,7 +92,14 @@ impl Session {
         }
         #[cfg(feature = "h264")]
         let video = self.video_of(&mut damage, &area, turn, now);
-        let fit = self.quality.fit(self.caps.quality, damage.area(), &link);
+        // Also of what is there after copies: it is another picture next time.
+        let mut playing = damage.clone();
+        playing.intersect(self.activity.playing());
+        let what = Picture {
+            pixels: damage.area(),
+            plays: playing.area(),
+        };
+        let fit = self.quality.fit(self.caps.quality, what, &link);
         // A picture of a video is taken out of what is pending already.
         #[cfg(feature = "h264")]
         let fit = Fit {
@@ -148,8 +156,11 @@ impl Session {
         let (width, height) = self.sizes.actual();
         debug_assert!(damage.rects().iter().all(|r| common.contains(r)));
         let playing = match params.quality {
-            Some(_) if !damage.is_empty() => self.activity.playing().clone(),
-            _ => Region::new(),
+            Some(_) if !damage.is_empty() => Playing {
+                region: self.activity.playing().clone(),
+                coarse: fit.coarse,
+            },
+            _ => Playing::default(),
         };
         if turn == Turn::All && !film.is_empty() {
             self.pacing.begin(now);
