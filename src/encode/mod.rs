@@ -131,6 +131,13 @@ pub struct Params {
 }
 
 impl Params {
+    /// Photos go as JPEG.
+    pub fn has_jpeg(&self) -> bool {
+        let encoding = matches!(self.encoding, Encoding::Tight | Encoding::TightPng);
+        let form = encoding || self.jpeg_rects;
+        form && self.quality.is_some() && tight::jpeg_allowed(&self.format)
+    }
+
     /// True when what is prepared for one does for the other, too: the rest is a matter of each client's streams.
     pub fn prepares_as(&self, other: &Self) -> bool {
         let tight = self.encoding == Encoding::Tight;
@@ -314,6 +321,31 @@ impl Encoder {
 mod tests {
     use super::*;
     use crate::pixel::Channel;
+
+    #[test]
+    fn who_has_no_form_for_them_gets_no_photos() {
+        let params = |encoding, jpeg_rects, format| Params {
+            encoding,
+            format,
+            quality: Some(JpegQuality::of_level(6)),
+            jpeg_rects,
+            compress: 2,
+            last_rect: true,
+        };
+        let native = PixelFormat::NATIVE;
+        let channel = |max, shift| Channel { max, shift };
+        let (red, green, blue) = (channel(7, 5), channel(7, 2), channel(3, 0));
+        let byte = PixelFormat::new(8, 8, false, red, green, blue).expect("332");
+        assert!(params(Encoding::Tight, false, native).has_jpeg());
+        assert!(params(Encoding::Zrle, true, native).has_jpeg());
+        assert!(!params(Encoding::Zrle, false, native).has_jpeg());
+        assert!(!params(Encoding::Tight, true, byte).has_jpeg());
+        let exact = Params {
+            quality: None,
+            ..params(Encoding::Tight, true, native)
+        };
+        assert!(!exact.has_jpeg());
+    }
 
     #[test]
     fn work_for_one_does_for_others_who_differ_in_what_comes_later() {

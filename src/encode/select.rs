@@ -485,21 +485,44 @@ mod tests {
 
     #[test]
     fn what_is_plain_or_small_within_a_video_does_not_cut_it() {
-        let plain = Rect::new(200, 70, 100, 90);
-        let picture = frame(640, 256, |x, y| {
-            let column = u32::from(plain.x)..u32::from(plain.right());
-            match column.contains(&x)
-                && (u32::from(plain.y)..u32::from(plain.bottom())).contains(&y)
-            {
-                true => 0x00e0_1020,
-                false => hash(x, y) & 0x00ff_ffff,
-            }
+        let (plain, small) = (Rect::new(200, 70, 100, 90), Rect::new(400, 100, 40, 40));
+        let has = |rect: Rect, x, y| {
+            let columns = u32::from(rect.x)..u32::from(rect.right());
+            columns.contains(&x) && (u32::from(rect.y)..u32::from(rect.bottom())).contains(&y)
+        };
+        let picture = frame(640, 256, |x, y| match () {
+            () if has(plain, x, y) => 0x00e0_1020,
+            () if has(small, x, y) && stroke(x, y) => 0,
+            () if has(small, x, y) => 0x00ff_ffff,
+            () => hash(x, y) & 0x00ff_ffff,
         });
         let whole = Region::from(picture.bounds());
         let plan = plan(&picture, &whole, Some(&playing(&whole)));
         assert_eq!(plan, [(picture.bounds(), Kind::Film)]);
         // Where it stands still it stays as it is.
         assert!(area(&plan_all(&picture, true), Kind::Fill(0x00e0_1020)) > plain.area() / 2);
+    }
+
+    #[test]
+    fn a_little_text_that_changes_all_the_time_is_no_video() {
+        let clock = frame(400, 200, |x, y| match () {
+            // A few letters, and an icon.
+            () if (40..70).contains(&y) && x < 64 => terminal(x, y),
+            () if (100..124).contains(&y) && (300..324).contains(&x) => hash(x, y) & 0x00ff_ffff,
+            () => 0,
+        });
+        for (w, h) in [(96, 64), (160, 64), (200, 160), (400, 200)] {
+            let part = Region::from(Rect::new(0, 16, w, h.min(184)));
+            let plan = plan(&clock, &part, Some(&playing(&part)));
+            let text = Rect::new(0, 32, 64, 48);
+            for (rect, kind) in plan {
+                let lossy = matches!(kind, Kind::Film | Kind::Jpeg);
+                assert!(
+                    !lossy || rect.intersect(&text).is_empty(),
+                    "{rect:?} of {w} x {h}"
+                );
+            }
+        }
     }
 
     fn frame_has(frame: &Frame, rect: Rect, colour: u32) -> bool {

@@ -68,7 +68,7 @@ const ROOM: f64 = 0.8;
 pub struct Picture {
     /// All pixels.
     pub pixels: u64,
-    /// Those of them that play: others are about to follow.
+    /// Those of them that play: others are about to follow. None, where nothing can go as JPEG.
     pub plays: u64,
 }
 
@@ -100,6 +100,8 @@ pub struct Control {
     level: Option<u8>,
     /// The part of the pixels that play, if they were to go as JPEG whatever they are; else 0.
     coarse: f64,
+    /// What part of those did.
+    obeyed: f64,
     /// The row where the last part ended, when not all fitted.
     resume: u16,
     /// Updates that have gone before anything is known of the link.
@@ -116,6 +118,7 @@ impl Default for Control {
             share: 1.0,
             level: None,
             coarse: 0.0,
+            obeyed: 1.0,
             resume: 0,
             trials: 0,
             thrifty: false,
@@ -245,8 +248,9 @@ impl Control {
         }
         let (pixels, bytes) = (pixels as f64, bytes as f64);
         let share = (lossy as f64 / pixels).min(1.0);
-        if !coarse {
-            self.share = share;
+        match coarse {
+            true => self.obeyed = (share / self.coarse.max(0.01)).min(1.0),
+            false => self.share = share,
         }
         let photos = share * pixels;
         let size = quality.map_or(1.0, |quality| SIZES[usize::from(quality.level())]);
@@ -276,6 +280,7 @@ impl Control {
         let photo = level.map_or(self.lossless, |level| {
             self.lossy * SIZES[usize::from(level)]
         });
+        let coarse = coarse * self.obeyed;
         let share = coarse + (1.0 - coarse) * self.share;
         (share * photo + (1.0 - share) * self.lossless).clamp(1e-4, 8.0)
     }

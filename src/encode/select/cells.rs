@@ -14,8 +14,11 @@ const REACHED: usize = 3;
 /// Fewer cells than this within a photo that plays go with it,
 const HOLE: usize = 64;
 
-/// if fewer than this are more than one colour: others are a label that is to be read.
+/// if fewer than this are more than one colour (others are a label that is to be read),
 const LABEL: usize = 16;
+
+/// and if there is so many times as much of the photo: a picture beside text makes no film of it.
+const WITHIN: usize = 4;
 
 /// Fewer cells of photo than this have to stand beside something else than text.
 const PATCH: usize = 16;
@@ -174,8 +177,8 @@ impl Grid {
     }
 
     /// A cell that a photo reaches into goes with it where a video plays: the edge of a subtitle or of a window over it.
-    /// So do plain ground and small things within it. Next time it is another picture; without loss it would be the most expensive part of
-    /// each, or cut it into many; and once it stands still it is sent again without loss.
+    /// So do plain ground and small things within it. Next time it is another picture; without loss it would be the most
+    /// expensive part of each, or cut it into many; and once it stands still it is sent again without loss.
     pub(super) fn play(&mut self, frame: &Frame, playing: &[Rect]) {
         if playing.is_empty() {
             return;
@@ -184,12 +187,14 @@ impl Grid {
         let area: Vec<Rect> = (0..self.cells.len()).map(|at| self.cell(at)).collect();
         let kinds = self.cells.clone();
         let plain = |at: usize| matches!(kinds[at], Some(Class::Solid(_)));
+        let photo = |class: &&Option<Class>| **class == Some(Class::Photo);
+        let photos = kinds.iter().filter(photo).count();
         self.patches(
             |class| class != Class::Photo,
             Class::Photo,
             |patch, _| {
                 let drawn = patch.iter().filter(|&&at| !plain(at)).count();
-                patch.len() < HOLE
+                patch.len() < HOLE.min(photos / WITHIN)
                     && drawn < LABEL
                     && patch.iter().all(|&at| plays(area[at], playing))
             },

@@ -95,6 +95,20 @@ fn a_cartoon_gets_coarse_rather_than_cut_and_recovers() {
 }
 
 #[test]
+fn what_does_not_get_smaller_is_cut() {
+    let mut control = Control::default();
+    let wanted = Some(JpegQuality::of_level(6));
+    for _ in 0..20 {
+        let fit = control.fit(wanted, of(VIDEO), &link(Some(200e3)));
+        // As JPEG or not, nearly all of it went without loss.
+        let (lossy, bytes) = (fit.pixels / 50, fit.pixels * 3 / 10);
+        control.observe(fit.quality, fit.coarse, fit.pixels, lossy, bytes);
+    }
+    let fit = control.fit(wanted, of(VIDEO), &link(Some(200e3)));
+    assert!(fit.pixels < VIDEO / 4, "{fit:?}");
+}
+
+#[test]
 fn what_is_small_stays_sharp_beside_it() {
     let mut control = Control::default();
     play(&mut control, Some(200e3), VIDEO, 20);

@@ -97,7 +97,10 @@ impl Session {
         playing.intersect(self.activity.playing());
         let what = Picture {
             pixels: damage.area(),
-            plays: playing.area(),
+            plays: match params.has_jpeg() {
+                true => playing.area(),
+                false => 0,
+            },
         };
         let fit = self.quality.fit(self.caps.quality, what, &link);
         // A picture of a video is taken out of what is pending already.
