@@ -134,7 +134,7 @@ impl Grid {
     /// A few cells of photo in the middle of text are text that is set densely: a column of digits, say.
     fn sharpen(&mut self) {
         let is_photo = |class| class == Class::Photo;
-        self.patches(is_photo, Class::Sharp, |patch, beside| {
+        self.patches(is_photo, Class::Sharp, |_, patch, beside| {
             let sharp = beside.iter().filter(|&&c| c == Class::Sharp).count();
             patch.len() < PATCH && 2 * sharp > beside.len()
         });
@@ -145,7 +145,7 @@ impl Grid {
         &mut self,
         like: impl Fn(Class) -> bool,
         class: Class,
-        such: impl Fn(&[usize], &[Class]) -> bool,
+        such: impl Fn(&Self, &[usize], &[Class]) -> bool,
     ) {
         let mut seen = vec![false; self.cells.len()];
         for at in 0..seen.len() {
@@ -168,7 +168,7 @@ impl Grid {
                     }
                 }
             }
-            if such(&patch, &beside) {
+            if such(self, &patch, &beside) {
                 for at in patch {
                     self.cells[at] = Some(class);
                 }
@@ -184,21 +184,15 @@ impl Grid {
             return;
         }
         self.reach(frame, playing);
-        let area: Vec<Rect> = (0..self.cells.len()).map(|at| self.cell(at)).collect();
-        let kinds = self.cells.clone();
-        let plain = |at: usize| matches!(kinds[at], Some(Class::Solid(_)));
         let photo = |class: &&Option<Class>| **class == Some(Class::Photo);
-        let photos = kinds.iter().filter(photo).count();
-        self.patches(
-            |class| class != Class::Photo,
-            Class::Photo,
-            |patch, _| {
-                let drawn = patch.iter().filter(|&&at| !plain(at)).count();
-                patch.len() < HOLE.min(photos / WITHIN)
-                    && drawn < LABEL
-                    && patch.iter().all(|&at| plays(area[at], playing))
-            },
-        );
+        let most = HOLE.min(self.cells.iter().filter(photo).count() / WITHIN);
+        let other = |class| class != Class::Photo;
+        self.patches(other, Class::Photo, |grid, patch, _| {
+            let drawn = |at: &&usize| !matches!(grid.cells[**at], Some(Class::Solid(_)));
+            patch.len() < most
+                && patch.iter().filter(drawn).count() < LABEL
+                && patch.iter().all(|&at| plays(grid.cell(at), playing))
+        });
     }
 
     /// All that plays is photo: plain ground in it costs JPEG next to nothing, and a rectangle for each of its parts a header
