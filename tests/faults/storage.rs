@@ -1,6 +1,7 @@
 //! Disks that are full, that cannot be written to, that are too small; and a reader who does not read.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -8,6 +9,10 @@ use nix::sys::signal::Signal;
 use crate::support::desk::{Builder, Desk, LONG, is_ready, pid};
 use crate::support::{TempDir, eventually};
 use crate::tools::{count, does_not_spin, init, quick, send};
+
+/// Size of a small disk, and what its memory is given out in, bytes.
+const DISK: u64 = 64 << 10;
+const PAGE: u64 = 4096;
 
 /// In a mount namespace of its own, where `mounts` were made.
 fn mounted(builder: Builder, mounts: &str) -> Option<Desk> {
@@ -33,7 +38,10 @@ fn a_full_disk_costs_log_lines_that_are_counted_and_nothing_else() {
     );
     let builder = quick(&["sleep", "1000"]).services(&table);
     // The directory of this run lies beside the one that becomes the small disk.
-    let Some(desk) = mounted(builder, &format!("mount -t tmpfs -o size=64k tmpfs {disk}")) else {
+    let Some(desk) = mounted(
+        builder,
+        &format!("mount -t tmpfs -o size={DISK} tmpfs {disk}"),
+    ) else {
         return;
     };
     let complaint = desk.line("chatter.log cannot be written to: No space left on device");
@@ -73,7 +81,7 @@ fn standard_output_on_a_full_disk_is_tried_again_and_what_was_lost_is_told() {
     let disk = dir.path().display();
     let script = "i=0; while [ $i -lt 20000 ]; do echo line $i of a log that is too large for its disk; i=$((i+1)); done; \
                   sleep 1000";
-    let mounts = format!("mount -t tmpfs -o size=64k tmpfs {disk} && exec >{disk}/log");
+    let mounts = format!("mount -t tmpfs -o size={DISK} tmpfs {disk} && exec >{disk}/log");
     let Some(desk) = mounted(quick(&["sh", "-c", script]), &mounts) else {
         return;
     };
@@ -82,24 +90,26 @@ fn standard_output_on_a_full_disk_is_tried_again_and_what_was_lost_is_told() {
     });
     let init = init(&desk);
     does_not_spin(init, || std::thread::sleep(Duration::from_secs(2)));
-    // Room again: as its own processes see that disk.
+    // As its own processes see that disk.
     let log = format!("/proc/{init}/root{disk}/log");
-    fs::File::options()
-        .write(true)
-        .open(&log)
-        .unwrap()
-        .set_len(0)
-        .unwrap();
+    let make_room = || {
+        let log = fs::File::options().write(true).open(&log).unwrap();
+        log.set_len(0).unwrap();
+    };
+    make_room();
     eventually("the count of what was lost", LONG, || {
-        let text = fs::read(&log).ok()?;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        text.contains("lines were dropped")
-            .then_some(())
-            .or_else(|| {
-                // It fills up again with what had waited.
-                let _ = fs::File::options().write(true).open(&log).ok()?.set_len(0);
-                None
-            })
+        // While it is full nothing is written: what is not there when it is read is not taken away with it either.
+        let full =
+            fs::metadata(&log).is_ok_and(|log| log.blocks() * 512 >= DISK && log.len() % PAGE == 0);
+        let text = String::from_utf8_lossy(&fs::read(&log).ok()?).into_owned();
+        if text.contains("lines were dropped") {
+            return Some(());
+        }
+        if full {
+            // With what had waited.
+            make_room();
+        }
+        None
     });
     let after = desk.status().unwrap();
     for name in ["xserver", "display", "app"] {
