@@ -10,7 +10,7 @@
 //!  region├─ select ── pieces ── raw rre hextile zlib zrle … ─┤   different streams and large        ── rectangles
 //!  params┘  what goes   │         │ bodies: finished bytes, ─┘   blocks of one in parallel
 //!           how         │         └ or bytes to deflate
-//!              analyse, palette, convert, jpeg
+//!              analyse, palette, convert, chroma, jpeg
 //! ```
 //!
 //! A client may change encoding, pixel format, quality and compression between any two updates: the streams live as

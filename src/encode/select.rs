@@ -3,7 +3,7 @@
 //! The region is cut into blocks that are looked at in parallel; a block is a grid of small cells:
 //!
 //! ```text
-//!  classify every cell ─ settle the unsure by their neighbours
+//!  classify every cell ─ settle the unsure by their neighbours ─ take what is within a film with it
 //!    ─ large rectangles of one colour            → Fill
 //!    ─ rectangles of photo, not too small        → Jpeg
 //!    ─ large rectangles of the same two colours  → Mono

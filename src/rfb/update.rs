@@ -42,7 +42,7 @@ pub struct Order {
     pub damage: Region,
     /// What the client has with loss and gets again without; disjoint from the damage.
     pub refresh: Region,
-    /// Where it changes all the time.
+    /// What changes all the time, and how it is to go.
     pub playing: Playing,
     /// What goes as the next picture of a video; disjoint from both.
     #[cfg(feature = "h264")]

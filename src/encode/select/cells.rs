@@ -186,6 +186,9 @@ impl Grid {
         self.reach(frame, playing);
         let photo = |class: &&Option<Class>| **class == Some(Class::Photo);
         let most = HOLE.min(self.cells.iter().filter(photo).count() / WITHIN);
+        if most == 0 {
+            return;
+        }
         let other = |class| class != Class::Photo;
         self.patches(other, Class::Photo, |grid, patch, _| {
             let drawn = |at: &&usize| !matches!(grid.cells[**at], Some(Class::Solid(_)));
