@@ -23,6 +23,10 @@ const SECOND: u64 = 0b11_1111_1111;
 /// What changed in so many slots of the last second plays.
 const PLAYS: u32 = 8;
 
+/// What changed in so many is watched rather than read. Less than what plays: for a viewer whose link is slow, the screen is
+/// looked at no more often than its pictures go.
+const WATCHED: u32 = 3;
+
 /// So many slots with changes make a rhythm.
 const RHYTHM: u32 = 3;
 
@@ -79,7 +83,7 @@ impl Activity {
                 };
             }
         }
-        self.playing = self.find_playing(slot);
+        self.playing = self.changed_in(PLAYS, slot);
     }
 
     /// The tiles that play: they changed most of the time during the second before the last change. The same for all who
@@ -88,9 +92,14 @@ impl Activity {
         &self.playing
     }
 
-    /// Which tiles play, in one rectangle for those side by side.
-    fn find_playing(&self, slot: u64) -> Region {
-        let plays = |tile: &Tile| (tile.at(slot) & SECOND).count_ones() >= PLAYS;
+    /// The tiles that changed several times during the last second: whoever sees them next sees something else again.
+    pub fn watched(&self, now: Instant) -> Region {
+        self.changed_in(WATCHED, self.slot(now))
+    }
+
+    /// Which tiles changed in so many slots of the last second, in one rectangle for those side by side.
+    fn changed_in(&self, slots: u32, slot: u64) -> Region {
+        let plays = |tile: &Tile| (tile.at(slot) & SECOND).count_ones() >= slots;
         let mut rows = Vec::new();
         let mut run = Rect::default();
         for (index, _) in self.tiles.iter().enumerate().filter(|(_, t)| plays(t)) {

@@ -93,14 +93,15 @@ impl Session {
         #[cfg(feature = "h264")]
         let video = self.video_of(&mut damage, &area, turn, now);
         // Also of what is there after copies: it is another picture next time.
-        let mut playing = damage.clone();
-        playing.intersect(self.activity.playing());
+        let watched = match params.has_jpeg() && link.rate.is_some() {
+            true => self.activity.watched(now),
+            false => Region::new(),
+        };
+        let mut plays = damage.clone();
+        plays.intersect(&watched);
         let what = Picture {
             pixels: damage.area(),
-            plays: match params.has_jpeg() {
-                true => playing.area(),
-                false => 0,
-            },
+            plays: plays.area(),
         };
         let fit = self.quality.fit(self.caps.quality, what, &link);
         // A picture of a video is taken out of what is pending already.
@@ -160,7 +161,10 @@ impl Session {
         debug_assert!(damage.rects().iter().all(|r| common.contains(r)));
         let playing = match params.quality {
             Some(_) if !damage.is_empty() => Playing {
-                region: self.activity.playing().clone(),
+                region: match fit.coarse {
+                    true => watched,
+                    false => self.activity.playing().clone(),
+                },
                 coarse: fit.coarse,
             },
             _ => Playing::default(),

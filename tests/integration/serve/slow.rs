@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use deskinit::pixel::{Frame, Rect};
 use nix::sys::socket::{setsockopt, sockopt};
+use serde_json::Value;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{ChangeGCAux, ConnectionExt as _, CreateGCAux, Rectangle};
 
@@ -65,25 +66,27 @@ fn link(to: SocketAddr) -> SocketAddr {
 const DIGITS: Rect = Rect::new(64, 64, 32, 32);
 const BITS: u16 = 8;
 
-/// A photo with its number in the rows that are drawn first, at once.
-fn numbered(number: u8) -> Frame {
-    let mut photo = Frame::new(560, 400);
+/// A picture with its number in the rows that are drawn first, at once.
+fn numbered(number: u8, content: Content) -> Frame {
+    let mut picture = Frame::new(560, 400);
     let mut random = Random::new(u64::from(number) + 1);
-    pictures::draw(
-        &mut photo,
-        Rect::sized(560, 400),
-        Content::Photo,
-        &mut random,
-    );
+    // Text in hundreds of colours; a photo is one.
+    let (w, h) = match content {
+        Content::Photo => (560, 400),
+        _ => (56, 40),
+    };
+    for tile in Rect::sized(560, 400).tiles(w, h) {
+        pictures::draw(&mut picture, tile, content, &mut random);
+    }
     for y in DIGITS.y - 40..DIGITS.bottom() - 40 {
         for bit in 0..BITS {
             let lit = number >> (BITS - 1 - bit) & 1 == 1;
             let from = usize::from(DIGITS.x - 40 + bit * DIGITS.w);
             let colour = if lit { 0xff_ffff } else { 0 };
-            photo.row_mut(y)[from..from + usize::from(DIGITS.w)].fill(colour);
+            picture.row_mut(y)[from..from + usize::from(DIGITS.w)].fill(colour);
         }
     }
-    photo
+    picture
 }
 
 fn number_shown(client: &Client) -> Option<u8> {
@@ -99,7 +102,8 @@ fn number_shown(client: &Client) -> Option<u8> {
     Some(number)
 }
 
-fn newest_frame(fences: bool) {
+/// Pictures of this kind follow each other; what the server tells of the viewer afterwards.
+fn newest_frame(fences: bool, content: Content) -> Value {
     let stage = Stage::new((640, 480), &[]);
     let stream = TcpStream::connect(link(stage.serve.vnc())).expect("listens");
     let mut client = Client::login(stream, &Login::password(PASSWORD)).expect("logs in");
@@ -137,7 +141,7 @@ fn newest_frame(fences: bool) {
         });
         let (mut drawn, mut coarsest) = (Vec::new(), u64::MAX);
         for n in 0u8.. {
-            stage.put(&numbered(n), 40, 40);
+            stage.put(&numbered(n, content), 40, 40);
             drawn.push(Instant::now());
             if Instant::now() > end || n == u8::MAX {
                 break;
@@ -179,16 +183,25 @@ fn newest_frame(fences: bool) {
     assert!(coarsest < asked, "{coarsest}: {viewer}");
     let rate = viewer["link_kilobytes_per_second"].as_f64();
     assert!(rate.is_some_and(|rate| rate < 400.0), "{viewer}");
+    viewer.clone()
 }
 
 #[test]
 fn what_a_slow_viewer_sees_is_new() {
-    newest_frame(true);
+    newest_frame(true, Content::Photo);
 }
 
 #[test]
 fn what_a_slow_viewer_without_fences_sees_is_new() {
-    newest_frame(false);
+    newest_frame(false, Content::Photo);
+}
+
+#[test]
+fn drawings_that_follow_each_other_are_new_as_well() {
+    // Without loss one is more than the link carries in the time, at whatever level.
+    let viewer = newest_frame(true, Content::SmoothText);
+    let lossy = viewer["ways"]["jpeg"]["pixels"].as_u64();
+    assert!(lossy > Some(560 * 400), "{viewer}");
 }
 
 /// Stamps in four corners, drawn by one request while something small changes over and beside them, are of one time in
