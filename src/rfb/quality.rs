@@ -1,6 +1,6 @@
 //! How good a picture a link carries: an update must not take longer than [`TIME`] on its way, so on a slow link it
-//! gets a lower JPEG quality; when the lowest does not do, what plays goes as JPEG whatever it is; and only when that does
-//! not do either, it gets fewer pixels.
+//! gets a lower JPEG quality; when the lowest does not do, even with nothing before it, what plays goes as JPEG whatever it
+//! is; and only when that does not do either, it gets fewer pixels.
 //!
 //! ```text
 //!   flow: bytes a second ──► bytes that the update may have ─┐
@@ -35,8 +35,11 @@ const CUT: Duration = Duration::from_millis(250);
 /// For the queue to be looked at again, in seconds: what was in it is on its way by then.
 const MOST: f64 = 0.25;
 
-/// However slow the link, so many bytes may go at once: less would be all headers.
+/// However slow the link, so many bytes may go at once when nothing goes before them: less would be all headers.
 const LEAST: u64 = 16 * 1024;
+
+/// Whatever goes before it, so little makes nothing late.
+const SCRAP: u64 = 2 * 1024;
 
 /// So many bytes are expected of the first update to a link of which nothing is known, which would take 0.3 s at 200 kB/s;
 /// four times as many of each further one, until something is known.
@@ -55,7 +58,9 @@ const THRIFT: (f64, f64) = (4e6, 8e6);
 
 /// Bytes of a photographic picture at levels 0–9, level 9 being 1; measured on photos and video. Only the ratios of
 /// neighbours matter, for what they say is corrected by what was seen.
-const SIZES: [f64; 10] = [0.045, 0.07, 0.09, 0.105, 0.145, 0.20, 0.25, 0.32, 0.45, 1.0];
+const SIZES: [f64; 10] = [
+    0.042, 0.066, 0.085, 0.097, 0.13, 0.21, 0.25, 0.34, 0.46, 1.0,
+];
 
 /// Updates of fewer pixels are all overhead and say nothing.
 const TELLING: u64 = 16 * 1024;
@@ -70,6 +75,8 @@ pub struct Picture {
     pub pixels: u64,
     /// Those of them that play: others are about to follow. None, where nothing can go as JPEG.
     pub plays: u64,
+    /// Others around those, which would go with them if they went as JPEG whatever they are.
+    pub around: u64,
 }
 
 /// What an update may be.
@@ -129,7 +136,11 @@ impl Default for Control {
 impl Control {
     /// For an update to a client that wants this quality.
     pub fn fit(&mut self, wanted: Option<JpegQuality>, what: Picture, link: &Link) -> Fit {
-        let Picture { pixels, plays } = what;
+        let Picture {
+            pixels,
+            plays,
+            around,
+        } = what;
         let best = wanted.map_or(0, JpegQuality::level);
         // What takes no loss and has no fences may be a program that takes the first update for all of the picture.
         let whole = link.guessed && wanted.is_none();
@@ -150,16 +161,21 @@ impl Control {
         let time = if link.guessed { GUESSED_TIME } else { TIME };
         let bytes = carried(rate, link.queued, time);
         let before = self.level.unwrap_or(best);
-        let plays = plays as f64 / pixels.max(1) as f64;
-        let fits = |level: u8, coarse: f64| {
+        // How many, and which part of them goes as JPEG whatever they are.
+        let rounded = pixels + around;
+        let plays = (plays + around) as f64 / rounded.max(1) as f64;
+        let (sharp, coarse) = ((pixels, 0.0), (rounded, plays));
+        let fits = |level: u8, (pixels, coarse): (u64, f64), bytes: f64| {
             let better = level > before || coarse <= 0.0 && self.coarse > 0.0;
             let room = if better { ROOM } else { 1.0 };
             pixels as f64 * self.size(wanted.map(|_| level), coarse) <= bytes * room
         };
-        let best_of = |coarse| (0..=best).rev().find(|&level| fits(level, coarse));
-        let (level, coarse) = match best_of(0.0) {
-            None if wanted.is_some() && plays > 0.0 => (best_of(plays), plays),
-            level => (level, 0.0),
+        let best_of = |form| (0..=best).rev().find(|&level| fits(level, form, bytes));
+        let (level, (pixels, coarse)) = match best_of(sharp) {
+            None if plays > 0.0 && wanted.is_some() && !fits(0, sharp, carried(rate, 0, time)) => {
+                (best_of(coarse), coarse)
+            }
+            level => (level, sharp),
         };
         self.level = wanted.map(|_| level.unwrap_or(0));
         self.coarse = coarse;
@@ -186,6 +202,11 @@ impl Control {
             }
         }
         fit
+    }
+
+    /// Does what plays go as JPEG whatever it is, as far as was last seen?
+    pub fn is_coarse(&self) -> bool {
+        self.coarse > 0.0
     }
 
     /// Is it worth the time to make updates smaller?
@@ -293,8 +314,8 @@ fn learn(known: &mut f64, seen: f64) {
 
 /// Bytes that arrive within this time when so many go before them.
 fn carried(rate: f64, queued: u64, time: Duration) -> f64 {
-    let bytes = (rate * time.as_secs_f64()) as u64;
-    bytes.saturating_sub(queued).max(LEAST) as f64
+    let bytes = ((rate * time.as_secs_f64()) as u64).max(LEAST);
+    bytes.saturating_sub(queued).max(SCRAP) as f64
 }
 
 #[cfg(test)]

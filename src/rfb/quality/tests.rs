@@ -22,6 +22,7 @@ const fn of(pixels: u64) -> Picture {
     Picture {
         pixels,
         plays: pixels,
+        around: 0,
     }
 }
 
@@ -89,9 +90,59 @@ fn a_cartoon_gets_coarse_rather_than_cut_and_recovers() {
     let still = Picture {
         pixels: VIDEO,
         plays: 0,
+        around: 0,
     };
     let fit = draw(&mut Control::default(), still, 200e3);
     assert!(!fit.coarse && fit.pixels < VIDEO, "{fit:?}");
+}
+
+/// However little the link carries, and whatever it is: nothing is added to a queue that makes it late.
+#[test]
+fn what_fits_an_empty_link_waits_for_it_as_it_is() {
+    let wanted = Some(JpegQuality::of_level(6));
+    let mut control = Control::default();
+    // 15 kB each time, 150 ms of the link.
+    let (pixels, rate) = (60_000, 100e3);
+    for _ in 0..20 {
+        control.observe(wanted, false, pixels, 0, 15_000);
+    }
+    let mut fit = |queued| {
+        let link = Link {
+            queued,
+            ..link(Some(rate))
+        };
+        control.fit(wanted, of(pixels), &link)
+    };
+    let free = fit(1000);
+    assert_eq!((free.coarse, free.later), (false, None), "{free:?}");
+    let busy = fit(14_000);
+    assert_eq!((busy.coarse, busy.pixels), (false, pixels), "{busy:?}");
+    let later = busy.later.expect("until it is free");
+    // 5 kB may go before it; the other 9 take 90 ms.
+    assert!(later.as_millis().abs_diff(90) < 5, "{later:?}");
+}
+
+#[test]
+fn what_goes_with_it_counts_where_it_is_coarse() {
+    let wanted = Some(JpegQuality::of_level(6));
+    let ragged = |around| Picture {
+        pixels: VIDEO / 2,
+        plays: VIDEO / 2,
+        around,
+    };
+    let mut levels = [0, VIDEO / 2].map(|around| {
+        let mut control = Control::default();
+        let fit = draw(&mut control, ragged(around), 200e3);
+        assert!(fit.coarse, "{fit:?}");
+        assert_eq!(fit.pixels, VIDEO / 2 + around, "all of it");
+        assert!(control.is_coarse());
+        // Sharp, what is around stays out of it.
+        let sharp = control.fit(wanted, ragged(around), &link(Some(20e6)));
+        assert_eq!((sharp.coarse, sharp.pixels), (false, VIDEO / 2));
+        fit.quality.map(JpegQuality::level)
+    });
+    levels.reverse();
+    assert!(levels.is_sorted() && levels[0] < levels[1], "{levels:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::rfb::quality::Fit;
 use crate::rfb::quality::Picture;
 use crate::rfb::refresh::Pressure;
 use crate::rfb::server;
-use crate::rfb::update::{Job, Order, upper_part};
+use crate::rfb::update::{Job, Order, rounded, upper_part};
 
 /// Nothing has changed for so long: it is not to be expected that it will at once.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -83,7 +83,12 @@ impl Session {
         damage.intersect(&area);
         let link = self.flow.link(now);
         let interaction = self.is_interactive(now);
-        let film = self.film(&damage);
+        // Also of what is there after copies: it is another picture next time.
+        let watched = match params.has_jpeg() && link.rate.is_some() {
+            true => self.activity.watched(now),
+            false => Region::new(),
+        };
+        let film = self.film(&damage, &watched);
         let rest = film.area() < damage.area();
         let awaited = interaction || link.rate.is_some();
         let turn = self.pacing.turn(!film.is_empty(), rest, awaited, now);
@@ -92,16 +97,13 @@ impl Session {
         }
         #[cfg(feature = "h264")]
         let video = self.video_of(&mut damage, &area, turn, now);
-        // Also of what is there after copies: it is another picture next time.
-        let watched = match params.has_jpeg() && link.rate.is_some() {
-            true => self.activity.watched(now),
-            false => Region::new(),
-        };
         let mut plays = damage.clone();
         plays.intersect(&watched);
+        let coarse = rounded(&plays, &watched, &area);
         let what = Picture {
             pixels: damage.area(),
             plays: plays.area(),
+            around: coarse.area() - plays.area(),
         };
         let fit = self.quality.fit(self.caps.quality, what, &link);
         // A picture of a video is taken out of what is pending already.
@@ -118,6 +120,9 @@ impl Session {
             return Poll::At(now + later);
         }
         params.quality = fit.quality;
+        if fit.coarse {
+            damage.union(&coarse);
+        }
         if !damage.is_empty() {
             self.fitted = fit.quality;
         }
@@ -131,8 +136,8 @@ impl Session {
             (true, true) => Pressure::Interactive,
             (false, _) => Pressure::Busy,
         };
-        let refresh = self.again(&damage, &area, pressure, &link);
-
+        let mut refresh = self.again(&damage, &area, pressure, &link);
+        refresh.subtract(&damage);
         #[cfg(feature = "h264")]
         let refresh = less(refresh, video);
         let nothing = damage.is_empty() && refresh.is_empty() && copies.is_empty();
@@ -216,9 +221,13 @@ impl Session {
         upper_part(&due, self.quality.again(damage.area(), still, link))
     }
 
-    /// The part of the damage that plays. What scrolls does not, however often it does: what it uncovers belongs to it.
-    fn film(&self, damage: &Region) -> Region {
-        let mut film = self.activity.playing().clone();
+    /// The part of the damage that plays, or, while it goes coarse, that is watched: what comes with it is no less coarse, and
+    /// ahead of it would only keep it waiting. What scrolls does not, however often it does: what it uncovers belongs to it.
+    fn film(&self, damage: &Region, watched: &Region) -> Region {
+        let mut film = match self.quality.is_coarse() {
+            true => watched.clone(),
+            false => self.activity.playing().clone(),
+        };
         #[cfg(feature = "h264")]
         film.union(&self.video.rect().map(Region::from).unwrap_or_default());
         if self.pending.has_copies() {
