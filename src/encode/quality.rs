@@ -63,6 +63,17 @@ const LEVELS: [JpegQuality; 10] = {
     ]
 };
 
+/// Worse than level 0, for a picture that is soon followed by another one and would not come whole: what it shows is still
+/// made out.
+const BELOW: [JpegQuality; 3] = {
+    use Subsampling::Quarter;
+    [
+        JpegQuality::new(4, Quarter),
+        JpegQuality::new(6, Quarter),
+        JpegQuality::new(10, Quarter),
+    ]
+};
+
 impl JpegQuality {
     /// On libjpeg's scale; what is outside 1–100 is taken as the nearest.
     pub const fn new(percent: u8, subsampling: Subsampling) -> Self {
@@ -130,12 +141,23 @@ impl JpegQuality {
         level
     }
 
-    /// Worse by so many levels, for a link that does not carry more: down to level 0, and never more colour than now.
+    /// The steps that there are below level 0.
+    pub const BELOW: u8 = BELOW.len() as u8;
+
+    /// How often it can be lowered by a step: [`JpegQuality::BELOW`] times from level 0.
+    pub fn steps(self) -> u8 {
+        let worse = |step: &&Self| step.percent < self.percent;
+        BELOW.iter().chain(&LEVELS).filter(worse).count() as u8
+    }
+
+    /// Worse by so many levels, for a link that does not carry more: down to level 0, further by [`JpegQuality::BELOW`]
+    /// steps, and never more colour than now.
     #[must_use]
     pub fn lowered(self, steps: u8) -> Self {
         let mut lowered = self;
-        for _ in 0..steps.min(LEVELS.len() as u8) {
-            let below = LEVELS.iter().rfind(|l| l.percent < lowered.percent);
+        for _ in 0..steps.min(self.steps()) {
+            let mut all = BELOW.iter().chain(&LEVELS);
+            let below = all.rfind(|l| l.percent < lowered.percent);
             let Some(below) = below else { break };
             lowered = Self {
                 percent: below.percent,
@@ -185,7 +207,13 @@ mod tests {
         for level in 0..=9 {
             assert_eq!(best.lowered(9 - level), JpegQuality::of_level(level));
         }
-        assert_eq!(best.lowered(255), JpegQuality::of_level(0));
+        let (below, last) = (best.lowered(11), best.lowered(255));
+        assert_eq!((below.percent(), below.level()), (6, 0));
+        assert_eq!(
+            (last.percent(), last.subsampling()),
+            (4, Subsampling::Quarter)
+        );
+        assert_eq!(JpegQuality::of_level(0).steps(), JpegQuality::BELOW);
         let odd = JpegQuality::new(80, Subsampling::Grey);
         assert_eq!(odd.lowered(1), JpegQuality::new(79, Subsampling::Grey));
         let worst = JpegQuality::new(3, Subsampling::None);
@@ -213,6 +241,7 @@ mod tests {
             let quality = JpegQuality::of_percent(percent);
             let once = quality.lowered(a);
             prop_assert_eq!(once.lowered(b), quality.lowered(a + b));
+            prop_assert_eq!(once.steps(), quality.steps().saturating_sub(a));
             prop_assert!(once.percent() <= quality.percent());
             prop_assert!(once.subsampling() >= quality.subsampling());
         }

@@ -1,12 +1,13 @@
 //! How good a picture a link carries: an update must not take longer than [`TIME`] on its way, so on a slow link it
-//! gets a lower JPEG quality; when the lowest does not do, even with nothing before it, what plays goes as JPEG whatever it
-//! is; and only when that does not do either, it gets fewer pixels.
+//! gets a lower JPEG quality; when level 0 does not do, even with nothing before it, what plays goes as JPEG whatever it
+//! is; when that does not do, coarser than any level; and only when that does not do either, it gets fewer pixels.
 //!
 //! ```text
 //!   flow: bytes a second ──► bytes that the update may have ─┐
 //!   seen: bytes a pixel  ──► bytes that it would have  ──────┴──► the best level that fits
 //!            ▲                                                     ├─ none does: that with all that plays as JPEG
-//!            │                                                     └─ none does: level 0, the upper part alone
+//!            │                                                     ├─ none does: a step below level 0
+//!            │                                                     └─ none does: the last step, the upper part alone
 //!            └──────────────── what it had ◄── encoded ◄──────────────┘
 //! ```
 //!
@@ -56,11 +57,14 @@ const GUESSED: u64 = 32 * 1024;
 /// no more.
 const THRIFT: (f64, f64) = (4e6, 8e6);
 
-/// Bytes of a photographic picture at levels 0–9, level 9 being 1; measured on photos and video. Only the ratios of
-/// neighbours matter, for what they say is corrected by what was seen.
-const SIZES: [f64; 10] = [
-    0.042, 0.066, 0.085, 0.097, 0.13, 0.21, 0.25, 0.34, 0.46, 1.0,
+/// Bytes of a photographic picture at the steps below level 0 and at levels 0–9, level 9 being 1; measured on photos and
+/// video. Only the ratios of neighbours matter, for what they say is corrected by what was seen.
+const SIZES: [f64; 10 + LEVEL_0 as usize] = [
+    0.020, 0.025, 0.033, 0.042, 0.066, 0.085, 0.097, 0.13, 0.21, 0.25, 0.34, 0.46, 1.0,
 ];
+
+/// The step that level 0 is.
+const LEVEL_0: u8 = JpegQuality::BELOW;
 
 /// Updates of fewer pixels are all overhead and say nothing.
 const TELLING: u64 = 16 * 1024;
@@ -103,8 +107,8 @@ pub struct Control {
     again: f64,
     /// What part of the last update's pixels were photos, if it was not coarse.
     share: f64,
-    /// The level that was last chosen.
-    level: Option<u8>,
+    /// The step that was last chosen.
+    step: Option<u8>,
     /// The part of the pixels that play, if they were to go as JPEG whatever they are; else 0.
     coarse: f64,
     /// What part of those did.
@@ -123,7 +127,7 @@ impl Default for Control {
             lossless: 0.25,
             again: 2.0,
             share: 1.0,
-            level: None,
+            step: None,
             coarse: 0.0,
             obeyed: 1.0,
             resume: 0,
@@ -141,11 +145,11 @@ impl Control {
             plays,
             around,
         } = what;
-        let best = wanted.map_or(0, JpegQuality::level);
+        let best = wanted.map_or(0, JpegQuality::steps);
         // What takes no loss and has no fences may be a program that takes the first update for all of the picture.
         let whole = link.guessed && wanted.is_none();
         let Some(rate) = link.rate else {
-            self.level = wanted.map(JpegQuality::level);
+            self.step = wanted.map(JpegQuality::steps);
             self.coarse = 0.0;
             let first = FIRST * f64::from(self.trials.min(4)).exp2().powi(2);
             return Fit {
@@ -154,47 +158,58 @@ impl Control {
                 later: None,
                 pixels: match whole || !link.untried {
                     true => pixels,
-                    false => pixels.min((first / self.size(self.level, 0.0)) as u64),
+                    false => pixels.min((first / self.size(self.step, 0.0)) as u64),
                 },
             };
         };
         let time = if link.guessed { GUESSED_TIME } else { TIME };
         let bytes = carried(rate, link.queued, time);
-        let before = self.level.unwrap_or(best);
+        let before = self.step.unwrap_or(best);
         // How many, and which part of them goes as JPEG whatever they are.
         let rounded = pixels + around;
         let plays = (plays + around) as f64 / rounded.max(1) as f64;
         let (sharp, coarse) = ((pixels, 0.0), (rounded, plays));
-        let fits = |level: u8, (pixels, coarse): (u64, f64), bytes: f64| {
-            let better = level > before || coarse <= 0.0 && self.coarse > 0.0;
+        let fits = |step: u8, (pixels, coarse): (u64, f64), bytes: f64| {
+            let better = step > before || coarse <= 0.0 && self.coarse > 0.0;
             let room = if better { ROOM } else { 1.0 };
-            pixels as f64 * self.size(wanted.map(|_| level), coarse) <= bytes * room
+            pixels as f64 * self.size(wanted.map(|_| step), coarse) <= bytes * room
         };
-        let best_of = |form| (0..=best).rev().find(|&level| fits(level, form, bytes));
-        let (level, (pixels, coarse)) = match best_of(sharp) {
-            None if plays > 0.0 && wanted.is_some() && !fits(0, sharp, carried(rate, 0, time)) => {
-                (best_of(coarse), coarse)
-            }
-            level => (level, sharp),
+        let best_of = |form, lowest, bytes| {
+            let steps = (lowest..=best).rev();
+            steps.into_iter().find(|&step| fits(step, form, bytes))
         };
-        self.level = wanted.map(|_| level.unwrap_or(0));
+        // What is looked at for longer than a moment gets no worse than level 0.
+        let level_0 = best.min(LEVEL_0);
+        let alone = carried(rate, 0, time);
+        let (step, (pixels, coarse)) = if let Some(step) = best_of(sharp, level_0, bytes) {
+            (step, sharp)
+        } else if plays <= 0.0 || wanted.is_none() || fits(level_0, sharp, alone) {
+            (level_0, sharp)
+        } else if let Some(step) = best_of(coarse, level_0, bytes) {
+            (step, coarse)
+        } else if link.guessed {
+            (level_0, coarse)
+        } else {
+            let step = best_of(coarse, 0, alone).unwrap_or(0);
+            (step.min(level_0), coarse)
+        };
+        self.step = wanted.map(|_| step);
         self.coarse = coarse;
-        let quality = wanted.map(|wanted| wanted.lowered(best - level.unwrap_or(0)));
         let mut fit = Fit {
-            quality,
+            quality: wanted.map(|wanted| wanted.lowered(best - step)),
             coarse: coarse > 0.0,
             pixels,
             later: None,
         };
-        if level.is_none() && !whole {
+        let size = self.size(self.step, self.coarse);
+        let needed = pixels as f64 * size;
+        if needed > bytes && !whole {
             let least = if link.guessed { GUESSED_LEAST } else { 0.0 };
             let room = |queued, time| carried(rate, queued, time).max(least);
-            let size = self.size(self.level, self.coarse);
-            let bytes = pixels as f64 * size;
-            let alone = [time, CUT].into_iter().find(|t| bytes <= room(0, *t));
-            match alone.filter(|time| bytes > room(link.queued, *time)) {
+            let alone = [time, CUT].into_iter().find(|t| needed <= room(0, *t));
+            match alone.filter(|time| needed > room(link.queued, *time)) {
                 Some(time) => {
-                    let before = (rate * time.as_secs_f64() - bytes).max(0.0);
+                    let before = (rate * time.as_secs_f64() - needed).max(0.0);
                     let early = (link.queued as f64 - before) / rate.max(1.0) + 0.001;
                     fit.later = Some(Duration::from_secs_f64(early.min(MOST)));
                 }
@@ -223,7 +238,7 @@ impl Control {
         let Some(rate) = link.rate else {
             return u64::MAX;
         };
-        let before = (changed as f64 * self.size(self.level, self.coarse)) as u64;
+        let before = (changed as f64 * self.size(self.step, self.coarse)) as u64;
         let bytes = carried(rate, link.queued.saturating_add(before), TIME);
         let pixels = |bytes: f64| (bytes / self.again.max(1e-4)) as u64;
         match (link.guessed, still) {
@@ -274,7 +289,7 @@ impl Control {
             false => self.share = share,
         }
         let photos = share * pixels;
-        let size = quality.map_or(1.0, |quality| SIZES[usize::from(quality.level())]);
+        let size = quality.map_or(1.0, |quality| SIZES[usize::from(quality.steps())]);
         // What is known of the smaller part tells what the larger one had.
         if share >= 0.5 {
             let rest = (pixels - photos) * self.lossless;
@@ -296,11 +311,9 @@ impl Control {
         }
     }
 
-    /// Bytes that a pixel is expected to have at this level, if such a part of them goes as JPEG whatever they are.
-    fn size(&self, level: Option<u8>, coarse: f64) -> f64 {
-        let photo = level.map_or(self.lossless, |level| {
-            self.lossy * SIZES[usize::from(level)]
-        });
+    /// Bytes that a pixel is expected to have at this step, if such a part of them goes as JPEG whatever they are.
+    fn size(&self, step: Option<u8>, coarse: f64) -> f64 {
+        let photo = step.map_or(self.lossless, |step| self.lossy * SIZES[usize::from(step)]);
         let coarse = coarse * self.obeyed;
         let share = coarse + (1.0 - coarse) * self.share;
         (share * photo + (1.0 - share) * self.lossless).clamp(1e-4, 8.0)

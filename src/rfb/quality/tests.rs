@@ -6,8 +6,9 @@ const VIDEO: u64 = 1280 * 720;
 
 /// Bytes of a picture that has 136 kB at level 6; real ones are not quite as the table says.
 fn encoded(fit: Fit, error: f64) -> u64 {
-    let level = fit.quality.map_or(9, JpegQuality::level);
-    (fit.pixels as f64 * 0.148 * SIZES[usize::from(level)] / SIZES[6] * error) as u64
+    let step = fit.quality.map_or(LEVEL_0 + 9, JpegQuality::steps);
+    let (size, level_6) = (SIZES[usize::from(step)], SIZES[usize::from(LEVEL_0 + 6)]);
+    (fit.pixels as f64 * 0.148 * size / level_6 * error) as u64
 }
 
 fn link(rate: Option<f64>) -> Link {
@@ -159,6 +160,48 @@ fn what_does_not_get_smaller_is_cut() {
     assert!(fit.pixels < VIDEO / 4, "{fit:?}");
 }
 
+/// A film as large as a full HD screen: whole, and no older, though coarser than a client can ask for. A page is read.
+#[test]
+fn only_what_plays_gets_worse_than_level_0() {
+    let (wanted, rate) = (Some(JpegQuality::of_level(6)), 80e3);
+    for (plays, guessed) in [(true, false), (true, true), (false, false)] {
+        let what = Picture {
+            pixels: VIDEO,
+            plays: if plays { VIDEO } else { 0 },
+            around: 0,
+        };
+        let mut control = Control::default();
+        let mut fit = |queued| {
+            let link = Link {
+                queued,
+                guessed,
+                ..link(Some(rate))
+            };
+            let fit = control.fit(wanted, what, &link);
+            let bytes = encoded(fit, 1.0);
+            control.observe(fit.quality, fit.coarse, fit.pixels, fit.pixels, bytes);
+            (fit, bytes)
+        };
+        for _ in 0..20 {
+            fit(0);
+        }
+        let ((free, bytes), (busy, _)) = (fit(0), fit(15_000));
+        if plays && !guessed {
+            assert_eq!((free.pixels, free.later), (VIDEO, None), "whole");
+            assert!(bytes <= 16_384 && bytes > 10_000, "{bytes}");
+            // Who waits for a queue gets it as good as without one.
+            assert_eq!((busy.quality, busy.pixels), (free.quality, VIDEO));
+            assert!(busy.later.is_some());
+            let percent = free.quality.map(JpegQuality::percent);
+            assert!(percent < Some(15), "{percent:?}");
+        } else {
+            // A guess is wrong by a factor now and then.
+            assert!(guessed || free.pixels < VIDEO, "{free:?}");
+            assert_eq!(free.quality, Some(JpegQuality::of_level(0)));
+        }
+    }
+}
+
 #[test]
 fn what_is_small_stays_sharp_beside_it() {
     let mut control = Control::default();
@@ -175,9 +218,10 @@ fn what_is_small_stays_sharp_beside_it() {
 #[test]
 fn a_modem_gets_part_of_it_and_something_always_goes() {
     let mut control = Control::default();
-    let (fit, bytes) = play(&mut control, Some(20e3), VIDEO, 20);
-    assert!(fit.pixels < VIDEO);
-    assert_eq!(fit.quality, Some(JpegQuality::of_level(0)));
+    let (fit, bytes) = play(&mut control, Some(20e3), 4 * VIDEO, 20);
+    assert!(fit.pixels < 4 * VIDEO);
+    let last = JpegQuality::of_level(0).lowered(JpegQuality::BELOW);
+    assert_eq!(fit.quality, Some(last));
     assert!(bytes <= 2 * LEAST, "{bytes}");
     for (rate, queued) in [(0.0, 0), (1.0, u64::MAX), (f64::INFINITY, 0)] {
         let link = Link {
