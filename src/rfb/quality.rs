@@ -224,6 +224,11 @@ impl Control {
         self.coarse > 0.0
     }
 
+    /// Was it worth the time to make the last update smaller?
+    pub fn is_thrifty(&self) -> bool {
+        self.thrifty
+    }
+
     /// Is it worth the time to make updates smaller?
     pub fn thrifty(&mut self, link: &Link) -> bool {
         let (little, enough) = THRIFT;

@@ -563,6 +563,11 @@ impl Session {
         &mut self.out
     }
 
+    /// Does the link take longer for an update than it takes to make one?
+    pub fn is_slow(&self) -> bool {
+        self.quality.is_thrifty()
+    }
+
     /// Could the client take an update now, if there were a change? While a job is out: when that is done.
     pub fn wants_frames(&self) -> bool {
         self.is_wanted() && self.flow.ready(self.now) == Ready::Now

@@ -302,9 +302,9 @@ impl<S: Transport> Task<S> {
             };
         }
         // While one frame is encoded the next one is read, but not the one after that, which would be old when its turn
-        // comes.
+        // comes; nor the next one, where the link has to carry this one first.
         let ahead = !matches!(self.work, Work::Idle(_))
-            && self.hub.screen.generation() > self.seen.generation;
+            && (self.session.rfb.is_slow() || self.hub.screen.generation() > self.seen.generation);
         if self.session.rfb.wants_frames() && !ahead {
             self.hub.seat.request_frame();
         }

@@ -166,9 +166,10 @@ impl Session {
         debug_assert!(damage.rects().iter().all(|r| common.contains(r)));
         let playing = match params.quality {
             Some(_) if !damage.is_empty() => Playing {
-                region: match fit.coarse {
-                    true => watched,
-                    false => self.activity.playing().clone(),
+                // Where the link is slow the screen is looked at less often.
+                region: match link.rate {
+                    Some(_) => watched,
+                    None => self.activity.playing().clone(),
                 },
                 coarse: fit.coarse,
             },

@@ -175,7 +175,7 @@ fn newest_frame(fences: bool, film: Film, rate: u64) -> Value {
         begin + Duration::from_secs(4),
         begin + Duration::from_secs(10),
     );
-    let (shown, worst, updates, coarsest) = thread::scope(|scope| {
+    let (shown, worst, updates, coarsest, freshest) = thread::scope(|scope| {
         let viewer = scope.spawn(|| {
             let mut shown: Vec<(Instant, u8)> = Vec::new();
             while Instant::now() < end {
@@ -196,7 +196,7 @@ fn newest_frame(fences: bool, film: Film, rate: u64) -> Value {
         let gc = link.generate_id().expect("an id");
         link.create_pixmap(24, aside, root, 560, 400).expect("sent");
         link.create_gc(gc, root, &CreateGCAux::new()).expect("sent");
-        let (mut drawn, mut coarsest) = (Vec::new(), u64::MAX);
+        let (mut drawn, mut coarsest, mut freshest) = (Vec::new(), u64::MAX, f64::INFINITY);
         for n in 0u8.. {
             put(link, aside, &numbered(n, film), 0, 0);
             // At once: half a picture is none.
@@ -209,8 +209,14 @@ fn newest_frame(fences: bool, film: Film, rate: u64) -> Value {
             }
             // Of one update; a small one in between is as good as was asked for.
             if n % 16 == 15 {
-                let used = stage.serve.api()["clients"][0]["quality_in_use"].as_u64();
+                let viewer = &stage.serve.api()["clients"][0];
+                let used = viewer["quality_in_use"].as_u64();
                 coarsest = coarsest.min(used.unwrap_or(u64::MAX));
+                let age = viewer["frame_age_ms"].as_f64();
+                freshest = freshest.min(
+                    age.filter(|_| Instant::now() > warm)
+                        .unwrap_or(f64::INFINITY),
+                );
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -228,6 +234,7 @@ fn newest_frame(fences: bool, film: Film, rate: u64) -> Value {
             ages.max(),
             shown.iter().filter(|s| s.0 > warm).count(),
             coarsest,
+            freshest,
         )
     });
     let worst = worst.expect("updates after the first seconds");
@@ -238,6 +245,8 @@ fn newest_frame(fences: bool, film: Film, rate: u64) -> Value {
     // Where the link is guessed the rate is now and then taken for that at which buffers on the way fill.
     let most = if fences { AGE } else { AGE * 3 / 2 };
     assert!(worst < patient(most), "{worst:?}");
+    // What goes next is looked at when it can go, and not while the one before it is on its way.
+    assert!(freshest < 100.0, "{freshest} ms");
     let stats = stage.serve.api();
     let viewer = &stats["clients"][0];
     let asked = viewer["quality"].as_u64().expect("asked for");
