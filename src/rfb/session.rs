@@ -568,6 +568,11 @@ impl Session {
         self.quality.is_thrifty()
     }
 
+    /// Could the client take an update now, and is there something that it has not got?
+    pub fn has_more(&self) -> bool {
+        self.wants_frames() && !self.pending.damage().is_empty()
+    }
+
     /// Could the client take an update now, if there were a change? While a job is out: when that is done.
     pub fn wants_frames(&self) -> bool {
         self.is_wanted() && self.flow.ready(self.now) == Ready::Now

@@ -30,6 +30,10 @@ const HIGH_WATER: usize = 64 * 1024;
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 /// The first picture waits so long for a look at the screen, which takes some milliseconds when X answers at all.
 const FIRST_LOOK: Duration = Duration::from_millis(250);
+/// What goes over a slow link is looked at again before, if it was seen longer ago than this,
+const STALE: Duration = Duration::from_millis(40);
+/// unless the look takes longer.
+const NEXT_LOOK: Duration = Duration::from_millis(60);
 
 /// A session and all that belongs to it.
 pub(super) struct Task<S> {
@@ -43,6 +47,7 @@ pub(super) struct Task<S> {
     /// The last resize that this client asked for, until it is done.
     resize: Option<oneshot::Receiver<bool>>,
     first: First,
+    next: Next,
     /// When its figures were noted last, and whether anything has moved since.
     noted: Option<Instant>,
     moved: bool,
@@ -63,6 +68,18 @@ enum First {
     Looking { look: u64, until: Instant },
     /// From now on the picture follows the screen by itself.
     Shown,
+}
+
+/// What the next update waits for, if the link is slow. The one before it was on its way for longer than the frame lasts:
+/// what was left of it then is not what is there now; and what is never looked at does not play.
+#[derive(Clone, Copy)]
+enum Next {
+    /// This look was asked for; no longer than until then.
+    Looking { look: u64, until: Instant },
+    /// It waits for something else until then, and follows the screen meanwhile.
+    Waits(Instant),
+    /// It can go.
+    Ready,
 }
 
 /// The protocol's side and the place among the others.
@@ -124,6 +141,7 @@ impl<S: Transport> Task<S> {
             work: Work::Idle(Box::new(Encoder::new())),
             resize: None,
             first: First::Unasked,
+            next: Next::Ready,
             noted: None,
             moved: true,
             frame_age: None,
@@ -282,7 +300,7 @@ impl<S: Transport> Task<S> {
         if self.link.waiting() >= HIGH_WATER {
             return None;
         }
-        if let Some(until) = self.await_look(now) {
+        if let Some(until) = self.await_look(now).or_else(|| self.await_next(now)) {
             return Some(until);
         }
         let mut timer = None;
@@ -329,6 +347,31 @@ impl<S: Transport> Task<S> {
         }
     }
 
+    /// Until when the next update has to wait for a look, if it has to.
+    fn await_next(&mut self, now: Instant) -> Option<Instant> {
+        match self.next {
+            Next::Looking { look, until } if self.seen.looks < look && now < until => {
+                return Some(until);
+            }
+            Next::Waits(until) if now < until => return None,
+            Next::Looking { .. } => {
+                self.next = Next::Ready;
+                return None;
+            }
+            Next::Waits(_) | Next::Ready => {}
+        }
+        let idle = matches!(self.work, Work::Idle(_));
+        let seen = self.news.borrow().frame_at;
+        let stale = seen.is_none_or(|at| now.saturating_duration_since(at) > STALE);
+        if !(idle && stale && self.session.rfb.is_slow() && self.session.rfb.has_more()) {
+            return None;
+        }
+        let until = now + NEXT_LOOK;
+        let look = self.hub.seat.request_look();
+        self.next = Next::Looking { look, until };
+        Some(until)
+    }
+
     /// With a place in the pool: encodes what the client may have of the newest frame.
     fn start(
         &mut self,
@@ -341,8 +384,12 @@ impl<S: Transport> Task<S> {
         };
         match self.session.rfb.poll(now) {
             Poll::Nothing => (Work::Idle(encoder), None),
-            Poll::At(at) => (Work::Idle(encoder), Some(at)),
+            Poll::At(at) => {
+                self.next = Next::Waits(at);
+                (Work::Idle(encoder), Some(at))
+            }
             Poll::Update(job) => {
+                self.next = Next::Ready;
                 // Nothing had changed that was looked at: without another look, what stands still by this alone would be
                 // refined for ever on a slow link.
                 if job.order.damage.is_empty() {
