@@ -1,6 +1,7 @@
 //! What went out with loss and has to come again without.
 //!
-//! Exactly *which* pixels are lossy is a region; *since when* they stand still is kept for tiles of 64 × 64.
+//! Exactly *which* pixels are lossy is a region; *since when* they stand still is kept for tiles of 64 × 64, and roughly for
+//! what stands still beside a video in the same tile.
 //!
 //! ```text
 //!   sent lossy ──► waits for STILL ──► due ──► sent again without loss
@@ -13,6 +14,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::update::upper_part;
 use crate::pixel::{Grid, Rect, Region};
 use crate::screen::{Activity, Move, Rhythms};
 
@@ -56,12 +58,17 @@ pub struct Refresh {
     grid: Grid,
     /// When each tile was last sent; `None`: nothing lossy in it.
     tiles: Vec<Option<Instant>>,
+    /// What was sent with loss since then, and for as long before it: the rest of a tile stands still beside a video that
+    /// plays on in it.
+    recent: [Region; 2],
+    since: Option<Instant>,
 }
 
 impl Refresh {
     /// Forgets all, for a desktop of another size.
     pub fn resize(&mut self, width: u16, height: u16) {
         self.lossy.clear();
+        self.recent = Default::default();
         self.grid = Grid::new(width, height);
         self.tiles.clear();
         self.tiles.resize(self.grid.tiles(), None);
@@ -117,6 +124,16 @@ impl Refresh {
                 self.tiles[index] = Some(now);
             }
         }
+        if self.since.is_none_or(|since| now - since >= LONGEST) {
+            self.since = Some(now);
+            self.recent.swap(0, 1);
+            self.recent[0].clear();
+        }
+        let recent = &mut self.recent[0];
+        recent.union(fresh);
+        if recent.rects().len() > MAX_RECTS {
+            *recent = recent.simplified(MAX_RECTS / 2);
+        }
     }
 
     /// The next piece that may go: tiles that stand still, have no change waiting (`pending`) and lie in `area`.
@@ -159,6 +176,12 @@ impl Refresh {
         }
         let mut piece = Region::from_iter(piece);
         piece.intersect(&self.lossy);
+        let mut beside = self.lossy.clone();
+        for recent in &self.recent {
+            beside.subtract(recent);
+        }
+        beside.subtract(pending);
+        piece.union(&upper_part(&beside, pressure.budget()));
         piece.intersect(area);
         piece
     }
@@ -241,6 +264,33 @@ mod tests {
         refresh.sent(&whole(), &none, later);
         assert!(refresh.lossy().is_empty());
         assert_eq!(next(&refresh, later), None);
+    }
+
+    /// A video ends within a tile; what was sent with loss beside it once is seen as long as it plays.
+    #[test]
+    fn what_stands_still_beside_a_video_is_due() {
+        let begin = Instant::now();
+        let all = Region::from(Rect::sized(128, 128));
+        let video = Region::from(Rect::sized(128, 100));
+        let mut beside = all.clone();
+        beside.subtract(&video);
+        let mut refresh = lossy(all.bounds(), begin);
+        let mut first = None;
+        for frame in 1..100u32 {
+            let now = begin + frame * Duration::from_millis(33);
+            refresh.sent(&video, &video, now);
+            let due = due(&refresh, &Region::new(), &whole(), Pressure::Busy, now);
+            if !due.is_empty() {
+                assert_eq!(due, beside);
+                refresh.sent(&due, &Region::new(), now);
+                assert!(first.replace(now - begin).is_none(), "once");
+            }
+        }
+        assert!(
+            first > Some(LONGEST) && first < Some(3 * LONGEST),
+            "{first:?}"
+        );
+        assert_eq!(*refresh.lossy(), video);
     }
 
     #[test]
