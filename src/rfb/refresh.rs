@@ -58,17 +58,19 @@ pub struct Refresh {
     grid: Grid,
     /// When each tile was last sent; `None`: nothing lossy in it.
     tiles: Vec<Option<Instant>>,
-    /// What was sent with loss since then, and for as long before it: the rest of a tile stands still beside a video that
-    /// plays on in it.
-    recent: [Region; 2],
+    /// What was sent with loss since then,
+    recent: Region,
     since: Option<Instant>,
+    /// and what was not in such a span before: it stands still beside a video that plays on in its tile.
+    beside: Region,
 }
 
 impl Refresh {
     /// Forgets all, for a desktop of another size.
     pub fn resize(&mut self, width: u16, height: u16) {
         self.lossy.clear();
-        self.recent = Default::default();
+        self.recent.clear();
+        self.beside.clear();
         self.grid = Grid::new(width, height);
         self.tiles.clear();
         self.tiles.resize(self.grid.tiles(), None);
@@ -85,6 +87,7 @@ impl Refresh {
             return;
         }
         self.lossy.subtract(all);
+        self.beside.subtract(all);
         self.lossy.union(lossy);
         self.settle(lossy, now);
     }
@@ -95,6 +98,7 @@ impl Refresh {
             return;
         }
         copied.carry(&mut self.lossy);
+        self.beside.clear();
         let mut arrived = self.lossy.clone();
         arrived.clip(copied.to);
         self.settle(&arrived, now);
@@ -126,13 +130,14 @@ impl Refresh {
         }
         if self.since.is_none_or(|since| now - since >= LONGEST) {
             self.since = Some(now);
-            self.recent.swap(0, 1);
-            self.recent[0].clear();
+            self.beside = self.lossy.clone();
+            self.beside.subtract(&self.recent);
+            self.beside.subtract(fresh);
+            self.recent.clear();
         }
-        let recent = &mut self.recent[0];
-        recent.union(fresh);
-        if recent.rects().len() > MAX_RECTS {
-            *recent = recent.simplified(MAX_RECTS / 2);
+        self.recent.union(fresh);
+        if self.recent.rects().len() > MAX_RECTS {
+            self.recent = self.recent.simplified(MAX_RECTS / 2);
         }
     }
 
@@ -176,12 +181,11 @@ impl Refresh {
         }
         let mut piece = Region::from_iter(piece);
         piece.intersect(&self.lossy);
-        let mut beside = self.lossy.clone();
-        for recent in &self.recent {
-            beside.subtract(recent);
+        if !self.beside.is_empty() {
+            let mut beside = self.beside.clone();
+            beside.subtract(pending);
+            piece.union(&upper_part(&beside, pressure.budget()));
         }
-        beside.subtract(pending);
-        piece.union(&upper_part(&beside, pressure.budget()));
         piece.intersect(area);
         piece
     }
