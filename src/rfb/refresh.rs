@@ -58,10 +58,10 @@ pub struct Refresh {
     grid: Grid,
     /// When each tile was last sent; `None`: nothing lossy in it.
     tiles: Vec<Option<Instant>>,
-    /// What was sent with loss since then,
+    /// What was sent with loss since `since`; for [`LONGEST`], then it begins anew.
     recent: Region,
     since: Option<Instant>,
-    /// and what was not in such a span before: it stands still beside a video that plays on in its tile.
+    /// What was not sent in the last such span: it stands still beside a video that plays on in its tile.
     beside: Region,
 }
 
