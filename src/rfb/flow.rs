@@ -13,6 +13,9 @@
 //! rate that was seen is taken off first. The idea, delay instead of loss as the sign of a full queue, is that of TCP
 //! Vegas.
 //!
+//! Bytes are not all that takes time: some clients need longer to show an update than it takes to get there, however small
+//! it is, and a window full of small ones would be seconds of that. So the updates in flight are counted, too.
+//!
 //! A client without fences is paced by its requests: whoever asks has dealt with what it was sent, or at least with what
 //! went before that, and it has left our socket. How long that takes is also the client's own leisure, of which no more
 //! is known than what small updates took; so it is a guess, and on the safe side.
@@ -26,6 +29,11 @@ pub const INITIAL_WINDOW: u64 = 64 * 1024;
 pub const MIN_WINDOW: u64 = 16 * 1024;
 /// Never more than this, whatever a client makes believe.
 pub const MAX_WINDOW: u64 = 4 * 1024 * 1024;
+
+/// Updates that may be in flight whatever each takes.
+const UPDATES: u32 = 2;
+/// More may be, if the last of them is not so late.
+const LATE: Duration = Duration::from_millis(60);
 
 /// A delay below this is no queue but the noise of schedulers, and the window may grow.
 const LOW: Duration = Duration::from_millis(5);
@@ -132,6 +140,8 @@ pub struct Flow {
     /// Bytes a second that a busy link has delivered.
     rate: Option<f64>,
     carried: Carried,
+    /// What each update takes while there is a queue of them.
+    each: Option<Duration>,
     /// Position that the client has asked behind.
     asked: u64,
     /// Enough was delivered to tell a slow link from a fast one; so much was until then, and how long it took.
@@ -158,6 +168,7 @@ impl Default for Flow {
             smoothed: None,
             rate: None,
             carried: Carried::default(),
+            each: None,
             asked: 0,
             tried: false,
             trial: (0, Duration::ZERO),
@@ -244,7 +255,7 @@ impl Flow {
     pub fn ready(&self, now: Instant) -> Ready {
         // Until it is known how the first of it got there no more follows.
         let window = if self.tried { self.window } else { TRIAL };
-        if !self.fences || self.in_flight() < window {
+        if !self.fences || self.in_flight() < window && !self.is_late() {
             return Ready::Now;
         }
         match self.pings.front() {
@@ -256,6 +267,15 @@ impl Flow {
             Some(_) => Ready::Later,
             None => Ready::Now,
         }
+    }
+
+    /// So many updates are in flight that another one would be late, however few bytes they are.
+    fn is_late(&self) -> bool {
+        let updates = self.pings.len() as u32;
+        let (Some(base), Some(each)) = (self.shortest, self.each) else {
+            return false;
+        };
+        updates >= UPDATES && updates * each > base + LATE
     }
 
     /// True when little enough is in flight that less urgent data may go. `idle`: nothing more urgent is expected, so a
@@ -277,6 +297,7 @@ impl Flow {
         if idle {
             self.shortest = None;
             self.rate = None;
+            self.each = None;
             self.starting = true;
             self.window = self.window.min(INITIAL_WINDOW);
             self.round = Round {
@@ -369,6 +390,7 @@ impl Flow {
             return;
         };
         self.answers = true;
+        let updates = index as u32 + 1;
         let Some(ping) = self.pings.drain(..=index).next_back() else {
             return;
         };
@@ -388,6 +410,14 @@ impl Flow {
         let begun = free.max(ping.at + base);
         let bytes = ping.position.saturating_sub(before);
         self.delivered(bytes, now.saturating_duration_since(begun));
+        if time <= base + HIGH {
+            self.each = None;
+        } else if let Some((_, at)) = answer
+            && ping.at < at
+        {
+            let each = now.saturating_duration_since(at) / updates;
+            self.each = Some(self.each.map_or(each, |e| (3 * e + each) / 4));
+        }
         if let Some((position, at)) = answer
             && ping.at < at
             && at < now

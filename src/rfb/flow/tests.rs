@@ -101,6 +101,60 @@ fn a_slow_link_has_one_update_in_flight() {
     assert!(queue < 0.45, "{queue}");
 }
 
+/// A client that takes `work` for each update, however small, over a road of that length; 60 times a second there is
+/// something new. Returns how old what it shows is at most, after a second, and how many updates a second it shows.
+fn run_small(road: Duration, work: Duration) -> (Duration, u32) {
+    let start = Instant::now();
+    let mut now = start;
+    let mut flow = Flow::default();
+    flow.enable_fences();
+    let mut free = start;
+    let mut arriving: VecDeque<(Instant, Instant, Option<u32>)> = VecDeque::new();
+    let (mut oldest, mut shown) = (Duration::ZERO, 0);
+    let mut frame = start;
+    while now < start + Duration::from_secs(5) {
+        while let Some((at, from, id)) = arriving.front().copied()
+            && at <= now
+        {
+            arriving.pop_front();
+            flow.answered(id.expect("a fence"), at);
+            if from > start + Duration::from_secs(1) {
+                oldest = oldest.max(at - from);
+            }
+            shown += 1;
+        }
+        if now >= frame && flow.ready(now) == Ready::Now {
+            flow.begin(now);
+            let id = flow.sent(50, now);
+            free = free.max(now + road / 2) + work;
+            arriving.push_back((free + road / 2, now, id));
+            frame = now + Duration::from_millis(16);
+        }
+        now += TICK;
+    }
+    (oldest, shown / 5)
+}
+
+#[test]
+fn small_updates_queue_no_more_than_large_ones() {
+    for (road, work, rate) in [
+        (2, 50, 19),
+        (100, 50, 19),
+        (200, 2, 59),
+        (2, 2, 59),
+        (2, 200, 4),
+    ] {
+        let [road, work] = [road, work].map(Duration::from_millis);
+        let (oldest, shown) = run_small(road, work);
+        assert!(shown >= rate, "{road:?} {work:?}: {shown} a second");
+        let at_best = road + work;
+        assert!(
+            oldest <= 2 * at_best + UPDATES as u32 * work,
+            "{road:?} {work:?}: {oldest:?}"
+        );
+    }
+}
+
 #[test]
 fn a_silent_client_is_not_sent_more() {
     let now = Instant::now();
