@@ -290,6 +290,12 @@ fn prepare_bands(frame: &Frame, region: &Region, params: &Params, buffers: &Buff
 }
 
 impl Prepared {
+    /// Bytes of its JPEGs.
+    pub fn jpeg_bytes(&self) -> u64 {
+        let jpegs = self.pieces.iter().filter(|p| p.how == How::Jpeg);
+        jpegs.map(|p| p.body.bytes.len() as u64).sum()
+    }
+
     /// Appends the rectangles.
     pub(super) fn emit(
         &self,

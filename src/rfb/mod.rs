@@ -27,6 +27,7 @@ pub mod input;
 pub mod offer;
 pub mod pacing;
 pub mod parse;
+pub mod parts;
 pub mod paste;
 pub mod pending;
 pub mod quality;

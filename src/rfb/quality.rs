@@ -18,7 +18,7 @@
 use std::time::Duration;
 
 use super::flow::Link;
-use super::update::upper_part;
+use super::parts::upper_part;
 use crate::encode::JpegQuality;
 use crate::pixel::{Rect, Region};
 
@@ -90,10 +90,49 @@ pub struct Fit {
     pub quality: Option<JpegQuality>,
     /// What plays goes as JPEG, text and drawings included.
     pub coarse: bool,
+    /// What its JPEGs must not exceed, where that is known.
+    pub limit: Option<Limit>,
     /// Its pixels.
     pub pixels: u64,
     /// All of them would fit after this time, when enough of what goes before has left.
     pub later: Option<Duration>,
+}
+
+/// What the JPEGs of an update must not exceed: how many bytes a picture has is known only when it is encoded, and one that
+/// is quite another than that before it may have several times as many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// More is too much,
+    most: u64,
+    /// and this is what it should have then.
+    fair: u64,
+    /// No worse than this step.
+    lowest: u8,
+}
+
+impl Limit {
+    /// The quality to encode it in once more, if it had so many bytes in this one.
+    pub fn lowered(&self, quality: JpegQuality, bytes: u64) -> Option<JpegQuality> {
+        let had = quality.steps();
+        if bytes <= self.most || had <= self.lowest {
+            return None;
+        }
+        let size = |step: u8| bytes as f64 * SIZES[usize::from(step)] / SIZES[usize::from(had)];
+        let steps = (self.lowest..had).rev();
+        let fits = steps
+            .into_iter()
+            .find(|&step| size(step) <= self.fair as f64);
+        Some(quality.lowered(had - fits.unwrap_or(self.lowest)))
+    }
+}
+
+/// A way to send an update.
+#[derive(Clone, Copy, Debug, Default)]
+struct Form {
+    /// The step of its JPEGs, if it may have any.
+    step: Option<u8>,
+    /// The part of its pixels that plays and goes as JPEG whatever it is, if that does; else 0.
+    coarse: f64,
 }
 
 /// Chooses the quality of the updates of one client.
@@ -107,11 +146,11 @@ pub struct Control {
     again: f64,
     /// What part of the last update's pixels were photos, if it was not coarse.
     share: f64,
-    /// The step that was last chosen.
-    step: Option<u8>,
-    /// The part of the pixels that play, if they were to go as JPEG whatever they are; else 0.
-    coarse: f64,
-    /// What part of those did.
+    /// What was last chosen.
+    form: Form,
+    /// What was last chosen for a picture that tells.
+    settled: Form,
+    /// What part of what was to be coarse was.
     obeyed: f64,
     /// The row where the last part ended, when not all fitted.
     resume: u16,
@@ -127,8 +166,8 @@ impl Default for Control {
             lossless: 0.25,
             again: 2.0,
             share: 1.0,
-            step: None,
-            coarse: 0.0,
+            form: Form::default(),
+            settled: Form::default(),
             obeyed: 1.0,
             resume: 0,
             trials: 0,
@@ -140,68 +179,56 @@ impl Default for Control {
 impl Control {
     /// For an update to a client that wants this quality.
     pub fn fit(&mut self, wanted: Option<JpegQuality>, what: Picture, link: &Link) -> Fit {
-        let Picture {
-            pixels,
-            plays,
-            around,
-        } = what;
-        let best = wanted.map_or(0, JpegQuality::steps);
+        let best = wanted.map(JpegQuality::steps);
         // What takes no loss and has no fences may be a program that takes the first update for all of the picture.
         let whole = link.guessed && wanted.is_none();
         let Some(rate) = link.rate else {
-            self.step = wanted.map(JpegQuality::steps);
-            self.coarse = 0.0;
+            self.form = Form {
+                step: best,
+                coarse: 0.0,
+            };
+            self.settled = self.form;
             let first = FIRST * f64::from(self.trials.min(4)).exp2().powi(2);
             return Fit {
                 quality: wanted,
                 coarse: false,
+                limit: None,
                 later: None,
                 pixels: match whole || !link.untried {
-                    true => pixels,
-                    false => pixels.min((first / self.size(self.step, 0.0)) as u64),
+                    true => what.pixels,
+                    false => what.pixels.min((first / self.size(self.form)) as u64),
                 },
             };
         };
         let time = if link.guessed { GUESSED_TIME } else { TIME };
         let bytes = carried(rate, link.queued, time);
-        let before = self.step.unwrap_or(best);
-        // How many, and which part of them goes as JPEG whatever they are.
-        let rounded = pixels + around;
-        let plays = (plays + around) as f64 / rounded.max(1) as f64;
-        let (sharp, coarse) = ((pixels, 0.0), (rounded, plays));
-        let fits = |step: u8, (pixels, coarse): (u64, f64), bytes: f64| {
-            let better = step > before || coarse <= 0.0 && self.coarse > 0.0;
-            let room = if better { ROOM } else { 1.0 };
-            pixels as f64 * self.size(wanted.map(|_| step), coarse) <= bytes * room
-        };
-        let best_of = |form, lowest, bytes| {
-            let steps = (lowest..=best).rev();
-            steps.into_iter().find(|&step| fits(step, form, bytes))
-        };
-        // What is looked at for longer than a moment gets no worse than level 0.
-        let level_0 = best.min(LEVEL_0);
-        let alone = carried(rate, 0, time);
-        let (step, (pixels, coarse)) = if let Some(step) = best_of(sharp, level_0, bytes) {
-            (step, sharp)
-        } else if plays <= 0.0 || wanted.is_none() || fits(level_0, sharp, alone) {
-            (level_0, sharp)
-        } else if let Some(step) = best_of(coarse, level_0, bytes) {
-            (step, coarse)
-        } else if link.guessed {
-            (level_0, coarse)
-        } else {
-            let step = best_of(coarse, 0, alone).unwrap_or(0);
-            (step.min(level_0), coarse)
-        };
-        self.step = wanted.map(|_| step);
-        self.coarse = coarse;
+        let (form, pixels) = self.choose(best, what, rate, link);
+        self.form = form;
+        // Small things between two pictures say nothing about those.
+        if what.pixels >= TELLING {
+            self.settled.step = form.step;
+            if what.plays > 0 {
+                self.settled.coarse = form.coarse;
+            }
+        }
+        let coarse = form.coarse > 0.0;
+        let lower = |wanted: JpegQuality| wanted.lowered(wanted.steps() - form.step.unwrap_or(0));
         let mut fit = Fit {
-            quality: wanted.map(|wanted| wanted.lowered(best - step)),
-            coarse: coarse > 0.0,
+            quality: wanted.map(lower),
+            coarse,
+            // Who has one shares no picture with others.
+            limit: (rate < THRIFT.0).then(|| Limit {
+                most: carried(rate, link.queued, CUT) as u64,
+                fair: bytes as u64,
+                lowest: match coarse && !link.guessed {
+                    true => 0,
+                    false => LEVEL_0,
+                },
+            }),
             pixels,
             later: None,
         };
-        let size = self.size(self.step, self.coarse);
+        let size = self.size(form);
         let needed = pixels as f64 * size;
         if needed > bytes && !whole {
             let least = if link.guessed { GUESSED_LEAST } else { 0.0 };
@@ -219,9 +246,52 @@ impl Control {
         fit
     }
 
+    /// The best form that fits a link of this rate, or the one that comes nearest, and how many pixels go in it. `best`: the
+    /// step that the client wants.
+    fn choose(&self, best: Option<u8>, what: Picture, rate: f64, link: &Link) -> (Form, u64) {
+        let time = if link.guessed { GUESSED_TIME } else { TIME };
+        let (now, alone) = (carried(rate, link.queued, time), carried(rate, 0, time));
+        let rounded = what.pixels + what.around;
+        let plays = (what.plays + what.around) as f64 / rounded.max(1) as f64;
+        let form = |step, coarse| Form { step, coarse };
+        let fits = |form: Form, bytes: f64| {
+            let better = self.settled.step.is_some_and(|step| form.step > Some(step))
+                || form.coarse <= 0.0 && self.settled.coarse > 0.0;
+            let room = if better { ROOM } else { 1.0 };
+            let pixels = if form.coarse > 0.0 {
+                rounded
+            } else {
+                what.pixels
+            };
+            pixels as f64 * self.size(form) <= bytes * room
+        };
+        let Some(best) = best else {
+            return (form(None, 0.0), what.pixels);
+        };
+        let best_of = |coarse, lowest, bytes| {
+            let forms = (lowest..=best).rev().map(|step| form(Some(step), coarse));
+            forms.into_iter().find(|form| fits(*form, bytes))
+        };
+        // What is looked at for longer than a moment gets no worse than level 0.
+        let level_0 = best.min(LEVEL_0);
+        let sharp = form(Some(level_0), 0.0);
+        if let Some(sharp) = best_of(0.0, level_0, now) {
+            return (sharp, what.pixels);
+        }
+        if plays <= 0.0 || fits(sharp, alone) {
+            return (sharp, what.pixels);
+        }
+        let coarse = best_of(plays, level_0, now).unwrap_or_else(|| {
+            let lowest = if link.guessed { level_0 } else { 0 };
+            let coarser = best_of(plays, lowest, alone).map_or(Some(lowest), |form| form.step);
+            form(coarser.min(Some(level_0)), plays)
+        });
+        (coarse, rounded)
+    }
+
     /// Does what plays go as JPEG whatever it is, as far as was last seen?
     pub fn is_coarse(&self) -> bool {
-        self.coarse > 0.0
+        self.settled.coarse > 0.0
     }
 
     /// Was it worth the time to make the last update smaller?
@@ -243,7 +313,7 @@ impl Control {
         let Some(rate) = link.rate else {
             return u64::MAX;
         };
-        let before = (changed as f64 * self.size(self.step, self.coarse)) as u64;
+        let before = (changed as f64 * self.size(self.form)) as u64;
         let bytes = carried(rate, link.queued.saturating_add(before), TIME);
         let pixels = |bytes: f64| (bytes / self.again.max(1e-4)) as u64;
         match (link.guessed, still) {
@@ -290,7 +360,7 @@ impl Control {
         let (pixels, bytes) = (pixels as f64, bytes as f64);
         let share = (lossy as f64 / pixels).min(1.0);
         match coarse {
-            true => self.obeyed = (share / self.coarse.max(0.01)).min(1.0),
+            true => self.obeyed = (share / self.form.coarse.max(0.01)).min(1.0),
             false => self.share = share,
         }
         let photos = share * pixels;
@@ -316,10 +386,11 @@ impl Control {
         }
     }
 
-    /// Bytes that a pixel is expected to have at this step, if such a part of them goes as JPEG whatever they are.
-    fn size(&self, step: Option<u8>, coarse: f64) -> f64 {
-        let photo = step.map_or(self.lossless, |step| self.lossy * SIZES[usize::from(step)]);
-        let coarse = coarse * self.obeyed;
+    /// Bytes that a pixel is expected to have in this form.
+    fn size(&self, form: Form) -> f64 {
+        let jpeg = |step| self.lossy * SIZES[usize::from(step)];
+        let photo = form.step.map_or(self.lossless, jpeg);
+        let coarse = form.coarse * self.obeyed;
         let share = coarse + (1.0 - coarse) * self.share;
         (share * photo + (1.0 - share) * self.lossless).clamp(1e-4, 8.0)
     }

@@ -14,7 +14,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::update::upper_part;
+use super::parts::upper_part;
 use crate::pixel::{Grid, Rect, Region};
 use crate::screen::{Activity, Move, Rhythms};
 

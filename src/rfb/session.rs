@@ -516,9 +516,12 @@ impl Session {
         };
         let again = encoded.stats.refresh.bytes;
         self.quality.observe_again(refreshed, again);
-        let (quality, bytes) = (order.params.quality, bytes.saturating_sub(again));
-        let coarse = order.playing.coarse;
-        self.quality.observe(quality, coarse, changed, lossy, bytes);
+        if changed > 0 {
+            self.fitted = job.quality;
+        }
+        let (bytes, coarse) = (bytes.saturating_sub(again), order.playing.coarse);
+        self.quality
+            .observe(job.quality, coarse, changed, lossy, bytes);
         #[cfg(feature = "h264")]
         let changed = changed + video;
         if changed > 0 {

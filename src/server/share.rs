@@ -177,6 +177,7 @@ mod tests {
 
     fn order(width: u16) -> Order {
         Order {
+            limit: None,
             playing: Playing::default(),
             damage: Region::from(Rect::sized(width, 8)),
             refresh: Region::new(),

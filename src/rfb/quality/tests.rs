@@ -203,6 +203,52 @@ fn only_what_plays_gets_worse_than_level_0() {
 }
 
 #[test]
+fn small_things_between_two_pictures_make_them_no_better() {
+    let wanted = Some(JpegQuality::of_level(6));
+    let seen = |between: &[u64]| {
+        let mut control = Control::default();
+        let mut seen = Vec::new();
+        for frame in 0..60 {
+            let fit = control.fit(wanted, of(VIDEO), &link(Some(420e3)));
+            seen.push(fit.quality.map(JpegQuality::steps));
+            let bytes = encoded(fit, [0.9, 1.0, 1.1][frame % 3]);
+            control.observe(fit.quality, fit.coarse, fit.pixels, fit.pixels, bytes);
+            for pixels in between {
+                let small = Picture {
+                    plays: 0,
+                    ..of(*pixels)
+                };
+                control.fit(wanted, small, &link(Some(420e3)));
+            }
+        }
+        seen
+    };
+    assert_eq!(seen(&[]), seen(&[0, 100]));
+}
+
+#[test]
+fn what_has_too_many_bytes_is_encoded_once_more() {
+    let mut control = Control::default();
+    let (fit, bytes) = play(&mut control, Some(600e3), VIDEO, 20);
+    let (limit, quality) = (fit.limit.expect("slow"), fit.quality.expect("wanted"));
+    let lowered = |bytes| limit.lowered(quality, bytes).map(JpegQuality::steps);
+    assert_eq!(lowered(bytes), None);
+    assert_eq!(lowered(140_000), None, "not too much");
+    let steps = quality.steps();
+    assert!(lowered(200_000).is_some_and(|lower| lower < steps && lower > LEVEL_0));
+    assert_eq!(lowered(4_000_000), Some(LEVEL_0), "and no worse");
+    // What is coarse may be coarser than any level.
+    let fit = draw(&mut control, of(VIDEO), 200e3);
+    let (limit, quality) = (fit.limit.expect("slow"), fit.quality.expect("wanted"));
+    assert_eq!(
+        limit.lowered(quality, 1 << 30).map(JpegQuality::steps),
+        Some(0)
+    );
+    let fast = control.fit(Some(quality), of(VIDEO), &link(Some(10e6)));
+    assert_eq!(fast.limit, None, "what others may share");
+}
+
+#[test]
 fn what_is_small_stays_sharp_beside_it() {
     let mut control = Control::default();
     play(&mut control, Some(200e3), VIDEO, 20);

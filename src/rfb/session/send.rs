@@ -10,12 +10,13 @@ use crate::pixel::Rect;
 use crate::pixel::Region;
 use crate::rfb::flow::Link;
 use crate::rfb::pacing::Turn;
+use crate::rfb::parts::{rounded, upper_part};
 #[cfg(feature = "h264")]
 use crate::rfb::quality::Fit;
 use crate::rfb::quality::Picture;
 use crate::rfb::refresh::Pressure;
 use crate::rfb::server;
-use crate::rfb::update::{Job, Order, rounded, upper_part};
+use crate::rfb::update::{Job, Order};
 
 /// Nothing has changed for so long: it is not to be expected that it will at once.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -123,9 +124,6 @@ impl Session {
         if fit.coarse {
             damage.union(&coarse);
         }
-        if !damage.is_empty() {
-            self.fitted = fit.quality;
-        }
         let pixels = fit.pixels.min(self.density.pixels(&params));
         let damage = self.quality.part(&damage, pixels);
 
@@ -185,12 +183,14 @@ impl Session {
             #[cfg(feature = "h264")]
             video,
             params,
+            limit: fit.limit,
             width,
             height,
         });
         Poll::Update(Job {
             copies,
             order,
+            quality: params.quality,
             thrifty: self.quality.thrifty(&link),
             #[cfg(feature = "h264")]
             video_quality: self

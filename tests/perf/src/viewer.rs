@@ -203,6 +203,9 @@ impl Hand {
     }
 }
 
+/// How late a sleep may be.
+const LATE: Duration = Duration::from_millis(20);
+
 struct Reader {
     incoming: Incoming,
     out: Arc<Outgoing>,
@@ -277,8 +280,7 @@ impl Reader {
 
     /// Reads until the stream ends.
     fn run(mut self) -> Recording {
-        let started = Instant::now();
-        let mut total = 0u64;
+        let mut free = Instant::now();
         // A reader with a rate takes little at a time: it is to be slow, not to come in bursts.
         let most = if self.manner.rate.is_some() {
             2048
@@ -296,10 +298,12 @@ impl Reader {
                 }
                 return self.recording;
             }
-            total += self.recording.bytes.len().saturating_sub(before) as u64;
             if let Some(rate) = self.manner.rate {
-                let due = started + Duration::from_secs_f64(total as f64 / f64::from(rate));
-                thread::sleep(due.saturating_duration_since(Instant::now()));
+                // It catches up with what a sleep is late, and not with what it could have taken while nothing came.
+                let read = self.recording.bytes.len().saturating_sub(before);
+                let took = Duration::from_secs_f64(read as f64 / f64::from(rate));
+                free = free.max(Instant::now() - LATE) + took;
+                thread::sleep(free.saturating_duration_since(Instant::now()));
             }
             if !self.manner.record {
                 self.recording.bytes.drain(..self.at);
