@@ -168,6 +168,8 @@ pub struct Encoded {
     pub rects: u32,
     /// Exactly the pixels that went out as JPEG.
     pub lossy: Region,
+    /// What did not go, because there was no room for it.
+    pub left: Region,
     /// Where pixels and bytes went.
     pub stats: Stats,
 }
@@ -289,19 +291,21 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> Encoded {
         let prepared = prepare(frame, region, &Playing::default(), params, &self.spare);
-        self.emit(&prepared, params, false, out)
+        self.emit(&prepared, params, false, usize::MAX, out)
     }
 
     /// The second half of [`Encoder::encode`], for what was prepared once for several clients with these `params`.
-    /// `thrifty`: to this client bytes are dearer than time. Going to and fro costs it the history of its streams.
+    /// `thrifty`: to this client bytes are dearer than time. Going to and fro costs it the history of its streams. `most`:
+    /// when there are so many bytes, what has not gone is left.
     pub fn emit(
         &mut self,
         prepared: &Prepared,
         params: &Params,
         thrifty: bool,
+        most: usize,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        prepared.emit(&mut self.streams, params, thrifty, out)
+        prepared.emit(&mut self.streams, params, thrifty, most, out)
     }
 
     /// Appends a picture of a video as one rectangle of H.264. `None`, and nothing appended, when the encoder fails: what
@@ -348,6 +352,44 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_room_is_left() {
+        let params = Params {
+            encoding: Encoding::Tight,
+            format: PixelFormat::NATIVE,
+            quality: None,
+            jpeg_rects: false,
+            compress: 2,
+            last_rect: true,
+        };
+        let mut frame = Frame::new(1200, 700);
+        let mut n = 1u32;
+        for y in 0..700 {
+            for p in frame.row_mut(y) {
+                n = n.wrapping_mul(0x9e37_79b1).wrapping_add(1);
+                *p = n >> 8 & 0x3f_3f3f;
+            }
+        }
+        let whole = Region::from(frame.bounds());
+        let (mut left, mut encoder) = (whole.clone(), Encoder::new());
+        let (mut sent, mut updates) = (0, 0);
+        while !left.is_empty() {
+            let prepared = prepare(&frame, &left, &Playing::default(), &params, &Arc::default());
+            let mut out = Vec::new();
+            let encoded = encoder.emit(&prepared, &params, false, 400_000, &mut out);
+            let before = left.area();
+            left = encoded.left;
+            sent += before - left.area();
+            updates += 1;
+            assert!(encoded.rects > 0);
+            assert_eq!(encoded.stats.total().pixels, before - left.area());
+            assert!(out.len() < 700_000, "{}", out.len());
+            assert!(left.is_empty() || out.len() >= 400_000, "{}", out.len());
+        }
+        assert_eq!(sent, whole.area());
+        assert!(updates > 2, "{updates}");
+    }
+
+    #[test]
     fn work_for_one_does_for_others_who_differ_in_what_comes_later() {
         let channel = |shift| Channel { max: 255, shift };
         let format = |shifts: [u8; 3], big| {
@@ -388,7 +430,7 @@ mod tests {
                 &Arc::default(),
             );
             let mut out = Vec::new();
-            Encoder::new().emit(&prepared, as_whom, false, &mut out);
+            Encoder::new().emit(&prepared, as_whom, false, usize::MAX, &mut out);
             out
         };
         assert!(ours.prepares_as(&theirs));

@@ -296,96 +296,126 @@ impl Prepared {
         jpegs.map(|p| p.body.bytes.len() as u64).sum()
     }
 
-    /// Appends the rectangles.
+    /// Appends the rectangles: all, or, in their order, as many as have about `most` bytes, but one at least.
     pub(super) fn emit(
         &self,
         streams: &mut Streams,
         params: &Params,
         thrifty: bool,
+        most: usize,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        let deflated = self.deflate(streams, params.compress, thrifty);
-        let mut segments = deflated.each_ref().map(Segments::iter);
-        let mut stats = Stats::default();
-        for piece in &self.pieces {
-            let start = out.len();
-            let number = piece.number.unwrap_or(params.encoding.number());
-            header(out, piece.rect, number);
-            let Body {
-                bytes,
-                head,
-                stream,
-            } = &piece.body;
-            out.extend_from_slice(&bytes[..*head]);
-            if let Some(which) = stream {
-                let data = segments[which.index()].next().unwrap_or_default();
-                match which {
-                    Which::Tight(_) => compact_length(out, data.len()),
-                    Which::Zlib | Which::Zrle => {
-                        out.extend_from_slice(&(data.len() as u32).to_be_bytes());
-                    }
-                }
-                out.extend_from_slice(data);
-            }
-            let tally = match piece.how {
-                How::Fill => &mut stats.fill,
-                How::Mono => &mut stats.mono,
-                How::Indexed => &mut stats.indexed,
-                How::Full => &mut stats.full,
-                How::Jpeg => &mut stats.jpeg,
+        let mut encoded = Encoded::default();
+        let end = out.len().saturating_add(most);
+        let mut rest = &self.pieces[..];
+        while !rest.is_empty() && (out.len() < end || encoded.rects == 0) {
+            // Deflate hardly ever makes more of them; when it has made much less, there is room for others.
+            let mut room = end.saturating_sub(out.len());
+            let fits = |piece: &&Piece| {
+                let fits = room > 0;
+                room = room.saturating_sub(piece.body.bytes.len());
+                fits
             };
-            *tally += Tally {
-                rects: 1,
-                pixels: u64::from(piece.rect.area()),
-                bytes: (out.len() - start) as u64,
-            };
+            let count = rest.iter().take_while(fits).count().max(1);
+            let (pieces, after) = rest.split_at(count);
+            rest = after;
+            encoded.stats += emit_all(pieces, streams, params, thrifty, out);
+            encoded.rects += count as u32;
         }
-        let lossy = self.pieces.iter().filter(|p| p.how == How::Jpeg);
+        let emitted = &self.pieces[..encoded.rects as usize];
+        let lossy = emitted.iter().filter(|p| p.how == How::Jpeg);
         Encoded {
-            rects: self.pieces.len() as u32,
             lossy: lossy.map(|p| p.rect).collect(),
-            stats,
+            left: rest.iter().map(|p| p.rect).collect(),
+            ..encoded
         }
-    }
-
-    /// Runs every stream over its pieces; streams do not depend on each other.
-    fn deflate(&self, streams: &mut Streams, compress: u8, thrifty: bool) -> [Segments; 6] {
-        let mut inputs: [Vec<&[u8]>; 6] = Default::default();
-        let mut total = 0;
-        for Body {
-            bytes,
-            head,
-            stream,
-        } in self.pieces.iter().map(|p| &p.body)
-        {
-            if let Some(which) = stream {
-                inputs[which.index()].push(&bytes[*head..]);
-                total += (bytes.len() - head) as u64;
-            }
-        }
-        let mut outputs: [Segments; 6] = Default::default();
-        let used = Which::ALL.into_iter().zip(streams).zip(inputs);
-        let mut work: Vec<_> = used
-            .zip(&mut outputs)
-            .filter(|((_, input), _)| !input.is_empty())
-            .collect();
-        if total < MIN_PARALLEL || work.len() < 2 || threads() < 2 {
-            for (((which, stream), input), output) in work {
-                stream.write(&input, level(compress, which, thrifty), output);
-            }
-        } else {
-            work.par_iter_mut()
-                .for_each(|(((which, stream), input), output)| {
-                    stream.write(input, level(compress, *which, thrifty), output);
-                });
-        }
-        outputs
     }
 
     /// Memory that it takes, bytes.
     pub fn bytes(&self) -> usize {
         self.pieces.iter().map(|p| p.body.bytes.capacity()).sum()
     }
+}
+
+/// Appends rectangles.
+fn emit_all(
+    pieces: &[Piece],
+    streams: &mut Streams,
+    params: &Params,
+    thrifty: bool,
+    out: &mut Vec<u8>,
+) -> Stats {
+    let deflated = deflate(pieces, streams, params.compress, thrifty);
+    let mut segments = deflated.each_ref().map(Segments::iter);
+    let mut stats = Stats::default();
+    for piece in pieces {
+        let start = out.len();
+        let number = piece.number.unwrap_or(params.encoding.number());
+        header(out, piece.rect, number);
+        let Body {
+            bytes,
+            head,
+            stream,
+        } = &piece.body;
+        out.extend_from_slice(&bytes[..*head]);
+        if let Some(which) = stream {
+            let data = segments[which.index()].next().unwrap_or_default();
+            match which {
+                Which::Tight(_) => compact_length(out, data.len()),
+                Which::Zlib | Which::Zrle => {
+                    out.extend_from_slice(&(data.len() as u32).to_be_bytes());
+                }
+            }
+            out.extend_from_slice(data);
+        }
+        let tally = match piece.how {
+            How::Fill => &mut stats.fill,
+            How::Mono => &mut stats.mono,
+            How::Indexed => &mut stats.indexed,
+            How::Full => &mut stats.full,
+            How::Jpeg => &mut stats.jpeg,
+        };
+        *tally += Tally {
+            rects: 1,
+            pixels: u64::from(piece.rect.area()),
+            bytes: (out.len() - start) as u64,
+        };
+    }
+    stats
+}
+
+/// Runs every stream over its pieces; streams do not depend on each other.
+fn deflate(pieces: &[Piece], streams: &mut Streams, compress: u8, thrifty: bool) -> [Segments; 6] {
+    let mut inputs: [Vec<&[u8]>; 6] = Default::default();
+    let mut total = 0;
+    for Body {
+        bytes,
+        head,
+        stream,
+    } in pieces.iter().map(|p| &p.body)
+    {
+        if let Some(which) = stream {
+            inputs[which.index()].push(&bytes[*head..]);
+            total += (bytes.len() - head) as u64;
+        }
+    }
+    let mut outputs: [Segments; 6] = Default::default();
+    let used = Which::ALL.into_iter().zip(streams).zip(inputs);
+    let mut work: Vec<_> = used
+        .zip(&mut outputs)
+        .filter(|((_, input), _)| !input.is_empty())
+        .collect();
+    if total < MIN_PARALLEL || work.len() < 2 || threads() < 2 {
+        for (((which, stream), input), output) in work {
+            stream.write(&input, level(compress, which, thrifty), output);
+        }
+    } else {
+        work.par_iter_mut()
+            .for_each(|(((which, stream), input), output)| {
+                stream.write(input, level(compress, *which, thrifty), output);
+            });
+    }
+    outputs
 }
 
 impl Drop for Prepared {

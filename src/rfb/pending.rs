@@ -61,6 +61,16 @@ impl Pending {
         }
     }
 
+    /// The client lacks these pixels, and lacked them when the first of the copies was found: what it copies from there it
+    /// lacks as well.
+    pub fn add_before_copies(&mut self, region: &Region) {
+        let mut region = region.clone();
+        for copied in &self.copies {
+            copied.carry(&mut region);
+        }
+        self.add(&region);
+    }
+
     /// The client has these pixels now.
     pub fn remove(&mut self, region: &Region) {
         self.damage.subtract(region);
@@ -138,6 +148,8 @@ mod tests {
         Copy(Move),
         Draw(Rect, u32),
         Update,
+        /// An update that turns out, after whatever comes next, to have left this out.
+        Part(Rect),
         Flatten,
     }
 
@@ -154,6 +166,8 @@ mod tests {
             4 => (0u16..40, 0u16..30, 1u16..10, 1u16..10, any::<u32>())
                 .prop_map(|(x, y, w, h, c)| Event::Draw(Rect::new(x, y, w, h).intersect(&BOUNDS), c)),
             2 => Just(Event::Update),
+            2 => (0u16..40, 0u16..30, 1u16..40, 1u16..30)
+                .prop_map(|(x, y, w, h)| Event::Part(Rect::new(x, y, w, h).intersect(&BOUNDS))),
             1 => Just(Event::Flatten),
         ]
     }
@@ -164,7 +178,11 @@ mod tests {
             let mut screen = Frame::new(40, 30);
             let mut client = Frame::new(40, 30);
             let mut pending = Pending::everything(BOUNDS);
+            let mut left = Region::new();
             for event in events.into_iter().chain([Event::Update]) {
+                if matches!(event, Event::Update | Event::Part(_)) {
+                    pending.add_before_copies(&std::mem::take(&mut left));
+                }
                 match event {
                     Event::Copy(m) => {
                         screen.copy_within(m.source(), m.to.origin());
@@ -177,6 +195,19 @@ mod tests {
                         pending.add(&Region::from(rect));
                     }
                     Event::Flatten => pending.flatten(),
+                    Event::Part(rect) => {
+                        for m in pending.take_copies() {
+                            client.copy_within(m.source(), m.to.origin());
+                        }
+                        let mut sent = pending.damage().clone();
+                        pending.remove(&sent.clone());
+                        left = sent.clone();
+                        left.clip(rect);
+                        sent.subtract(&left);
+                        for rect in sent.rects() {
+                            client.copy_from(&screen, *rect);
+                        }
+                    }
                     Event::Update => {
                         for m in pending.take_copies() {
                             client.copy_within(m.source(), m.to.origin());

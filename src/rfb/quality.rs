@@ -90,7 +90,7 @@ pub struct Fit {
     pub quality: Option<JpegQuality>,
     /// What plays goes as JPEG, text and drawings included.
     pub coarse: bool,
-    /// What its JPEGs must not exceed, where that is known.
+    /// What it must not exceed, where that is known.
     pub limit: Option<Limit>,
     /// Its pixels.
     pub pixels: u64,
@@ -98,8 +98,8 @@ pub struct Fit {
     pub later: Option<Duration>,
 }
 
-/// What the JPEGs of an update must not exceed: how many bytes a picture has is known only when it is encoded, and one that
-/// is quite another than that before it may have several times as many.
+/// What an update must not exceed: how many bytes a picture has is known only when it is encoded, and one that is quite another
+/// than that before it may have several times as many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// More is too much,
@@ -111,6 +111,11 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Bytes at which an update ends whatever it still lacks: where it cannot get coarser that comes with the next.
+    pub fn at_all(self) -> usize {
+        (self.most + self.most / 2) as usize
+    }
+
     /// The quality to encode it in once more, if it had so many bytes in this one.
     pub fn lowered(&self, quality: JpegQuality, bytes: u64) -> Option<JpegQuality> {
         let had = quality.steps();
@@ -212,13 +217,14 @@ impl Control {
             }
         }
         let coarse = form.coarse > 0.0;
+        let least = if link.guessed { GUESSED_LEAST } else { 0.0 };
         let lower = |wanted: JpegQuality| wanted.lowered(wanted.steps() - form.step.unwrap_or(0));
         let mut fit = Fit {
             quality: wanted.map(lower),
             coarse,
             // Who has one shares no picture with others.
-            limit: (rate < THRIFT.0).then(|| Limit {
-                most: carried(rate, link.queued, CUT) as u64,
+            limit: (rate < THRIFT.0 && !whole).then(|| Limit {
+                most: carried(rate, link.queued, CUT).max(least) as u64,
                 fair: bytes as u64,
                 lowest: match coarse && !link.guessed {
                     true => 0,
@@ -231,7 +237,6 @@ impl Control {
         let size = self.size(form);
         let needed = pixels as f64 * size;
         if needed > bytes && !whole {
-            let least = if link.guessed { GUESSED_LEAST } else { 0.0 };
             let room = |queued, time| carried(rate, queued, time).max(least);
             let alone = [time, CUT].into_iter().find(|t| needed <= room(0, *t));
             match alone.filter(|time| needed > room(link.queued, *time)) {

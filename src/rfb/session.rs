@@ -481,6 +481,8 @@ impl Session {
         self.job_is_out = false;
         let order = &job.order;
         let mut sent = order.damage.clone();
+        sent.subtract(&encoded.left);
+        self.pending.add_before_copies(&encoded.left);
         #[cfg(feature = "h264")]
         if let Some(rect) = order.video {
             if encoded.stats.h264.rects > 0 {
@@ -488,7 +490,7 @@ impl Session {
                 self.video.sent(now);
             } else {
                 self.video.refused();
-                self.pending.add(&Region::from(rect));
+                self.pending.add_before_copies(&Region::from(rect));
             }
         }
         let (changed, refreshed) = (sent.area(), order.refresh.area());

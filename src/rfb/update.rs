@@ -56,7 +56,7 @@ pub struct Order {
     pub video: Option<Rect>,
     /// How the client wants it.
     pub params: Params,
-    /// What its JPEGs must not exceed, where the link is known to be slow.
+    /// What it must not exceed, where the link is known to be slow.
     pub limit: Option<Limit>,
     /// Width that the frame must have.
     pub width: u16,
@@ -158,18 +158,20 @@ impl Job {
         self.quality = picture.quality;
         let mut encoded = self.emit_copies();
         let exact = lossless(self.order.params);
+        let most = self.order.limit.map_or(usize::MAX, Limit::at_all);
         let mut parts = [
-            (&picture.damage, &self.order.params),
-            (&picture.refresh, &exact),
+            (&picture.damage, &self.order.params, most),
+            (&picture.refresh, &exact, usize::MAX),
         ];
         if self.order.params.jpeg_rects {
             // Photos go last: noVNC 1.7 draws a Raw rectangle from the wrong place while it waits for an image.
             parts.reverse();
         }
-        for (prepared, params) in parts {
-            let part = encoder.emit(prepared, params, self.thrifty, &mut self.bytes);
+        for (prepared, params, most) in parts {
+            let part = encoder.emit(prepared, params, self.thrifty, most, &mut self.bytes);
             encoded.rects += part.rects;
             encoded.lossy.union(&part.lossy);
+            encoded.left.union(&part.left);
             if std::ptr::eq(prepared, &picture.refresh) {
                 encoded.stats.refresh += part.stats.total();
             } else {

@@ -283,6 +283,76 @@ fn a_cartoon_is_new_and_whole() {
     assert!(files > 0 && pixels / files > 60_000, "{viewer}");
 }
 
+/// Draws a picture over all of the screen in one moment.
+fn at_once(stage: &Stage, picture: &Frame) {
+    let (link, root) = (&stage.link, stage.root);
+    let [aside, gc] = [(); 2].map(|()| link.generate_id().expect("an id"));
+    let (width, height) = (picture.width(), picture.height());
+    link.create_pixmap(24, aside, root, width, height)
+        .expect("sent");
+    link.create_gc(gc, root, &CreateGCAux::new()).expect("sent");
+    put(link, aside, picture, 0, 0);
+    link.copy_area(aside, root, gc, 0, 0, 0, 0, width, height)
+        .expect("sent");
+    link.free_gc(gc).expect("sent");
+    link.free_pixmap(aside).expect("sent");
+    xvfb::sync(link);
+}
+
+/// Nobody knows how many bytes a picture has that is quite another than what was there before: as many as the link carries in
+/// the time go, and the rest after them.
+#[test]
+fn what_is_large_at_once_holds_nothing_up() {
+    let stage = Stage::new((1280, 720), &[]);
+    let stream = TcpStream::connect(link(stage.serve.vnc(), RATE)).expect("listens");
+    let mut client = Client::login(stream, &Login::password(PASSWORD)).expect("logs in");
+    let list = [&[number::TIGHT, pseudo::quality(6)][..], &EXTRAS].concat();
+    client.set_encodings(&list).expect("connected");
+    client.request_all(false).expect("connected");
+    client
+        .continuous_updates(true, Rect::sized(1280, 720))
+        .expect("connected");
+    // Then the link is known, and that what has no photos is few bytes.
+    let mut picture = Frame::new(1280, 720);
+    let mut random = Random::new(3);
+    pictures::draw(
+        &mut picture,
+        Rect::new(0, 0, 640, 360),
+        Content::Photo,
+        &mut random,
+    );
+    at_once(&stage, &picture);
+    stage.follow(&mut client);
+    for _ in 0..20 {
+        let mut plain = Frame::new(1280, 720);
+        let all = plain.bounds();
+        pictures::draw(&mut plain, all, Content::Fill, &mut random);
+        at_once(&stage, &plain);
+        stage.follow(&mut client);
+    }
+    for tile in picture.bounds().tiles(56, 40) {
+        pictures::draw(&mut picture, tile, Content::SmoothText, &mut random);
+    }
+    let before = client.counts();
+    at_once(&stage, &picture);
+    let (mut last, mut most) = (before.bytes, 0);
+    while !super::shows(&client, &picture) {
+        let event = client.event(SOON).expect("a sound stream");
+        assert!(
+            event.is_some(),
+            "nothing more comes: {}",
+            super::differences(&client, &picture)
+        );
+        let bytes = client.counts().bytes;
+        most = most.max(bytes - last);
+        last = bytes;
+    }
+    let all = last - before.bytes;
+    assert!(all > 2 * RATE / 2, "{all} bytes are nothing much");
+    // Half a second of the link, and the piece that did not fit.
+    assert!(most < RATE / 2 + 30_000, "{most} of {all} bytes at once");
+}
+
 /// Stamps in four corners, drawn by one request while something small changes over and beside them, are of one time in
 /// every update.
 #[test]
