@@ -136,6 +136,7 @@ impl Video {
         Some(Encoded {
             rects: 1,
             lossy: Region::from(rect),
+            left: Region::new(),
             stats: Stats {
                 h264: Tally {
                     rects: 1,

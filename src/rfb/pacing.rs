@@ -73,8 +73,8 @@ impl Pacing {
         self.begun = Some(now);
     }
 
-    /// An update of so many bytes was encoded and goes, at `rate` bytes a second if that is known. `awaited`: somebody
-    /// may be waiting for what changes beside it.
+    /// An update was encoded and goes; so many bytes, those before it included, are then on their way, at `rate` bytes a
+    /// second if that is known. `awaited`: somebody may be waiting for what changes beside it.
     pub fn sent(&mut self, bytes: u64, rate: Option<f64>, awaited: bool, now: Instant) {
         let Some(begun) = self.begun.take() else {
             return;

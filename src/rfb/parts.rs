@@ -32,6 +32,20 @@ pub fn upper_part(region: &Region, pixels: u64) -> Region {
     part
 }
 
+/// Rows of a strip of a sample, and one of how many strips it is.
+const STRIP: u16 = 16;
+const STRIPS: u64 = 8;
+
+/// An eighth of a region, from all over it; each time another one.
+pub fn sample(region: &Region, turn: u64) -> Region {
+    let all = region.bounds();
+    let skip = (turn % STRIPS) as u16 * STRIP;
+    let tops = (all.y.saturating_add(skip)..all.bottom()).step_by(STRIP as usize * STRIPS as usize);
+    let mut strips: Region = tops.map(|y| Rect::new(all.x, y, all.w, STRIP)).collect();
+    strips.intersect(region);
+    strips
+}
+
 /// A JPEG of its own has as many bytes more as so many pixels of a coarse one: tables, and edges that are no whole blocks.
 const RECT: u64 = 12_000;
 
@@ -102,6 +116,16 @@ mod tests {
             more.subtract(&all);
             prop_assert!(more.is_empty());
             prop_assert!(rounded.rects().len() <= part.rects().len().max(1) || rounded.area() == part.area());
+        }
+
+        #[test]
+        fn samples_make_the_whole(rects in proptest::collection::vec((0u16..500, 0u16..400, 1u16..90, 1u16..90), 0..12)) {
+            let whole = Region::from_iter(rects.into_iter().map(|(x, y, w, h)| Rect::new(x, y, w, h)));
+            let samples: Vec<Region> = (0..STRIPS).map(|turn| sample(&whole, turn)).collect();
+            prop_assert_eq!(samples.iter().map(Region::area).sum::<u64>(), whole.area());
+            let mut rest = whole;
+            samples.iter().for_each(|sample| rest.subtract(sample));
+            prop_assert!(rest.is_empty());
         }
 
         #[test]

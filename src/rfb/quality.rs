@@ -33,6 +33,9 @@ const GUESSED_TIME: Duration = Duration::from_millis(150);
 /// How long when it cannot be coarser and has to be cut: as much of it as possible is from one moment.
 const CUT: Duration = Duration::from_millis(250);
 
+/// So much more than the bytes that it may have is not worth to encode it once more.
+const OVER: f64 = 1.125;
+
 /// For the queue to be looked at again, in seconds: what was in it is on its way by then.
 const MOST: f64 = 0.25;
 
@@ -98,6 +101,17 @@ pub struct Fit {
     pub later: Option<Duration>,
 }
 
+/// A part of the screen, encoded for one who has seen nothing before.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Its pixels.
+    pub pixels: u64,
+    /// Those that would go as JPEG. What those are in bytes its small pieces do not tell.
+    pub lossy: u64,
+    /// Bytes of the others.
+    pub bytes: u64,
+}
+
 /// What an update must not exceed: how many bytes a picture has is known only when it is encoded, and one that is quite another
 /// than that before it may have several times as many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +127,7 @@ pub struct Limit {
 impl Limit {
     /// Bytes at which an update ends whatever it still lacks: where it cannot get coarser that comes with the next.
     pub fn at_all(self) -> usize {
-        (self.most + self.most / 2) as usize
+        (self.fair * 2) as usize
     }
 
     /// The quality to encode it in once more, if it had so many bytes in this one.
@@ -224,8 +238,8 @@ impl Control {
             coarse,
             // Who has one shares no picture with others.
             limit: (rate < THRIFT.0 && !whole).then(|| Limit {
-                most: carried(rate, link.queued, CUT).max(least) as u64,
-                fair: bytes as u64,
+                most: (bytes.max(least) * OVER) as u64,
+                fair: bytes.max(least) as u64,
                 lowest: match coarse && !link.guessed {
                     true => 0,
                     false => LEVEL_0,
@@ -381,6 +395,18 @@ impl Control {
             let rest = photos * self.lossy * size;
             let others = pixels - photos;
             learn(&mut self.lossless, (bytes - rest).max(bytes / 4.0) / others);
+        }
+    }
+
+    /// A part of what went coarse, as it would be if it did not.
+    pub fn sampled(&mut self, seen: Sample) {
+        if seen.pixels < TELLING {
+            return;
+        }
+        let plain = seen.pixels.saturating_sub(seen.lossy);
+        self.share = 1.0 - plain as f64 / seen.pixels as f64;
+        if plain >= seen.pixels / 8 {
+            learn(&mut self.lossless, seen.bytes as f64 / plain as f64);
         }
     }
 

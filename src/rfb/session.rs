@@ -500,7 +500,9 @@ impl Session {
             .observe(changed + refreshed, job.bytes.len() as u64);
         let bytes = job.bytes.len() as u64;
         let awaited = self.is_interactive(now);
-        self.pacing.sent(bytes, self.flow.rate(), awaited, now);
+        let link = self.flow.link(now);
+        let before = if link.guessed { 0 } else { link.queued };
+        self.pacing.sent(before + bytes, link.rate, awaited, now);
         let lossy = encoded.lossy.area();
         // What went as video says nothing about photos.
         #[cfg(feature = "h264")]
@@ -520,6 +522,9 @@ impl Session {
         self.quality.observe_again(refreshed, again);
         if changed > 0 {
             self.fitted = job.quality;
+        }
+        if let Some(seen) = job.seen {
+            self.quality.sampled(seen);
         }
         let (bytes, coarse) = (bytes.saturating_sub(again), order.playing.coarse);
         self.quality

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::cursor;
 use super::encodings::ClientCapabilities;
 use super::flow::MAX_WINDOW;
-use super::quality::Limit;
+use super::quality::{Limit, Sample};
 use super::server;
 #[cfg(feature = "h264")]
 use crate::encode::VideoFrame;
@@ -25,6 +25,8 @@ pub struct Job {
     pub copies: Vec<Move>,
     /// What is to be encoded.
     pub order: Arc<Order>,
+    /// What was seen of the order's sample.
+    pub(super) seen: Option<Sample>,
     /// How good its JPEGs are: what was ordered, or less, if that had too many bytes.
     pub(super) quality: Option<JpegQuality>,
     /// Bytes are dearer than the time to save them.
@@ -56,6 +58,8 @@ pub struct Order {
     pub video: Option<Rect>,
     /// How the client wants it.
     pub params: Params,
+    /// A part of what goes coarse, to be encoded as if it did not, to see how much that would be.
+    pub sample: Region,
     /// What it must not exceed, where the link is known to be slow.
     pub limit: Option<Limit>,
     /// Width that the frame must have.
@@ -70,6 +74,7 @@ pub struct Picture {
     damage: Prepared,
     /// Of the damage.
     quality: Option<JpegQuality>,
+    seen: Option<Sample>,
     refresh: Prepared,
     #[cfg(feature = "h264")]
     video: Option<VideoFrame>,
@@ -89,6 +94,7 @@ impl Order {
         let same = self.damage == other.damage
             && self.refresh == other.refresh
             && self.playing == other.playing
+            && self.sample == other.sample
             && (self.width, self.height) == (other.width, other.height)
             && self.params.prepares_as(&other.params)
             && self.limit == other.limit;
@@ -125,9 +131,11 @@ impl Order {
             quality = Some(lower);
             damage = of_quality(quality);
         }
+        let seen = (!self.sample.is_empty()).then(|| self.sample(frame, buffers));
         Some(Picture {
             damage,
             quality,
+            seen,
             refresh: encode::prepare(
                 frame,
                 &self.refresh,
@@ -138,6 +146,23 @@ impl Order {
             #[cfg(feature = "h264")]
             video: self.video.map(|rect| VideoFrame::new(frame, rect)),
         })
+    }
+}
+
+impl Order {
+    fn sample(&self, frame: &Frame, buffers: &Arc<Buffers>) -> Sample {
+        let playing = Playing {
+            coarse: false,
+            ..self.playing.clone()
+        };
+        let prepared = encode::prepare(frame, &self.sample, &playing, &self.params, buffers);
+        let mut bytes = Vec::new();
+        let encoded = Encoder::new().emit(&prepared, &self.params, true, usize::MAX, &mut bytes);
+        Sample {
+            pixels: self.sample.area(),
+            lossy: encoded.lossy.area(),
+            bytes: bytes.len() as u64 - encoded.stats.jpeg.bytes,
+        }
     }
 }
 
@@ -156,6 +181,7 @@ impl Job {
     /// the client's deflate streams depend on it.
     pub fn emit(&mut self, encoder: &mut Encoder, picture: &Picture) -> Encoded {
         self.quality = picture.quality;
+        self.seen = picture.seen;
         let mut encoded = self.emit_copies();
         let exact = lossless(self.order.params);
         let most = self.order.limit.map_or(usize::MAX, Limit::at_all);

@@ -178,6 +178,7 @@ mod tests {
     fn order(width: u16) -> Order {
         Order {
             limit: None,
+            sample: Region::new(),
             playing: Playing::default(),
             damage: Region::from(Rect::sized(width, 8)),
             refresh: Region::new(),

@@ -10,7 +10,7 @@ use crate::pixel::Rect;
 use crate::pixel::Region;
 use crate::rfb::flow::Link;
 use crate::rfb::pacing::Turn;
-use crate::rfb::parts::{rounded, upper_part};
+use crate::rfb::parts::{rounded, sample, upper_part};
 #[cfg(feature = "h264")]
 use crate::rfb::quality::Fit;
 use crate::rfb::quality::Picture;
@@ -121,6 +121,10 @@ impl Session {
             return Poll::At(now + later);
         }
         params.quality = fit.quality;
+        let sample = match fit.coarse {
+            true => sample(&damage, self.counts.updates),
+            false => Region::new(),
+        };
         if fit.coarse {
             damage.union(&coarse);
         }
@@ -183,6 +187,7 @@ impl Session {
             #[cfg(feature = "h264")]
             video,
             params,
+            sample,
             limit: fit.limit,
             width,
             height,
@@ -190,6 +195,7 @@ impl Session {
         Poll::Update(Job {
             copies,
             order,
+            seen: None,
             quality: params.quality,
             thrifty: self.quality.thrifty(&link),
             #[cfg(feature = "h264")]
