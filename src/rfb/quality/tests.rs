@@ -222,11 +222,11 @@ fn only_what_plays_gets_worse_than_level_0() {
 #[test]
 fn small_things_between_two_pictures_make_them_no_better() {
     let wanted = Some(JpegQuality::of_level(6));
-    let seen = |between: &[u64]| {
+    let seen = |rate: f64, between: &[u64]| {
         let mut control = Control::default();
         let mut seen = Vec::new();
         for frame in 0..60 {
-            let fit = control.fit(wanted, of(VIDEO), &link(Some(420e3)));
+            let fit = control.fit(wanted, of(VIDEO), &link(Some(rate)));
             seen.push(fit.quality.map(JpegQuality::steps));
             let bytes = encoded(fit, [0.9, 1.0, 1.1][frame % 3]);
             control.observe(fit.quality, fit.coarse, fit.pixels, fit.pixels, bytes);
@@ -235,12 +235,15 @@ fn small_things_between_two_pictures_make_them_no_better() {
                     plays: 0,
                     ..of(*pixels)
                 };
-                control.fit(wanted, small, &link(Some(420e3)));
+                control.fit(wanted, small, &link(Some(rate)));
             }
         }
         seen
     };
-    assert_eq!(seen(&[]), seen(&[0, 100]));
+    // At some of them a better one would fit, but not well.
+    for rate in (200..2000).step_by(20).map(|rate| f64::from(rate) * 1e3) {
+        assert_eq!(seen(rate, &[]), seen(rate, &[0, 100]), "{rate}");
+    }
 }
 
 #[test]
