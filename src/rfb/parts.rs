@@ -1,4 +1,8 @@
-//! Parts of what has changed: the one that goes now when not all of it fits, and the one that goes with what is coarse.
+//! Parts of what has changed: the one that goes now when not all of it fits, the one that goes with what is coarse, and one
+//! that tells of all.
+//!
+//! What is coarse is sampled in strips of 16 rows, as high as a block of a JPEG with thinned out colour, of which every eighth
+//! costs an eighth of the work and is from everywhere.
 
 use std::collections::BTreeSet;
 
@@ -32,8 +36,9 @@ pub fn upper_part(region: &Region, pixels: u64) -> Region {
     part
 }
 
-/// Rows of a strip of a sample, and one of how many strips it is.
+/// Rows of a strip of a sample.
 const STRIP: u16 = 16;
+/// A sample is one strip of so many.
 const STRIPS: u64 = 8;
 
 /// An eighth of a region, from all over it; each time another one.

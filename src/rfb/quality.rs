@@ -33,7 +33,7 @@ const GUESSED_TIME: Duration = Duration::from_millis(150);
 /// How long when it cannot be coarser and has to be cut: as much of it as possible is from one moment.
 const CUT: Duration = Duration::from_millis(250);
 
-/// So much more than the bytes that it may have is not worth to encode it once more.
+/// An update may have so many times the bytes that it should: encoding it once more costs more than that saves.
 const OVER: f64 = 1.125;
 
 /// For the queue to be looked at again, in seconds: what was in it is on its way by then.
@@ -125,8 +125,8 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Bytes at which an update ends whatever it still lacks: where it cannot get coarser that comes with the next.
-    pub fn at_all(self) -> usize {
+    /// Bytes at which an update ends whatever it still lacks, because it cannot get coarser; the rest comes with the next.
+    pub fn end(self) -> usize {
         (self.fair * 2) as usize
     }
 

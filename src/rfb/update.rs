@@ -147,9 +147,7 @@ impl Order {
             video: self.video.map(|rect| VideoFrame::new(frame, rect)),
         })
     }
-}
 
-impl Order {
     fn sample(&self, frame: &Frame, buffers: &Arc<Buffers>) -> Sample {
         let playing = Playing {
             coarse: false,
@@ -184,7 +182,7 @@ impl Job {
         self.seen = picture.seen;
         let mut encoded = self.emit_copies();
         let exact = lossless(self.order.params);
-        let most = self.order.limit.map_or(usize::MAX, Limit::at_all);
+        let most = self.order.limit.map_or(usize::MAX, Limit::end);
         let mut parts = [
             (&picture.damage, &self.order.params, most),
             (&picture.refresh, &exact, usize::MAX),
