@@ -3,22 +3,23 @@
 //! With `-displayfd` the X server writes no lock, so we hold the lock in its stead, in the usual format (the process id
 //! in ten columns). It outlives restarts of the X server, and every other program that starts X servers respects it.
 //!
-//! A left-over is removed only when its owner is certainly dead: nobody accepts on the socket, and the lock names no
-//! living process. Nothing is ever followed: a link, directory, FIFO or file in the place of either is refused.
+//! Containers that share `/tmp` do not know each other's process ids: what one reads in the lock of another may be nobody
+//! here. So the lock's file is locked as well (`flock`), which the kernel ends with the process that holds it.
+//!
+//! A left-over is removed only when its owner is certainly dead: nobody accepts on the socket, nobody holds the lock's
+//! file, and it names no living process. Nothing is ever followed: a link, directory, FIFO or file in the place of either
+//! is refused.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{
     DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown,
 };
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
 use crate::sys::{pidfd, procfs};
@@ -26,18 +27,13 @@ use crate::sys::{pidfd, procfs};
 /// Numbers that are tried when none was asked for.
 const TRIED: u16 = 1000;
 
-/// Locks that this process holds now: what tells them from those of an earlier process with the same id.
-static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-
-fn held() -> MutexGuard<'static, BTreeSet<PathBuf>> {
-    HELD.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A display number that is ours until it is dropped.
 #[derive(Debug)]
 pub struct Display {
     number: u16,
     places: Places,
+    /// The lock's file, itself locked as long as it is open.
+    lock: File,
 }
 
 /// Why a display number cannot be had.
@@ -131,26 +127,27 @@ impl Display {
 
     fn claim_in(places: Places, wanted: Option<u16>) -> Result<Self, DisplayError> {
         places.prepare()?;
-        let mut held = held();
-        let number = match wanted {
-            Some(number) => {
-                places.take(number, &mut held)?;
-                number
-            }
-            None => places.first_free(&mut held)?,
+        let (number, lock) = match wanted {
+            Some(number) => (number, places.take(number)?),
+            None => places.first_free()?,
         };
-        Ok(Self { number, places })
+        Ok(Self {
+            number,
+            places,
+            lock,
+        })
     }
 }
 
 impl Drop for Display {
     fn drop(&mut self) {
-        let lock = self.places.lock(self.number);
-        let mut held = held();
-        // A server that was killed could not remove its socket. Both are ours: we hold the lock.
-        let _ = fs::remove_file(self.places.socket(self.number));
-        let _ = fs::remove_file(&lock);
-        held.remove(&lock);
+        let path = self.places.lock(self.number);
+        // Unless somebody took it from us by force.
+        if same(&self.lock, &path) {
+            // A server that was killed could not remove its socket.
+            let _ = fs::remove_file(self.places.socket(self.number));
+            let _ = fs::remove_file(&path);
+        }
     }
 }
 
@@ -193,10 +190,10 @@ impl Places {
         }
     }
 
-    fn first_free(&self, held: &mut BTreeSet<PathBuf>) -> Result<u16, DisplayError> {
+    fn first_free(&self) -> Result<(u16, File), DisplayError> {
         for number in 0..TRIED {
-            match self.take(number, held) {
-                Ok(()) => return Ok(number),
+            match self.take(number) {
+                Ok(lock) => return Ok((number, lock)),
                 // Somebody else's, in whatever way: the next.
                 Err(DisplayError::Taken { .. } | DisplayError::Strange { .. }) => {}
                 Err(DisplayError::Io { source, .. })
@@ -208,37 +205,33 @@ impl Places {
     }
 
     /// Takes the lock, then removes what a dead server has left.
-    fn take(&self, number: u16, held: &mut BTreeSet<PathBuf>) -> Result<(), DisplayError> {
-        let lock = self.lock(number);
-        if held.contains(&lock) {
-            let sign = "this process holds its lock".to_owned();
-            return Err(DisplayError::Taken { number, sign });
-        }
+    fn take(&self, number: u16) -> Result<File, DisplayError> {
         self.check_socket(number)?;
-        self.take_lock(number)?;
+        let lock = self.take_lock(number)?;
         // Again, now that nobody who keeps to the lock can come between.
         let cleared = self
             .check_socket(number)
             .and_then(|()| self.remove_socket(number));
-        if cleared.is_err() {
-            let _ = fs::remove_file(&lock);
-        } else {
-            held.insert(lock);
+        if let Err(error) = cleared {
+            let _ = fs::remove_file(self.lock(number));
+            return Err(error);
         }
-        cleared
+        Ok(lock)
     }
 
-    fn take_lock(&self, number: u16) -> Result<(), DisplayError> {
+    fn take_lock(&self, number: u16) -> Result<File, DisplayError> {
         let path = self.lock(number);
         let error = |source| DisplayError::Io {
             path: path.clone(),
             source,
         };
         let me = std::process::id();
-        let draft = self.root.join(format!(".tX{number}-lock-{me}"));
+        let mut salt = [0; 8];
+        getrandom::fill(&mut salt).map_err(|none| error(io::Error::other(none)))?;
+        let draft = format!(".tX{number}-lock-{:016x}", u64::from_ne_bytes(salt));
+        let draft = self.root.join(draft);
         for _ in 0..3 {
-            // Written whole under another name and then linked, so that nobody ever reads half a lock.
-            let _ = fs::remove_file(&draft);
+            // Written whole under another name and then linked, so that nobody ever finds half a lock.
             let made = OpenOptions::new()
                 .write(true)
                 .create_new(true)
@@ -249,12 +242,14 @@ impl Places {
                         // Root without the right to do so leaves one that root removes at the next start.
                         let _ = fchown(&file, Some(uid), Some(gid));
                     }
-                    writeln!(file, "{me:>10}")
-                })
-                .and_then(|()| fs::hard_link(&draft, &path));
+                    writeln!(file, "{me:>10}")?;
+                    // Where the file system has no such locks, the number in it must do.
+                    let _ = file.try_lock();
+                    fs::hard_link(&draft, &path).map(|()| file)
+                });
             let _ = fs::remove_file(&draft);
             match made {
-                Ok(()) => return Ok(()),
+                Ok(file) => return Ok(file),
                 Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
                     self.remove_dead_lock(number)?
                 }
@@ -288,18 +283,17 @@ impl Places {
             .read(true)
             .custom_flags(open_flags())
             .open(&path);
-        let file = match file {
+        let mut file = match file {
             Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other.map_err(error)?,
         };
         // Of several who find the same dead lock only one removes it, and none the living one that takes its place.
-        let Ok(mut file) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
-            return taken(format!("another process is clearing {}", path.display()));
-        };
-        let owner = owner(&mut file);
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return taken(format!("{} is held by a living process", path.display()));
+        }
         // Our own process id in it is of an earlier life: a container keeps its /tmp when it is started again.
         let me = i32::try_from(std::process::id()).ok();
-        match owner {
+        match owner(&mut file) {
             Some(pid) if Some(pid) != me && lives_on(pid) => {
                 taken(format!("{} names the living process {pid}", path.display()))
             }
@@ -432,6 +426,7 @@ fn kind(path: &Path) -> Result<Option<Kind>, DisplayError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
     use std::os::unix::net::UnixListener;
 
     struct Root(PathBuf);
@@ -533,6 +528,37 @@ mod tests {
             assert_eq!(root.claim(Some(2)).unwrap().number(), 2, "{pid:?}");
             assert_eq!(root.entries(), [".X11-unix"]);
         }
+    }
+
+    /// What one container reads in the lock of another.
+    #[test]
+    fn a_lock_that_is_held_counts_whomever_it_names() {
+        let root = Root::new("held");
+        let first = root.claim(Some(2)).unwrap();
+        let path = root.0.join(".X2-lock");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(&path, "   4194305\n").unwrap();
+        let error = root.claim(Some(2)).unwrap_err();
+        assert!(error.to_string().contains("is held"), "{error}");
+        // Killed.
+        let left = root.0.join("left");
+        fs::rename(&path, &left).unwrap();
+        drop(first);
+        fs::rename(&left, &path).unwrap();
+        let _second = root.claim(Some(2)).unwrap();
+    }
+
+    #[test]
+    fn what_was_taken_by_force_is_not_given_back() {
+        let root = Root::new("force");
+        let first = root.claim(Some(1)).unwrap();
+        fs::remove_file(root.0.join(".X1-lock")).unwrap();
+        let second = root.claim(Some(1)).unwrap();
+        let _server = UnixListener::bind(root.0.join(".X11-unix/X1")).unwrap();
+        drop(first);
+        assert_eq!(root.entries(), [".X1-lock", ".X11-unix", "X1"]);
+        drop(second);
+        assert_eq!(root.entries(), [".X11-unix"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Locks that dead X servers have left behind: what stands in the way of a display number.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -48,6 +48,10 @@ fn dead(path: PathBuf, number: u16) -> Option<Leftover> {
         .open(&path)
         .ok()?;
     let is = file.metadata().ok().filter(fs::Metadata::is_file)?;
+    // Of another container, maybe: see `display`.
+    if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
+        return None;
+    }
     match owner(&mut file) {
         Some(pid) if lives_on(pid) => None,
         _ => Some(Leftover {
@@ -75,6 +79,9 @@ mod tests {
         lock(".X3-lock", "nobody\n");
         lock(".X-lock", "1\n");
         fs::create_dir(root.join(".X9-lock")).unwrap();
+        lock(".X6-lock", &format!("{dead:>10}\n"));
+        let held = fs::File::open(root.join(".X6-lock")).unwrap();
+        held.lock().unwrap();
         std::os::unix::fs::symlink(root.join(".X8-lock"), root.join(".X4-lock")).unwrap();
         let found: Vec<u16> = leftovers_in(&root).iter().map(|one| one.number).collect();
         fs::remove_dir_all(&root).unwrap();
