@@ -115,6 +115,84 @@ pub(crate) fn video(width: u16, height: u16, count: usize, seed: u64) -> Vec<Vec
         .collect()
 }
 
+/// Pictures of a cartoon: flat or hatched colours with dark outlines, over stripes that pass. All of it moves, and goes round.
+pub(crate) fn cartoon(width: u16, height: u16, count: usize, seed: u64) -> Vec<Vec<u32>> {
+    const STRIPE: usize = 48;
+    const OUTLINE: f32 = 3.0;
+    let (w, h) = (usize::from(width), usize::from(height));
+    let mut random = Random::new(seed);
+    let balls: Vec<Ball> = (0..220).map(|_| Ball::new(&mut random)).collect();
+    let grounds = [0x9c_d0e8, 0xa8_d8ee];
+    let draw = |n: usize| {
+        let turn = n as f32 / count as f32;
+        let pass = (turn * 2.0 * STRIPE as f32) as usize;
+        let mut picture = Vec::with_capacity(w * h);
+        for y in 0..h {
+            picture.extend((0..w).map(|x| grounds[(x + y + pass) / STRIPE % 2]));
+        }
+        for ball in &balls {
+            let angle = (ball.phase + turn * ball.turns) * std::f32::consts::TAU;
+            let cx = (ball.centre[0] + 0.08 * angle.cos()) * w as f32;
+            let cy = (ball.centre[1] + 0.08 * angle.sin()) * h as f32;
+            let r = ball.radius * h as f32;
+            let (top, bottom) = ((cy - r).max(0.0) as usize, ((cy + r) as usize + 1).min(h));
+            let (left, right) = ((cx - r).max(0.0) as usize, ((cx + r) as usize + 1).min(w));
+            for y in top..bottom {
+                for x in left..right {
+                    let (dx, dy) = (x as f32 - cx, y as f32 - cy);
+                    let inside = r - dx.hypot(dy);
+                    let lit = match ball.hatched && (x + 2 * y) / 7 % 2 == 0 {
+                        true => inside - OUTLINE,
+                        false => 0.6 * r - (dx + 0.3 * r).hypot(dy + 0.3 * r),
+                    };
+                    let pixel = &mut picture[y * w + x];
+                    *pixel = mix(*pixel, 0x20_1c28, inside);
+                    *pixel = mix(*pixel, ball.colour, inside - OUTLINE);
+                    *pixel = mix(*pixel, ball.light, lit);
+                }
+            }
+        }
+        picture
+    };
+    (0..count).map(draw).collect()
+}
+
+/// A disc of a cartoon; lengths in parts of the picture.
+struct Ball {
+    centre: [f32; 2],
+    radius: f32,
+    /// Where on its round it begins, and how often it goes round.
+    phase: f32,
+    turns: f32,
+    colour: u32,
+    light: u32,
+    hatched: bool,
+}
+
+impl Ball {
+    fn new(random: &mut Random) -> Self {
+        let colour = 0x30_3030 + (random.next() & 0x7f_7f7f);
+        Self {
+            centre: [random.part(), random.part()],
+            radius: 0.02 + 0.08 * random.part(),
+            phase: random.part(),
+            turns: 1.0 + random.below(2) as f32,
+            colour,
+            light: colour + 0x38_3838,
+            hatched: random.below(2) == 0,
+        }
+    }
+}
+
+/// A pixel of which so much is another colour.
+fn mix(ground: u32, colour: u32, part: f32) -> u32 {
+    let part = (part.clamp(0.0, 1.0) * 256.0) as u32;
+    [16, 8, 0].iter().fold(0, |rgb, shift| {
+        let channel = |pixel: u32| pixel >> shift & 0xff;
+        rgb << 8 | (channel(ground) * (256 - part) + channel(colour) * part) >> 8
+    })
+}
+
 /// A document: dark glyphs of two colours in lines on white, as a window's content.
 pub(crate) fn document(width: u16, height: u16, seed: u64) -> Vec<u32> {
     let (w, h) = (usize::from(width), usize::from(height));
@@ -163,11 +241,12 @@ mod tests {
     fn equal_seeds_give_equal_pictures_that_move() {
         assert_eq!(photo(64, 48, 7), photo(64, 48, 7));
         assert_ne!(photo(64, 48, 7), photo(64, 48, 8));
-        let video = video(96, 60, 4, 1);
-        assert_eq!(video.len(), 4);
-        for pair in video.windows(2) {
-            let same = pair[0].iter().zip(&pair[1]).filter(|(a, b)| a == b).count();
-            assert!(same < 96 * 60 / 2, "{same} of {} stand still", 96 * 60);
+        for (film, still) in [(video(96, 60, 4, 1), 2), (cartoon(96, 60, 4, 1), 1)] {
+            assert_eq!(film.len(), 4);
+            for pair in film.windows(2) {
+                let same = pair[0].iter().zip(&pair[1]).filter(|(a, b)| a == b).count();
+                assert!(same < 96 * 60 / still, "{same} of {} stand still", 96 * 60);
+            }
         }
     }
 }

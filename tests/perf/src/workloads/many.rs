@@ -1,11 +1,12 @@
 //! Several viewers at once, and none.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Setting, video as pictures};
+use super::{Setting, cartoon, photos as album, video as pictures};
 use crate::Outcome;
-use crate::apps::{self, Film, Terminal, VIDEO};
+use crate::apps::{self, FULL, Film, Place, Terminal, VIDEO};
 use crate::measure::{Figures, Pace, Span, ages, film};
 use crate::server::Server;
 use crate::stats::{median, quantile};
@@ -56,15 +57,36 @@ fn connect<const N: usize>(server: &Server) -> Outcome<Vec<Viewer>> {
     (0..N).map(|n| server.viewer(manner(n))).collect()
 }
 
-/// A video before a viewer that reads 200 kB/s, and another one that reads as fast as it comes.
+/// A video before a slow viewer.
 pub(super) fn slow(server: &Server, setting: &Setting) -> Outcome<Figures> {
+    beside_fast(server, setting, VIDEO, 30.0, pictures())
+}
+
+/// Photos that fill the screen before a slow viewer.
+pub(super) fn slow_photos(server: &Server, setting: &Setting) -> Outcome<Figures> {
+    beside_fast(server, setting, FULL, 5.0, album())
+}
+
+/// A cartoon that fills the screen before a slow viewer.
+pub(super) fn slow_cartoon(server: &Server, setting: &Setting) -> Outcome<Figures> {
+    beside_fast(server, setting, FULL, 24.0, cartoon())
+}
+
+/// Before a viewer that reads 200 kB/s, and another one that reads as fast as it comes.
+fn beside_fast(
+    server: &Server,
+    setting: &Setting,
+    place: Place,
+    rate: f64,
+    pictures: Arc<Vec<Vec<u32>>>,
+) -> Outcome<Figures> {
     apps::wallpaper(&server.screen.canvas()?)?;
     let fast = server.viewer(Manner::new(Taste::Quality6))?;
     let slow = server.viewer(Manner {
         rate: Some(200_000),
         ..Manner::new(Taste::Quality6)
     })?;
-    let mut shown = Film::start(&server.screen, VIDEO, 30.0, pictures())?;
+    let mut shown = Film::start(&server.screen, place, rate, pictures)?;
     // A congestion window needs some seconds to find its size.
     let pace = Pace {
         warm: Duration::from_secs(4),
@@ -72,7 +94,7 @@ pub(super) fn slow(server: &Server, setting: &Setting) -> Outcome<Figures> {
     };
     let mut clip = film(server, pace, vec![fast, slow], || shown.motion.still())?;
     let recording = clip.recordings.remove(1);
-    let (slow, numbered) = clip.whole(recording, VIDEO, None)?;
+    let (slow, numbered) = clip.whole(recording, place, None)?;
     let arrival = ages(&shown, &numbered.arrivals)?;
     // How old the newest picture has become when the next one takes its place.
     let shown_until = numbered
@@ -80,7 +102,7 @@ pub(super) fn slow(server: &Server, setting: &Setting) -> Outcome<Figures> {
         .windows(2)
         .map(|pair| (pair[0].0, pair[1].1));
     let replaced = ages(&shown, &shown_until.collect::<Vec<_>>())?;
-    let mut figures = clip.numbered(VIDEO, Some(&shown))?;
+    let mut figures = clip.numbered(place, Some(&shown))?;
     figures.insert("slow_age_p50_ms", quantile(&arrival, 0.5));
     figures.insert("slow_age_max_ms", quantile(&arrival, 1.0));
     figures.insert("slow_shown_max_ms", quantile(&replaced, 1.0));

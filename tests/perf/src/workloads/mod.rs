@@ -223,6 +223,18 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         &[SLOW50, SLOWMAX, SLOWSHOWN, SLOWFPS, FPS],
         many::slow,
     ),
+    served(
+        "slow-photos",
+        "full-screen photos, 200 kB/s beside a fast client",
+        &[SLOW50, SLOWMAX, SLOWSHOWN, SLOWFPS, FPS],
+        many::slow_photos,
+    ),
+    served(
+        "slow-cartoon",
+        "full-screen cartoon, 200 kB/s beside a fast client",
+        &[SLOW50, SLOWMAX, SLOWSHOWN, SLOWFPS, FPS],
+        many::slow_cartoon,
+    ),
     served("idle", "idle", &[WITH, WITHOUT], many::idle),
     Workload {
         name: "startup",
@@ -273,4 +285,10 @@ fn photos() -> Arc<Vec<Vec<u32>>> {
             .collect()
     };
     Arc::clone(PHOTOS.get_or_init(|| Arc::new(make())))
+}
+
+/// A second of cartoon, made once.
+fn cartoon() -> Arc<Vec<Vec<u32>>> {
+    static CARTOON: OnceLock<Arc<Vec<Vec<u32>>>> = OnceLock::new();
+    Arc::clone(CARTOON.get_or_init(|| Arc::new(picture::cartoon(1920, 1080, 24, 7))))
 }
