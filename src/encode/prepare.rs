@@ -230,7 +230,7 @@ fn prepare_tight(
 ) -> Vec<Piece> {
     let mut plan = select::plan(frame, region, quality.map(|_| playing));
     if plan.len() > MAX_RECTS / 2 {
-        plan = select::coarse(region);
+        plan = select::unseen(region);
     }
     let context = tight::Context {
         frame,

@@ -1,6 +1,7 @@
 //! How a region is cut into rectangles, and how each is to be sent (Tight).
 //!
-//! The region is cut into blocks that are looked at in parallel; a block is a grid of small cells:
+//! What goes coarse goes as it is ([`coarse`]). The rest is cut into blocks that are looked at in parallel; a block is a grid
+//! of small cells:
 //!
 //! ```text
 //!  classify every cell ─ settle the unsure by their neighbours ─ take what is within a film with it
@@ -14,6 +15,7 @@
 //! of their own class are left to the last step.
 
 mod cells;
+mod coarse;
 
 use rayon::prelude::*;
 
@@ -64,18 +66,20 @@ const MAX_COLOURS: u32 = 65_536;
 pub struct Playing {
     /// Where.
     pub region: Region,
-    /// Text and drawings in it go as photos, too: without loss they would be more than the client's link carries.
-    pub coarse: bool,
+    /// Rectangles of it, not overlapping, in which text and drawings go as photos, too: without loss they would be more
+    /// than the client's link carries.
+    pub coarse: Vec<Rect>,
 }
 
 /// Cuts a region, which must lie within the picture. `photos`: JPEG may be used, and what plays.
 pub(super) fn plan(frame: &Frame, region: &Region, photos: Option<&Playing>) -> Vec<(Rect, Kind)> {
-    let blocks: Vec<Rect> = region.rects().iter().flat_map(|&r| blocks(r)).collect();
+    let coarse = photos.map_or(&[][..], |playing| &playing.coarse);
+    let (mut plan, rest) = coarse::cut(frame, region, coarse);
+    let blocks: Vec<Rect> = rest.rects().iter().flat_map(|&r| blocks(r)).collect();
     let cut = |block: &Rect| {
         let playing = photos.map(|playing| within(&playing.region, block));
-        let coarse = photos.is_some_and(|playing| playing.coarse);
         let mut out = Vec::new();
-        Grid::new(frame, *block, playing.as_deref(), coarse).cut(&mut out);
+        Grid::new(frame, *block, playing.as_deref()).cut(&mut out);
         for (rect, kind) in &mut out {
             let plays = |rects: &Vec<Rect>| rects.iter().any(|r| r.contains(rect));
             if *kind == Kind::Jpeg && playing.as_ref().is_some_and(plays) {
@@ -84,10 +88,12 @@ pub(super) fn plan(frame: &Frame, region: &Region, photos: Option<&Playing>) -> 
         }
         out
     };
-    if region.area() < u64::from(MAX_COLOURS) || threads() < 2 {
-        return blocks.iter().flat_map(cut).collect();
+    if rest.area() < u64::from(MAX_COLOURS) || threads() < 2 {
+        plan.extend(blocks.iter().flat_map(cut));
+    } else {
+        plan.par_extend(blocks.par_iter().flat_map_iter(cut));
     }
-    blocks.par_iter().flat_map_iter(cut).collect()
+    plan
 }
 
 /// What of a region lies in a block.
@@ -97,23 +103,25 @@ fn within(region: &Region, block: &Rect) -> Vec<Rect> {
 }
 
 /// The same area without a look at the pixels, in the fewest rectangles.
-pub(super) fn coarse(region: &Region) -> Vec<(Rect, Kind)> {
-    let rects = region.rects().iter();
-    rects
-        .flat_map(|&r| blocks(r))
-        .map(|r| (r, Kind::Colours))
-        .collect()
+pub(super) fn unseen(region: &Region) -> Vec<(Rect, Kind)> {
+    let blocks = region.rects().iter().flat_map(|&r| blocks(r));
+    blocks.map(|r| (r, Kind::Colours)).collect()
 }
 
 /// Equal blocks rather than full ones and a rest, so that threads get equal shares.
 fn blocks(rect: Rect) -> impl Iterator<Item = Rect> {
+    even(rect, BLOCK_W, BLOCK_H)
+}
+
+/// Equal parts of at most this width and height.
+fn even(rect: Rect, width: u16, height: u16) -> impl Iterator<Item = Rect> {
     let even = |n: u16, most: u16| {
         let parts = u32::from(n).div_ceil(u32::from(most)).max(1);
         let side = u32::from(n).div_ceil(parts);
         // Whole cells; at most `most`, which is a whole number of them.
         side.next_multiple_of(u32::from(CELL)) as u16
     };
-    rect.tiles(even(rect.w, BLOCK_W), even(rect.h, BLOCK_H))
+    rect.tiles(even(rect.w, width), even(rect.h, height))
 }
 
 /// A block as cells.
@@ -131,7 +139,7 @@ struct Grid {
 struct Span(usize, usize, usize, usize);
 
 impl Grid {
-    fn new(frame: &Frame, area: Rect, photos: Option<&[Rect]>, coarse: bool) -> Self {
+    fn new(frame: &Frame, area: Rect, photos: Option<&[Rect]>) -> Self {
         let (cell, photos) = if area.area() < MIN_GRID {
             ((area.w, area.h), None)
         } else {
@@ -147,9 +155,6 @@ impl Grid {
         grid.classify(frame, photos);
         if let Some(playing) = photos {
             grid.settle(playing);
-            if coarse {
-                grid.coarsen(playing);
-            }
             grid.play(frame, playing);
         }
         grid
@@ -337,7 +342,7 @@ mod tests {
     fn playing(region: &Region) -> Playing {
         Playing {
             region: region.clone(),
-            coarse: false,
+            coarse: Vec::new(),
         }
     }
 
@@ -442,7 +447,7 @@ mod tests {
         let text = frame(640, 256, terminal);
         let left = Region::from(Rect::sized(320, 256));
         let coarse = Playing {
-            coarse: true,
+            coarse: left.rects().to_vec(),
             ..playing(&left)
         };
         let plan = plan(&text, &Region::from(text.bounds()), Some(&coarse));

@@ -54,25 +54,77 @@ pub fn sample(region: &Region, turn: u64) -> Region {
 /// A JPEG of its own has as many bytes more as so many pixels of a coarse one: tables, and edges that are no whole blocks.
 const RECT: u64 = 12_000;
 
-/// A part that goes as coarse JPEG, with as much around it of what plays as makes it cheaper: what moves leaves ragged
-/// edges and holes, and each rectangle that they cut it into is a file of its own. It has to lie within `plays` and `area`, as
-/// what comes back does.
-pub fn rounded(part: &Region, plays: &Region, area: &Region) -> Region {
+/// What is in more rectangles is not joined one by one: it would take too long.
+const MOST: usize = 100;
+
+/// The rectangles in which a part goes as coarse JPEG, with as much around it of what plays as makes it cheaper: what moves
+/// leaves ragged edges and holes, and each rectangle that they cut it into is a file of its own. They do not overlap and lie
+/// within `plays` and `area`, as the part has to.
+pub fn joined(part: &Region, plays: &Region, area: &Region) -> Vec<Rect> {
     if part.rects().len() < 2 {
-        return part.clone();
+        return part.rects().to_vec();
     }
+    let mut all = plays.clone();
+    all.intersect(area);
+    all.clip(part.bounds());
     let size = area.bounds();
     let grid = Grid::new(size.right(), size.bottom());
     let touched = part.rects().iter().flat_map(|r| grid.touched(*r));
     let touched: BTreeSet<usize> = touched.collect();
     let mut tiles: Region = touched.into_iter().map(|index| grid.tile(index)).collect();
-    let mut all = plays.clone();
-    all.intersect(area);
-    all.clip(part.bounds());
     tiles.intersect(&all);
-    let cost = |region: &Region| region.area() + RECT * region.rects().len() as u64;
-    let forms = [part.clone(), tiles, all];
+    let cost = |rects: &Vec<Rect>| {
+        let pixels = rects.iter().map(|r| u64::from(r.area()));
+        pixels.sum::<u64>() + RECT * rects.len() as u64
+    };
+    let forms = [part, &tiles, &all].map(|form| match form.rects() {
+        few if few.len() <= MOST => join(few.to_vec(), &all),
+        many => many.to_vec(),
+    });
     forms.into_iter().min_by_key(cost).unwrap_or_default()
+}
+
+/// Rectangles that do not overlap, joined while that makes them cheaper; the cheapest first.
+fn join(mut rects: Vec<Rect>, within: &Region) -> Vec<Rect> {
+    for most in [0, RECT / 4, RECT] {
+        let mut at = 0;
+        while at < rects.len() {
+            let others = at + 1..rects.len();
+            let mut unions = others.filter_map(|other| union(&rects, [at, other], most));
+            let Some(union) = unions.find(|union| contains(within, *union)) else {
+                at += 1;
+                continue;
+            };
+            at -= rects[..at].iter().filter(|r| union.contains(r)).count();
+            rects.retain(|r| !union.contains(r));
+            rects.insert(at, union);
+        }
+    }
+    rects
+}
+
+/// The rectangle around two of them and all that it touches, if for each that it saves it has at most so many pixels more.
+fn union(rects: &[Rect], pair: [usize; 2], most: u64) -> Option<Rect> {
+    let mut union = rects[pair[0]].bounding(&rects[pair[1]]);
+    let touched = |union: Rect| {
+        let touches = move |r: &&Rect| !r.intersect(&union).is_empty();
+        rects.iter().filter(touches)
+    };
+    loop {
+        let grown = touched(union).fold(union, |all, r| all.bounding(r));
+        if grown == union {
+            break;
+        }
+        union = grown;
+    }
+    let pixels: u64 = touched(union).map(|r| u64::from(r.area())).sum();
+    let saved = touched(union).count() as u64 - 1;
+    (u64::from(union.area()) - pixels <= most * saved).then_some(union)
+}
+
+fn contains(region: &Region, rect: Rect) -> bool {
+    let inside = region.rects().iter().map(|r| r.intersect(&rect).area());
+    inside.sum::<u32>() == rect.area()
 }
 
 #[cfg(test)]
@@ -88,20 +140,20 @@ mod tests {
         let mut part = film.clone();
         part.subtract(&Region::from(Rect::new(200, 100, 40, 40)));
         part.subtract(&Region::from(Rect::new(300, 430, 40, 18)));
-        assert_eq!(rounded(&part, &film, &screen), film);
+        assert_eq!(joined(&part, &film, &screen), film.rects());
         // Little of it: the tiles that it touches, or less.
         let apart = [Rect::new(70, 70, 50, 50), Rect::new(600, 400, 50, 40)];
         let part: Region = apart.into_iter().collect();
-        assert_eq!(rounded(&part, &film, &screen), part);
+        assert_eq!(joined(&part, &film, &screen), apart);
         // Many small ones in few tiles.
         let dots = (0..8).map(|n| Rect::new(130 + n * 16, 130 + n * 8, 4, 4));
         let part: Region = dots.collect();
-        assert_eq!(rounded(&part, &film, &screen).rects().len(), 1);
+        assert_eq!(joined(&part, &film, &screen).len(), 1);
     }
 
     proptest! {
         #[test]
-        fn what_is_rounded_covers_it_within_what_plays(
+        fn what_is_joined_covers_it_within_what_plays(
             rects in proptest::collection::vec((0u16..500, 0u16..400, 1u16..90, 1u16..90), 0..12),
             tiles in proptest::collection::vec((0u16..10, 0u16..10), 0..60),
             area in (0u16..100, 0u16..100, 200u16..500, 200u16..400),
@@ -113,14 +165,18 @@ mod tests {
             let mut all = plays.clone();
             all.intersect(&area);
             part.intersect(&all);
-            let rounded = rounded(&part, &plays, &area);
+            let rects = joined(&part, &plays, &area);
+            let joined: Region = rects.iter().copied().collect();
+            let pixels: u64 = rects.iter().map(|r| u64::from(r.area())).sum();
+            prop_assert_eq!(joined.area(), pixels, "they do not overlap");
             let mut more = part.clone();
-            more.subtract(&rounded);
+            more.subtract(&joined);
             prop_assert!(more.is_empty());
-            more = rounded.clone();
+            more = joined;
             more.subtract(&all);
             prop_assert!(more.is_empty());
-            prop_assert!(rounded.rects().len() <= part.rects().len().max(1) || rounded.area() == part.area());
+            let count = |n: usize| RECT * n as u64;
+            prop_assert!(pixels + count(rects.len()) <= part.area() + count(part.rects().len()));
         }
 
         #[test]

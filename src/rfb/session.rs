@@ -526,7 +526,10 @@ impl Session {
         if let Some(seen) = job.seen {
             self.quality.sampled(seen);
         }
-        let (bytes, coarse) = (bytes.saturating_sub(again), order.playing.coarse);
+        let (bytes, coarse) = (
+            bytes.saturating_sub(again),
+            !order.playing.coarse.is_empty(),
+        );
         self.quality
             .observe(job.quality, coarse, changed, lossy, bytes);
         #[cfg(feature = "h264")]

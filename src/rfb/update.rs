@@ -150,7 +150,7 @@ impl Order {
 
     fn sample(&self, frame: &Frame, buffers: &Arc<Buffers>) -> Sample {
         let playing = Playing {
-            coarse: false,
+            coarse: Vec::new(),
             ..self.playing.clone()
         };
         let prepared = encode::prepare(frame, &self.sample, &playing, &self.params, buffers);

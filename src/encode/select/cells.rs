@@ -198,20 +198,6 @@ impl Grid {
         });
     }
 
-    /// All that plays is photo: plain ground in it costs JPEG next to nothing, and a rectangle for each of its parts a header
-    /// of its own.
-    pub(super) fn coarsen(&mut self, playing: &[Rect]) {
-        let plain = |cell: &Option<Class>| matches!(cell, Some(Class::Solid(_)));
-        if self.cells.iter().all(plain) {
-            return;
-        }
-        for at in 0..self.cells.len() {
-            if plays(self.cell(at), playing) {
-                self.cells[at] = Some(Class::Photo);
-            }
-        }
-    }
-
     /// Photos where they reach into other cells.
     fn reach(&mut self, frame: &Frame, playing: &[Rect]) {
         let mut palette = Palette::new();

@@ -10,7 +10,7 @@ use crate::pixel::Rect;
 use crate::pixel::Region;
 use crate::rfb::flow::Link;
 use crate::rfb::pacing::Turn;
-use crate::rfb::parts::{rounded, sample, upper_part};
+use crate::rfb::parts::{joined, sample, upper_part};
 #[cfg(feature = "h264")]
 use crate::rfb::quality::Fit;
 use crate::rfb::quality::Picture;
@@ -100,11 +100,11 @@ impl Session {
         let video = self.video_of(&mut damage, &area, turn, now);
         let mut plays = damage.clone();
         plays.intersect(&watched);
-        let coarse = rounded(&plays, &watched, &area);
+        let mut coarse = joined(&plays, &watched, &area);
         let what = Picture {
             pixels: damage.area(),
             plays: plays.area(),
-            around: coarse.area() - plays.area(),
+            around: coarse.iter().map(|r| u64::from(r.area())).sum::<u64>() - plays.area(),
         };
         let fit = self.quality.fit(self.caps.quality, what, &link);
         // A picture of a video is taken out of what is pending already.
@@ -126,7 +126,9 @@ impl Session {
             false => Region::new(),
         };
         if fit.coarse {
-            damage.union(&coarse);
+            damage.union(&coarse.iter().copied().collect());
+        } else {
+            coarse.clear();
         }
         let pixels = fit.pixels.min(self.density.pixels(&params));
         let damage = self.quality.part(&damage, pixels);
@@ -173,7 +175,7 @@ impl Session {
                     Some(_) => watched,
                     None => self.activity.playing().clone(),
                 },
-                coarse: fit.coarse,
+                coarse,
             },
             _ => Playing::default(),
         };
