@@ -65,9 +65,10 @@ const LEVELS: [JpegQuality; 10] = {
 
 /// Worse than level 0, for a picture that is soon followed by another one and would not come whole: what it shows is still
 /// made out.
-const BELOW: [JpegQuality; 3] = {
+const BELOW: [JpegQuality; 4] = {
     use Subsampling::Quarter;
     [
+        JpegQuality::new(2, Quarter),
         JpegQuality::new(4, Quarter),
         JpegQuality::new(6, Quarter),
         JpegQuality::new(10, Quarter),
@@ -211,12 +212,12 @@ mod tests {
         assert_eq!((below.percent(), below.level()), (6, 0));
         assert_eq!(
             (last.percent(), last.subsampling()),
-            (4, Subsampling::Quarter)
+            (2, Subsampling::Quarter)
         );
         assert_eq!(JpegQuality::of_level(0).steps(), JpegQuality::BELOW);
         let odd = JpegQuality::new(80, Subsampling::Grey);
         assert_eq!(odd.lowered(1), JpegQuality::new(79, Subsampling::Grey));
-        let worst = JpegQuality::new(3, Subsampling::None);
+        let worst = JpegQuality::new(1, Subsampling::None);
         assert_eq!(worst.lowered(4), worst);
     }
 

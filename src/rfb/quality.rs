@@ -61,9 +61,10 @@ const GUESSED: u64 = 32 * 1024;
 const THRIFT: (f64, f64) = (4e6, 8e6);
 
 /// Bytes of a photographic picture at the steps below level 0 and at levels 0–9, level 9 being 1; measured on photos and
-/// video. Only the ratios of neighbours matter, for what they say is corrected by what was seen.
+/// video, but for the lowest, measured on drawings: of photos it saves nothing more. Only the ratios of neighbours matter,
+/// for what they say is corrected by what was seen.
 const SIZES: [f64; 10 + LEVEL_0 as usize] = [
-    0.020, 0.025, 0.033, 0.042, 0.066, 0.085, 0.097, 0.13, 0.21, 0.25, 0.34, 0.46, 1.0,
+    0.016, 0.020, 0.025, 0.033, 0.042, 0.066, 0.085, 0.097, 0.13, 0.21, 0.25, 0.34, 0.46, 1.0,
 ];
 
 /// The step that level 0 is.
@@ -125,6 +126,17 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Of an update to a link of which nothing is known: it goes in the quality that the client wants, and what is left of it
+    /// with the next, when the answer to this one has told.
+    fn of_first(wanted: Option<JpegQuality>) -> Self {
+        let first = FIRST as u64;
+        Self {
+            most: first,
+            fair: first / 2,
+            lowest: wanted.map_or(0, JpegQuality::steps),
+        }
+    }
+
     /// Bytes at which an update ends whatever it still lacks, because it cannot get coarser; the rest comes with the next.
     pub fn end(self) -> usize {
         (self.fair * 2) as usize
@@ -208,14 +220,15 @@ impl Control {
             };
             self.settled = self.form;
             let first = FIRST * f64::from(self.trials.min(4)).exp2().powi(2);
+            let unknown = link.untried && !whole;
             return Fit {
                 quality: wanted,
                 coarse: false,
-                limit: None,
+                limit: unknown.then(|| Limit::of_first(wanted)),
                 later: None,
-                pixels: match whole || !link.untried {
-                    true => what.pixels,
-                    false => what.pixels.min((first / self.size(self.form)) as u64),
+                pixels: match unknown {
+                    true => what.pixels.min((first / self.size(self.form)) as u64),
+                    false => what.pixels,
                 },
             };
         };

@@ -363,7 +363,12 @@ fn what_comes_first_is_small_until_the_link_is_known() {
     for _ in 0..2 {
         control.observe(wanted, false, first, 0, 2000);
     }
-    assert_eq!(control.fit(wanted, of(screen), &untried).pixels, screen);
+    let next = control.fit(wanted, of(screen), &untried);
+    assert_eq!((next.pixels, next.quality), (screen, wanted));
+    // What nobody expected: it ends there, and is no worse.
+    let limit = next.limit.expect("nothing is known");
+    assert_eq!(limit.end(), FIRST as usize);
+    assert_eq!(limit.lowered(JpegQuality::of_level(6), 1 << 20), None);
     // A program that wants the picture as it is.
     let guessed = Link {
         guessed: true,
