@@ -54,7 +54,8 @@ impl Jpeg {
         // Grows to the largest rectangle and stays: room for the worst case is many times what a file needs.
         let most = compressed_buf_len(w, h, subsamp).ok()?;
         if self.file.len() < most {
-            self.file.resize(most, 0);
+            // Anew: of what comes zeroed from the system only what is written to takes memory.
+            self.file = vec![0; most];
         }
         // Straight from the frame, row by row of the frame's width.
         let pitch = usize::from(frame.width());
