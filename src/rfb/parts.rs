@@ -103,9 +103,18 @@ fn join(mut rects: Vec<Rect>, within: &Region) -> Vec<Rect> {
     rects
 }
 
+/// Two around which there is a larger rectangle than so many times theirs, and the cost of one, are not looked at.
+const NEAR: u64 = 2;
+
 /// The rectangle around two of them and all that it touches, if for each that it saves it has at most so many pixels more.
 fn union(rects: &[Rect], pair: [usize; 2], most: u64) -> Option<Rect> {
-    let mut union = rects[pair[0]].bounding(&rects[pair[1]]);
+    let [one, other] = pair.map(|at| rects[at]);
+    let mut union = one.bounding(&other);
+    // Far apart: what lies between joins them, if anything does.
+    let both = u64::from(one.area()) + u64::from(other.area());
+    if u64::from(union.area()) > NEAR * (both + RECT) {
+        return None;
+    }
     let touched = |union: Rect| {
         let touches = move |r: &&Rect| !r.intersect(&union).is_empty();
         rects.iter().filter(touches)
