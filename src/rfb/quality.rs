@@ -46,7 +46,7 @@ const LEAST: u64 = 16 * 1024;
 const SCRAP: u64 = 2 * 1024;
 
 /// So many bytes are expected of the first update to a link of which nothing is known, which would take 0.3 s at 200 kB/s;
-/// four times as many of each further one, until something is known.
+/// four times as many of each further one, until something is known. So many go at most, whatever was expected.
 const FIRST: f64 = 64.0 * 1024.0;
 
 /// No less goes at once however slow a link is guessed to be: it may be long instead.

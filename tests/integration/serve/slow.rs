@@ -290,10 +290,8 @@ fn at_once(stage: &Stage, picture: &Frame, (x, y): (i16, i16)) {
     xvfb::sync(link);
 }
 
-/// Nobody knows how many bytes a picture has that is quite another than what was there before: as many as the link carries in
-/// the time go, and the rest after them.
-#[test]
-fn what_is_large_at_once_holds_nothing_up() {
+/// A viewer behind a slow link.
+fn behind_slow_link() -> (Stage, Client) {
     let stage = Stage::new((1280, 720), &[]);
     let stream = TcpStream::connect(link(stage.serve.vnc(), RATE)).expect("listens");
     let mut client = Client::login(stream, &Login::password(PASSWORD)).expect("logs in");
@@ -303,6 +301,41 @@ fn what_is_large_at_once_holds_nothing_up() {
     client
         .continuous_updates(true, Rect::sized(1280, 720))
         .expect("connected");
+    (stage, client)
+}
+
+/// Draws a page of text, which is many bytes, at once; no more of it may come at once than the link carries in the time.
+fn assert_in_pieces(stage: &Stage, client: &mut Client) {
+    let mut picture = Frame::new(1280, 720);
+    let mut random = Random::new(4);
+    for tile in picture.bounds().tiles(56, 40) {
+        pictures::draw(&mut picture, tile, Content::SmoothText, &mut random);
+    }
+    let before = client.counts().bytes;
+    at_once(stage, &picture, (0, 0));
+    let (mut last, mut most) = (before, 0);
+    while !super::shows(client, &picture) {
+        let event = client.event(SOON).expect("a sound stream");
+        assert!(
+            event.is_some(),
+            "nothing more comes: {}",
+            super::differences(client, &picture)
+        );
+        let bytes = client.counts().bytes;
+        most = most.max(bytes - last);
+        last = bytes;
+    }
+    let all = last - before;
+    assert!(all > RATE, "{all} bytes are nothing much");
+    // Half a second of the link, and the piece that did not fit.
+    assert!(most < RATE / 2 + 30_000, "{most} of {all} bytes at once");
+}
+
+/// Nobody knows how many bytes a picture has that is quite another than what was there before: as many as the link carries in
+/// the time go, and the rest after them.
+#[test]
+fn what_is_large_at_once_holds_nothing_up() {
+    let (stage, mut client) = behind_slow_link();
     // Then the link is known, and that what has no photos is few bytes.
     let mut picture = Frame::new(1280, 720);
     let mut random = Random::new(3);
@@ -321,55 +354,16 @@ fn what_is_large_at_once_holds_nothing_up() {
         at_once(&stage, &plain, (0, 0));
         stage.follow(&mut client);
     }
-    for tile in picture.bounds().tiles(56, 40) {
-        pictures::draw(&mut picture, tile, Content::SmoothText, &mut random);
-    }
-    at_once(&stage, &picture, (0, 0));
-    assert_pieces(&mut client, &picture);
-}
-
-/// Waits for a picture of many bytes, of which no more may come at once than the link carries in the time.
-fn assert_pieces(client: &mut Client, picture: &Frame) {
-    let before = client.counts().bytes;
-    let (mut last, mut most) = (before, 0);
-    while !super::shows(client, picture) {
-        let event = client.event(SOON).expect("a sound stream");
-        assert!(
-            event.is_some(),
-            "nothing more comes: {}",
-            super::differences(client, picture)
-        );
-        let bytes = client.counts().bytes;
-        most = most.max(bytes - last);
-        last = bytes;
-    }
-    let all = last - before;
-    assert!(all > RATE, "{all} bytes are nothing much");
-    // Half a second of the link, and the piece that did not fit.
-    assert!(most < RATE / 2 + 30_000, "{most} of {all} bytes at once");
+    assert_in_pieces(&stage, &mut client);
 }
 
 /// What comes first tells how fast the link is, whatever it was expected to be.
 #[test]
 fn the_first_picture_holds_nothing_up() {
-    let stage = Stage::new((1280, 720), &[]);
-    let stream = TcpStream::connect(link(stage.serve.vnc(), RATE)).expect("listens");
-    let mut client = Client::login(stream, &Login::password(PASSWORD)).expect("logs in");
-    let list = [&[number::TIGHT, pseudo::quality(6)][..], &EXTRAS].concat();
-    client.set_encodings(&list).expect("connected");
-    client.request_all(false).expect("connected");
-    client
-        .continuous_updates(true, Rect::sized(1280, 720))
-        .expect("connected");
+    let (stage, mut client) = behind_slow_link();
     // Plain, so that it says nothing.
     stage.follow(&mut client);
-    let mut picture = Frame::new(1280, 720);
-    let mut random = Random::new(3);
-    for tile in picture.bounds().tiles(56, 40) {
-        pictures::draw(&mut picture, tile, Content::SmoothText, &mut random);
-    }
-    at_once(&stage, &picture, (0, 0));
-    assert_pieces(&mut client, &picture);
+    assert_in_pieces(&stage, &mut client);
 }
 
 /// Stamps in four corners, drawn by one request while something small changes over and beside them, are of one time in
