@@ -3,7 +3,7 @@
 //! ```text
 //!  xserver ──▶ gate           X11LISTEN=tcp: bound to the X server, of which it has learned where extensions begin
 //!  sshd                       SSH_PORT, or keys are mounted: a way in from outside, whatever else is there
-//!  pulseaudio                 PULSEAUDIO, or its cookie is given: programs find it by PULSE_SERVER
+//!  pulseaudio ──▶ app         PULSEAUDIO, or its cookie is given: programs find it by PULSE_SERVER
 //! ```
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -28,6 +28,8 @@ use crate::sys::process::{Attributes, Command};
 
 /// None of them needs more than a moment.
 const START: Duration = Duration::from_secs(15);
+/// After this the application comes without sound rather than not at all.
+const SOUND_START: Duration = Duration::from_secs(3);
 /// Where sshd listens when nobody says.
 const SSH: u16 = 22;
 /// Where a client's own sound server is when it comes through a tunnel.
@@ -123,20 +125,23 @@ fn pulse_socket(run_dir: &Path) -> PathBuf {
     run_dir.join(PULSE_DIRECTORY).join("native")
 }
 
-/// The services.
+/// What the application finds when it starts: many a program looks for a sound server then, and never again.
+pub(super) fn before_application(place: &Place<'_>) -> Option<(Spec, Launch)> {
+    let program = place.parts.pulseaudio.as_ref()?;
+    Some(sound_server(place, program))
+}
+
+/// The others.
 ///
 /// # Errors
 /// No descriptor is left for a secret.
-pub(super) fn all(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
+pub(super) fn others(place: &Place<'_>) -> io::Result<Vec<(Spec, Launch)>> {
     let mut services = Vec::new();
     if place.config.x11_tcp {
         services.push(gate(place)?);
     }
     if let Some(port) = place.parts.ssh {
         services.push(ssh_server(place, port));
-    }
-    if let Some(program) = &place.parts.pulseaudio {
-        services.push(sound_server(place, program));
     }
     Ok(services)
 }
@@ -258,7 +263,11 @@ fn sound_server(place: &Place<'_>, program: &Path) -> (Spec, Launch) {
         before_start: None,
         after_stop: None,
     };
-    (spec("pulseaudio", "the sound server"), launch)
+    let spec = Spec {
+        patience: Patience::GoOn(SOUND_START),
+        ..spec("pulseaudio", "the sound server")
+    };
+    (spec, launch)
 }
 
 /// A role of this program, with the settings in force.

@@ -5,7 +5,7 @@
 //!  xserver ──▶ wm ──▶ app           each when the one before is ready; of the last two the display server says so
 //!     ▲        │       │
 //!     └────────┴───────┘            bound to it: they end with it and come back with it
-//!  parts that were asked for        behind these: see `parts`
+//!  parts that were asked for        behind these, or before the application: see `parts`
 //!  extra ones                       from files, behind these: when the X server is ready, unless they say otherwise
 //! ```
 
@@ -35,7 +35,6 @@ use crate::xserver::display::Display;
 
 pub(super) const XSERVER: Id = Id(0);
 const DISPLAY: Id = Id(1);
-const WM: Id = Id(2);
 
 /// An X server needs some 100 ms here; a slow disk and a busy node some seconds.
 const XSERVER_START: Duration = Duration::from_secs(15);
@@ -80,15 +79,18 @@ pub(super) fn all(place: &Place<'_>) -> io::Result<All> {
     if managed {
         services.push(window_manager(place));
     }
+    services.extend(parts::before_application(place));
     if let Some((program, args)) = place
         .config
         .application
         .as_deref()
         .and_then(<[String]>::split_first)
     {
-        services.push(application(place, program, args, managed));
+        let before = (DISPLAY.0 + 1..services.len()).map(|index| After::Ready(Id(index)));
+        let before = before.collect();
+        services.push(application(place, program, args, before));
     }
-    services.extend(parts::all(place)?);
+    services.extend(parts::others(place)?);
     let doubles = super::extra::add(place, &mut services);
     Ok((services, doubles))
 }
@@ -269,11 +271,16 @@ fn window_manager(place: &Place<'_>) -> (Spec, Launch) {
     (spec, launch)
 }
 
-fn application(place: &Place<'_>, program: &str, args: &[String], managed: bool) -> (Spec, Launch) {
+/// It comes after the display server, which has given the screen its size by then, and after these `others`.
+fn application(
+    place: &Place<'_>,
+    program: &str,
+    args: &[String],
+    others: Vec<After>,
+) -> (Spec, Launch) {
     let config = place.config;
-    // The display server has given the screen its size by then, with a window manager or without.
     let mut after = vec![After::Ready(XSERVER), After::Once(DISPLAY)];
-    after.extend(managed.then_some(After::Ready(WM)));
+    after.extend(others);
     let spec = Spec {
         after,
         // One that shows nothing does not die of the X server.

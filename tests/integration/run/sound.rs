@@ -1,13 +1,13 @@
 //! A sound server for the programs of the desktop, and the cookie of others.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
 
 use crate::support::TempDir;
-use crate::support::desk::{Builder, is_ready};
+use crate::support::desk::{Builder, LONG, is_ready};
 
 const COOKIE: &str = "c0ca1e0123456789abcdef0123456789";
 
@@ -44,6 +44,47 @@ fn programs_play_into_a_sink_and_need_no_cookie() {
     desk.signal(Signal::SIGTERM);
     assert_eq!(desk.code(), 143);
     assert!(!run_dir.exists(), "its directory goes with the run");
+}
+
+/// A desktop with sound, of which the server is begun by this script.
+fn with_server(script: &str, words: &[&str], home: &TempDir) -> Builder {
+    let programs = home.path().join("bin");
+    fs::create_dir(&programs).unwrap();
+    let server = programs.join("pulseaudio");
+    fs::write(&server, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&server, Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    with_home(words, home)
+        .env("PATH", &format!("{}:{path}", programs.display()))
+        .env("PULSEAUDIO", "1")
+}
+
+#[test]
+fn the_application_finds_the_sound_server_however_late_it_is() {
+    if !installed() {
+        return;
+    }
+    let home = TempDir::new();
+    let script = r#"until [ -e "$HOME/go" ]; do sleep 0.01; done; exec /usr/bin/pulseaudio "$@""#;
+    let asks = ["sh", "-c", "pactl list short sinks; exec sleep 100"];
+    let desk = with_server(script, &asks, &home).start();
+    desk.when("the application waits for it alone", LONG, |status| {
+        is_ready(status, "wm")
+            && status.services.iter().any(|service| {
+                service.name == "app" && service.waits_for.as_deref() == Some("pulseaudio")
+            })
+    });
+    fs::write(home.path().join("go"), "").unwrap();
+    assert!(desk.line("[app] ").contains("module-null-sink"));
+}
+
+#[test]
+fn a_sound_server_that_does_not_come_keeps_nobody_waiting_for_ever() {
+    let home = TempDir::new();
+    let says = ["sh", "-c", "echo here; exec sleep 100"];
+    let desk = with_server("exec sleep 100", &says, &home).start();
+    desk.line("[app] here");
+    assert!(!is_ready(&desk.status().unwrap(), "pulseaudio"));
 }
 
 #[test]

@@ -199,9 +199,20 @@ impl Desk {
 
     /// The first line in which `text` stands, once it is there.
     pub(crate) fn line(&self, text: &str) -> String {
-        eventually(&format!("a line with {text:?}"), LONG, || {
-            self.lines().into_iter().find(|line| line.contains(text))
-        })
+        let deadline = Instant::now() + LONG;
+        loop {
+            let lines = self.lines();
+            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            assert!(
+                Instant::now() < deadline,
+                "not within {LONG:?}: a line with {text:?}; {:#?}\n{}",
+                self.status(),
+                lines.join("\n")
+            );
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
 
     pub(crate) fn status(&self) -> Option<Status> {
