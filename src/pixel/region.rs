@@ -73,7 +73,12 @@ impl Region {
 
     /// Keeps only the pixels that `other` holds too.
     pub fn intersect(&mut self, other: &Region) {
-        self.rects = combine(&self.rects, &other.rects, |a, b| a && b);
+        match other.rects.as_slice() {
+            _ if self.is_empty() => {}
+            [] => self.clear(),
+            [one] => self.clip(*one),
+            many => self.rects = combine(&self.rects, many, |a, b| a && b),
+        }
     }
 
     /// Keeps only the pixels within `rect`.
@@ -85,7 +90,7 @@ impl Region {
 
     /// Takes away every pixel of `other`.
     pub fn subtract(&mut self, other: &Region) {
-        if !self.is_empty() && !other.is_empty() {
+        if !self.bounds().intersect(&other.bounds()).is_empty() {
             self.rects = combine(&self.rects, &other.rects, |a, b| a && !b);
         }
     }
@@ -167,7 +172,7 @@ impl FromIterator<Rect> for Region {
 }
 
 /// One sweep over the rows of both operands; `keep` says whether a pixel in (a?, b?) is in the result.
-fn combine(a: &[Rect], b: &[Rect], keep: fn(bool, bool) -> bool) -> Vec<Rect> {
+fn combine(a: &[Rect], b: &[Rect], keep: impl Fn(bool, bool) -> bool + Copy) -> Vec<Rect> {
     let mut out: Vec<Rect> = Vec::with_capacity(a.len() + b.len());
     let (mut ia, mut ib) = (0, 0);
     let mut y = 0u16;
@@ -218,7 +223,12 @@ fn band(rects: &[Rect], i: usize) -> (&[Rect], u16, u16) {
     (&rects[i..i + n], first.y, first.bottom())
 }
 
-fn merge_spans(a: &[Rect], b: &[Rect], keep: fn(bool, bool) -> bool, out: &mut Vec<Span>) {
+fn merge_spans(
+    a: &[Rect],
+    b: &[Rect],
+    keep: impl Fn(bool, bool) -> bool,
+    out: &mut Vec<Span>,
+) {
     let (mut ia, mut ib, mut x) = (0, 0, 0u16);
     loop {
         while ia < a.len() && a[ia].right() <= x {

@@ -179,6 +179,9 @@ impl Refresh {
                 break;
             }
         }
+        if piece.is_empty() && self.beside.is_empty() {
+            return Region::new();
+        }
         let mut piece = Region::from_iter(piece);
         piece.intersect(&self.lossy);
         if !self.beside.is_empty() {
