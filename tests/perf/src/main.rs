@@ -11,6 +11,7 @@ mod apps;
 mod content;
 mod cpu;
 mod link;
+mod machine;
 mod measure;
 mod options;
 mod picture;
@@ -59,6 +60,7 @@ fn run(options: &Options) -> Outcome<bool> {
     let setting = Setting::new(options.quick);
     let mut results = Results::default();
     let mut failures = 0;
+    let before = machine::comparison();
     for workload in WORKLOADS.iter().filter(|w| options.wants(w.name)) {
         for turn in 0..options.repeat {
             for (name, kind) in options.servers(workload) {
@@ -80,13 +82,20 @@ fn run(options: &Options) -> Outcome<bool> {
             }
         }
     }
-    write(options, &results)?;
+    let after = machine::comparison();
+    let machine = format!(
+        "{}; two pictures of the screen are compared in {} ms before, and {} ms after.",
+        machine::processors(),
+        report::number(before),
+        report::number(after)
+    );
+    write(options, &results, &machine)?;
     Ok(failures == 0)
 }
 
-fn write(options: &Options, results: &Results) -> Outcome<()> {
+fn write(options: &Options, results: &Results, machine: &str) -> Outcome<()> {
     let names = options.columns();
-    let table = results.table(&names);
+    let table = format!("{machine}\n\n{}", results.table(&names));
     let out = Path::new(&options.out);
     std::fs::create_dir_all(out)?;
     std::fs::write(out.join("results.md"), &table)?;
