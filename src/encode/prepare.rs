@@ -228,10 +228,7 @@ fn prepare_tight(
     quality: Option<JpegQuality>,
     buffers: &Buffers,
 ) -> Vec<Piece> {
-    let mut plan = select::plan(frame, region, quality.map(|_| playing));
-    if plan.len() > MAX_RECTS / 2 {
-        plan = select::unseen(region);
-    }
+    let photos = quality.map(|_| playing);
     let context = tight::Context {
         frame,
         converter: &Converter::new(&params.format, Layout::Tight),
@@ -240,9 +237,24 @@ fn prepare_tight(
         png: (params.encoding == Encoding::TightPng).then_some(params.compress),
         buffers,
     };
-    map(&plan, region.area(), |&(rect, kind), scratch, out| {
-        context.prepare(rect, kind, scratch, out);
-    })
+    let encode = |plan: &[(Rect, select::Kind)], pixels: u64| {
+        map(plan, pixels, |&(rect, kind), scratch, out| {
+            context.prepare(rect, kind, scratch, out);
+        })
+    };
+    // Each part is encoded as soon as it has been looked at: its pixels are near then, and the pool is entered once.
+    let parts = select::parts(frame, region, photos);
+    let part =
+        |part: &select::Part| encode(&part.plan(frame, photos), u64::from(part.rect().area()));
+    let pieces: Vec<Piece> = if region.area() < MIN_PARALLEL || threads() < 2 {
+        parts.iter().flat_map(part).collect()
+    } else {
+        parts.par_iter().flat_map_iter(part).collect()
+    };
+    if pieces.len() > MAX_RECTS / 2 {
+        return encode(&select::unseen(region), region.area());
+    }
+    pieces
 }
 
 fn prepare_rre(frame: &Frame, region: &Region, params: &Params, buffers: &Buffers) -> Vec<Piece> {

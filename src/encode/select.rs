@@ -1,6 +1,6 @@
 //! How a region is cut into rectangles, and how each is to be sent (Tight).
 //!
-//! What goes coarse goes as it is ([`coarse`]). The rest is cut into blocks that are looked at in parallel; a block is a grid
+//! What goes coarse goes as it is ([`coarse`]). The rest is cut into blocks ([`parts`]), each of which is looked at by itself; a block is a grid
 //! of small cells:
 //!
 //! ```text
@@ -16,12 +16,12 @@
 
 mod cells;
 mod coarse;
-
-use rayon::prelude::*;
+mod parts;
 
 use super::analyse::Class;
-use super::prepare::threads;
 use crate::pixel::{Frame, Rect, Region};
+use parts::within;
+pub(super) use parts::{Part, parts, plan, unseen};
 
 /// How a rectangle is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,57 +71,18 @@ pub struct Playing {
     pub coarse: Vec<Rect>,
 }
 
-/// Cuts a region, which must lie within the picture. `photos`: JPEG may be used, and what plays.
-pub(super) fn plan(frame: &Frame, region: &Region, photos: Option<&Playing>) -> Vec<(Rect, Kind)> {
-    let coarse = photos.map_or(&[][..], |playing| &playing.coarse);
-    let (mut plan, rest) = coarse::cut(frame, region, coarse);
-    let blocks: Vec<Rect> = rest.rects().iter().flat_map(|&r| blocks(r)).collect();
-    let cut = |block: &Rect| {
-        let playing = photos.map(|playing| within(&playing.region, block));
-        let mut out = Vec::new();
-        Grid::new(frame, *block, playing.as_deref()).cut(&mut out);
-        for (rect, kind) in &mut out {
-            let plays = |rects: &Vec<Rect>| rects.iter().any(|r| r.contains(rect));
-            if *kind == Kind::Jpeg && playing.as_ref().is_some_and(plays) {
-                *kind = Kind::Film;
-            }
+/// The rectangles of a block. `photos`: JPEG may be used, and what plays.
+fn cut(frame: &Frame, block: &Rect, photos: Option<&Playing>) -> Vec<(Rect, Kind)> {
+    let playing = photos.map(|playing| within(&playing.region, block));
+    let mut out = Vec::new();
+    Grid::new(frame, *block, playing.as_deref()).cut(&mut out);
+    for (rect, kind) in &mut out {
+        let plays = |rects: &Vec<Rect>| rects.iter().any(|r| r.contains(rect));
+        if *kind == Kind::Jpeg && playing.as_ref().is_some_and(plays) {
+            *kind = Kind::Film;
         }
-        out
-    };
-    if rest.area() < u64::from(MAX_COLOURS) || threads() < 2 {
-        plan.extend(blocks.iter().flat_map(cut));
-    } else {
-        plan.par_extend(blocks.par_iter().flat_map_iter(cut));
     }
-    plan
-}
-
-/// What of a region lies in a block.
-fn within(region: &Region, block: &Rect) -> Vec<Rect> {
-    let parts = region.rects().iter().map(|r| r.intersect(block));
-    parts.filter(|r| !r.is_empty()).collect()
-}
-
-/// The same area without a look at the pixels, in the fewest rectangles.
-pub(super) fn unseen(region: &Region) -> Vec<(Rect, Kind)> {
-    let blocks = region.rects().iter().flat_map(|&r| blocks(r));
-    blocks.map(|r| (r, Kind::Colours)).collect()
-}
-
-/// Equal blocks rather than full ones and a rest, so that threads get equal shares.
-fn blocks(rect: Rect) -> impl Iterator<Item = Rect> {
-    even(rect, BLOCK_W, BLOCK_H)
-}
-
-/// Equal parts of at most this width and height.
-fn even(rect: Rect, width: u16, height: u16) -> impl Iterator<Item = Rect> {
-    let even = |n: u16, most: u16| {
-        let parts = u32::from(n).div_ceil(u32::from(most)).max(1);
-        let side = u32::from(n).div_ceil(parts);
-        // Whole cells; at most `most`, which is a whole number of them.
-        side.next_multiple_of(u32::from(CELL)) as u16
-    };
-    rect.tiles(even(rect.w, width), even(rect.h, height))
+    out
 }
 
 /// A block as cells.

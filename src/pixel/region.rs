@@ -223,12 +223,7 @@ fn band(rects: &[Rect], i: usize) -> (&[Rect], u16, u16) {
     (&rects[i..i + n], first.y, first.bottom())
 }
 
-fn merge_spans(
-    a: &[Rect],
-    b: &[Rect],
-    keep: impl Fn(bool, bool) -> bool,
-    out: &mut Vec<Span>,
-) {
+fn merge_spans(a: &[Rect], b: &[Rect], keep: impl Fn(bool, bool) -> bool, out: &mut Vec<Span>) {
     let (mut ia, mut ib, mut x) = (0, 0, 0u16);
     loop {
         while ia < a.len() && a[ia].right() <= x {

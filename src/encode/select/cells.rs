@@ -202,11 +202,11 @@ impl Grid {
     fn reach(&mut self, frame: &Frame, playing: &[Rect]) {
         let mut palette = Palette::new();
         let before = self.cells.clone();
-        for at in 0..before.len() {
+        let sharp = |&at: &usize| before[at] == Some(Class::Sharp);
+        for at in (0..before.len()).filter(sharp) {
             let rect = self.cell(at);
             let photos = self.around(at).filter(|&n| before[n] == Some(Class::Photo));
-            if before[at] == Some(Class::Sharp)
-                && photos.count() >= REACHED
+            if photos.count() >= REACHED
                 && plays(rect, playing)
                 && many_colours(frame, rect, &mut palette)
             {
@@ -240,13 +240,23 @@ impl Grid {
 
     /// The up to eight cells around one.
     fn around(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
-        let (cols, rows) = (self.cols, self.rows);
-        let (col, row) = (at % cols, at / cols);
-        (row.saturating_sub(1)..(row + 2).min(rows))
-            .flat_map(move |r| {
-                (col.saturating_sub(1)..(col + 2).min(cols)).map(move |c| r * cols + c)
-            })
-            .filter(move |&near| near != at)
+        let (col, row) = (at % self.cols, at / self.cols);
+        let (left, right) = (col > 0, col + 1 < self.cols);
+        let (up, down) = (row > 0, row + 1 < self.rows);
+        // Those that are not there are nowhere.
+        let (above, below) = (at.wrapping_sub(self.cols), at + self.cols);
+        [
+            (up && left, above.wrapping_sub(1)),
+            (up, above),
+            (up && right, above.wrapping_add(1)),
+            (left, at.wrapping_sub(1)),
+            (right, at + 1),
+            (down && left, below - 1),
+            (down, below),
+            (down && right, below + 1),
+        ]
+        .into_iter()
+        .filter_map(|(there, near)| there.then_some(near))
     }
 }
 

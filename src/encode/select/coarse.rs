@@ -2,7 +2,8 @@
 //!
 //! Plain ground in one costs JPEG next to nothing, and a rectangle for each of its parts a header of its own.
 
-use super::{BLOCK_W, Kind, MIN_JPEG, even, within};
+use super::parts::{even, within};
+use super::{BLOCK_W, Kind, MIN_JPEG};
 use crate::pixel::{Frame, Rect, Region};
 
 /// Highest JPEG: two make a full HD picture, one for each of two cores. With as many as of what does not go coarse, their tables

@@ -1,0 +1,97 @@
+//! A region as parts of which each is looked at by itself, in parallel.
+
+use rayon::prelude::*;
+
+use super::super::prepare::threads;
+use super::{BLOCK_H, BLOCK_W, CELL, Kind, MAX_COLOURS, Playing, coarse, cut};
+use crate::pixel::{Frame, Rect, Region};
+
+/// A part of a region.
+pub(in super::super) enum Part {
+    /// It goes so, without a look at it.
+    Known(Rect, Kind),
+    /// A block that has to be looked at.
+    Block(Rect),
+}
+
+impl Part {
+    pub(in super::super) const fn rect(&self) -> Rect {
+        match self {
+            Self::Known(rect, _) | Self::Block(rect) => *rect,
+        }
+    }
+
+    /// Its rectangles. `photos`: JPEG may be used, and what plays.
+    pub(in super::super) fn plan(
+        &self,
+        frame: &Frame,
+        photos: Option<&Playing>,
+    ) -> Vec<(Rect, Kind)> {
+        match self {
+            Self::Known(rect, kind) => vec![(*rect, *kind)],
+            Self::Block(block) => cut(frame, block, photos),
+        }
+    }
+}
+
+/// Cuts a region, which must lie within the picture, into parts that are not smaller than they have to be.
+pub(in super::super) fn parts(
+    frame: &Frame,
+    region: &Region,
+    photos: Option<&Playing>,
+) -> Vec<Part> {
+    let coarse = photos.map_or(&[][..], |playing| &playing.coarse);
+    let (known, rest) = coarse::cut(frame, region, coarse);
+    let known = known
+        .into_iter()
+        .map(|(rect, kind)| Part::Known(rect, kind));
+    let blocks = rest
+        .rects()
+        .iter()
+        .flat_map(|&r| blocks(r))
+        .map(Part::Block);
+    known.chain(blocks).collect()
+}
+
+/// How all of a region is to be sent: the rectangles of its parts.
+pub(in super::super) fn plan(
+    frame: &Frame,
+    region: &Region,
+    photos: Option<&Playing>,
+) -> Vec<(Rect, Kind)> {
+    let parts = parts(frame, region, photos);
+    let plan = |part: &Part| part.plan(frame, photos);
+    if region.area() < u64::from(MAX_COLOURS) || threads() < 2 {
+        parts.iter().flat_map(plan).collect()
+    } else {
+        parts.par_iter().flat_map_iter(plan).collect()
+    }
+}
+
+/// What of a region lies in a block.
+pub(super) fn within(region: &Region, block: &Rect) -> Vec<Rect> {
+    let parts = region.rects().iter().map(|r| r.intersect(block));
+    parts.filter(|r| !r.is_empty()).collect()
+}
+
+/// The same area without a look at the pixels, in the fewest rectangles.
+pub(in super::super) fn unseen(region: &Region) -> Vec<(Rect, Kind)> {
+    let blocks = region.rects().iter().flat_map(|&r| blocks(r));
+    blocks.map(|r| (r, Kind::Colours)).collect()
+}
+
+/// Equal blocks rather than full ones and a rest, so that threads get equal shares.
+fn blocks(rect: Rect) -> impl Iterator<Item = Rect> {
+    even(rect, BLOCK_W, BLOCK_H)
+}
+
+/// Equal parts of at most this width and height.
+pub(super) fn even(rect: Rect, width: u16, height: u16) -> impl Iterator<Item = Rect> {
+    let even = |n: u16, most: u16| {
+        let parts = u32::from(n).div_ceil(u32::from(most)).max(1);
+        let side = u32::from(n).div_ceil(parts);
+        // Whole cells; at most `most`, which is a whole number of them.
+        side.next_multiple_of(u32::from(CELL)) as u16
+    };
+    rect.tiles(even(rect.w, width), even(rect.h, height))
+}
