@@ -201,23 +201,31 @@ pub(super) fn threads() -> usize {
     rayon::current_thread_index().map_or(1, |_| rayon::current_num_threads())
 }
 
-/// Maps in the pool if there is enough to do, in order.
+/// What `f` makes of each, in order; in the pool if there is enough to do.
+pub(super) fn flat_map<T: Sync, U: Send>(
+    items: &[T],
+    pixels: u64,
+    f: impl Fn(&T) -> Vec<U> + Sync,
+) -> Vec<U> {
+    if pixels < MIN_PARALLEL || items.len() < 2 || threads() < 2 {
+        items.iter().flat_map(&f).collect()
+    } else {
+        items.par_iter().flat_map_iter(&f).collect()
+    }
+}
+
+/// The same with what a thread works with.
 pub(super) fn map<T: Sync>(
     items: &[T],
     pixels: u64,
     f: impl Fn(&T, &mut Scratch, &mut Vec<Piece>) + Sync,
 ) -> Vec<Piece> {
     // `f` runs with the thread's scratch borrowed, so it must not enter the pool itself.
-    let one = |item: &T| {
+    flat_map(items, pixels, |item| {
         let mut out = Vec::with_capacity(1);
         SCRATCH.with_borrow_mut(|scratch| f(item, scratch, &mut out));
         out
-    };
-    if pixels < MIN_PARALLEL || items.len() < 2 || threads() < 2 {
-        items.iter().flat_map(one).collect()
-    } else {
-        items.par_iter().flat_map_iter(one).collect()
-    }
+    })
 }
 
 fn prepare_tight(
@@ -244,13 +252,9 @@ fn prepare_tight(
     };
     // Each part is encoded as soon as it has been looked at: its pixels are near then, and the pool is entered once.
     let parts = select::parts(frame, region, photos);
-    let part =
-        |part: &select::Part| encode(&part.plan(frame, photos), u64::from(part.rect().area()));
-    let pieces: Vec<Piece> = if region.area() < MIN_PARALLEL || threads() < 2 {
-        parts.iter().flat_map(part).collect()
-    } else {
-        parts.par_iter().flat_map_iter(part).collect()
-    };
+    let pieces = flat_map(&parts, region.area(), |part| {
+        encode(&part.plan(frame, photos), u64::from(part.rect().area()))
+    });
     if pieces.len() > MAX_RECTS / 2 {
         return encode(&select::unseen(region), region.area());
     }

@@ -21,7 +21,7 @@ mod parts;
 use super::analyse::Class;
 use crate::pixel::{Frame, Rect, Region};
 use parts::within;
-pub(super) use parts::{Part, parts, plan, unseen};
+pub(super) use parts::{parts, plan, unseen};
 
 /// How a rectangle is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

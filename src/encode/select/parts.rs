@@ -1,9 +1,7 @@
 //! A region as parts of which each is looked at by itself, in parallel.
 
-use rayon::prelude::*;
-
-use super::super::prepare::threads;
-use super::{BLOCK_H, BLOCK_W, CELL, Kind, MAX_COLOURS, Playing, coarse, cut};
+use super::super::prepare::flat_map;
+use super::{BLOCK_H, BLOCK_W, CELL, Kind, Playing, coarse, cut};
 use crate::pixel::{Frame, Rect, Region};
 
 /// A part of a region.
@@ -34,7 +32,7 @@ impl Part {
     }
 }
 
-/// Cuts a region, which must lie within the picture, into parts that are not smaller than they have to be.
+/// Cuts a region, which must lie within the picture, into parts as large as a decoder and the pool like them.
 pub(in super::super) fn parts(
     frame: &Frame,
     region: &Region,
@@ -60,12 +58,7 @@ pub(in super::super) fn plan(
     photos: Option<&Playing>,
 ) -> Vec<(Rect, Kind)> {
     let parts = parts(frame, region, photos);
-    let plan = |part: &Part| part.plan(frame, photos);
-    if region.area() < u64::from(MAX_COLOURS) || threads() < 2 {
-        parts.iter().flat_map(plan).collect()
-    } else {
-        parts.par_iter().flat_map_iter(plan).collect()
-    }
+    flat_map(&parts, region.area(), |part| part.plan(frame, photos))
 }
 
 /// What of a region lies in a block.
