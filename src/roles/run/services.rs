@@ -86,9 +86,9 @@ pub(super) fn all(place: &Place<'_>) -> io::Result<All> {
         .as_deref()
         .and_then(<[String]>::split_first)
     {
-        let before = (DISPLAY.0 + 1..services.len()).map(|index| After::Ready(Id(index)));
-        let before = before.collect();
-        services.push(application(place, program, args, before));
+        // Whatever came to stand before it: a window manager, a sound server, or neither.
+        let others = (DISPLAY.0 + 1..services.len()).map(|index| After::Ready(Id(index)));
+        services.push(application(place, program, args, others.collect()));
     }
     services.extend(parts::others(place)?);
     let doubles = super::extra::add(place, &mut services);
