@@ -199,18 +199,22 @@ impl Desk {
 
     /// The first line in which `text` stands, once it is there.
     pub(crate) fn line(&self, text: &str) -> String {
-        let deadline = Instant::now() + LONG;
+        self.until(&format!("a line with {text:?}"), LONG, || {
+            self.lines().into_iter().find(|line| line.contains(text))
+        })
+    }
+
+    /// Looks until it finds something; at the deadline it tells how the desktop is, and what it has said.
+    fn until<T>(&self, what: &str, within: Duration, look: impl Fn() -> Option<T>) -> T {
+        let deadline = Instant::now() + within;
         loop {
-            let lines = self.lines();
-            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
-                return line.clone();
+            if let Some(found) = look() {
+                return found;
             }
-            assert!(
-                Instant::now() < deadline,
-                "not within {LONG:?}: a line with {text:?}; {:#?}\n{}",
-                self.status(),
-                lines.join("\n")
-            );
+            if Instant::now() > deadline {
+                let (status, lines) = (self.status(), self.lines().join("\n"));
+                panic!("not within {within:?}: {what}; {status:#?}\n{lines}");
+            }
             std::thread::sleep(Duration::from_millis(3));
         }
     }
@@ -234,18 +238,7 @@ impl Desk {
         within: Duration,
         condition: impl Fn(&Status) -> bool,
     ) -> Status {
-        let deadline = Instant::now() + within;
-        loop {
-            let status = self.status();
-            match status {
-                Some(status) if condition(&status) => return status,
-                status if Instant::now() > deadline => {
-                    let lines = self.lines().join("\n");
-                    panic!("not within {within:?}: {what}; {status:#?}\n{lines}");
-                }
-                _ => std::thread::sleep(Duration::from_millis(3)),
-            }
-        }
+        self.until(what, within, || self.status().filter(&condition))
     }
 
     /// Everything is ready.
