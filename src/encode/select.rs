@@ -114,7 +114,9 @@ impl Grid {
             cells: Vec::new(),
         };
         grid.classify(frame, photos);
-        if let Some(playing) = photos {
+        if let Some(playing) = photos
+            && !grid.settled_as_film(playing)
+        {
             grid.settle(playing);
             grid.play(frame, playing);
         }
@@ -177,7 +179,7 @@ impl Grid {
         accept: impl Fn(Class) -> bool,
     ) {
         let across = usize::from(width / self.cell.0).max(1);
-        loop {
+        while self.cells.iter().flatten().any(|&class| accept(class)) {
             let mut span = self.largest(&accept);
             if span.2 > across {
                 // In equal parts rather than full ones and a rest.

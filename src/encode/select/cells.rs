@@ -131,6 +131,22 @@ impl Grid {
         }
     }
 
+    /// Makes all of it photo if it is photo and what that spreads into, as most of a video is: it would come to the same
+    /// by [`Self::settle`].
+    pub(super) fn settled_as_film(&mut self, playing: &[Rect]) -> bool {
+        let film = |(at, class): (usize, &Option<Class>)| match class {
+            Some(Class::Photo | Class::Shade | Class::Tint) => true,
+            Some(Class::Lettered) => plays(self.cell(at), playing),
+            _ => false,
+        };
+        let all =
+            self.cells.contains(&Some(Class::Photo)) && self.cells.iter().enumerate().all(film);
+        if all {
+            self.cells.fill(Some(Class::Photo));
+        }
+        all
+    }
+
     /// A few cells of photo in the middle of text are text that is set densely: a column of digits, say.
     fn sharpen(&mut self) {
         let is_photo = |class| class == Class::Photo;
@@ -278,4 +294,50 @@ fn between(cells: impl Iterator<Item = Option<Class>>, plays: bool) -> Option<Cl
         };
     }
     Some(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn grid(cols: u16, rows: u16, cells: &[Class]) -> Grid {
+        let side = super::super::CELL;
+        Grid {
+            area: Rect::sized(cols * side, rows * side),
+            cell: (side, side),
+            cols: cols.into(),
+            rows: rows.into(),
+            cells: cells.iter().copied().map(Some).collect(),
+        }
+    }
+
+    fn class() -> impl Strategy<Value = Class> {
+        prop_oneof![
+            5 => Just(Class::Photo),
+            20 => Just(Class::Tint),
+            5 => Just(Class::Shade),
+            5 => Just(Class::Lettered),
+            1 => prop_oneof![Just(Class::Solid(7)), Just(Class::Mono(7, 9)), Just(Class::Sharp), Just(Class::Unsure)],
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_film_settles_the_short_way_as_the_long_way(
+            (cols, rows, cells) in (1u16..9, 1u16..9)
+                .prop_flat_map(|(c, r)| (Just(c), Just(r), prop::collection::vec(class(), usize::from(c * r)))),
+            plays in any::<bool>(),
+        ) {
+            let (mut short, mut long) = (grid(cols, rows, &cells), grid(cols, rows, &cells));
+            let playing: Vec<Rect> = plays.then_some(long.area).into_iter().collect();
+            let is_film = short.settled_as_film(&playing);
+            let surely = cells.iter().all(|c| matches!(c, Class::Photo | Class::Tint));
+            prop_assert!(is_film || !surely || !cells.contains(&Class::Photo));
+            if is_film {
+                long.settle(&playing);
+                prop_assert_eq!(short.cells, long.cells);
+            }
+        }
+    }
 }
