@@ -24,6 +24,7 @@ mod h264;
 mod hextile;
 mod huffman;
 mod jpeg;
+mod memory;
 mod palette;
 mod photos;
 mod png;
@@ -44,7 +45,8 @@ use crate::pixel::{Frame, PixelFormat, Region};
 
 #[cfg(feature = "h264")]
 pub use h264::{VideoFrame, video_rect};
-pub use prepare::{Buffers, Prepared, prepare};
+pub use memory::Memory;
+pub use prepare::{Prepared, prepare};
 pub use quality::{JpegQuality, Subsampling};
 pub use select::Playing;
 pub use wire::copy_rect;
@@ -268,7 +270,7 @@ pub struct Encoder {
     #[cfg(feature = "h264")]
     video: h264::Video,
     /// For who prepares for this client alone.
-    spare: Arc<Buffers>,
+    spare: Arc<Memory>,
 }
 
 impl Encoder {

@@ -6,9 +6,10 @@
 use super::MAX_RECTS;
 use super::chroma;
 use super::jpeg::Jpeg;
-use super::prepare::{Body, Buffers, How, Piece, map};
+use super::memory::Buffers;
+use super::prepare::{Body, How, Piece, map};
 use super::quality::JpegQuality;
-use super::select::{self, Kind, Playing};
+use super::select::{self, Films, Kind, Playing};
 use crate::pixel::{Frame, Rect, Region};
 
 /// The number on the wire.
@@ -18,12 +19,12 @@ const JPEG: i32 = 21;
 pub(super) fn prepare(
     frame: &Frame,
     region: &Region,
-    playing: &Playing,
+    (playing, films): (&Playing, &Films),
     quality: JpegQuality,
     buffers: &Buffers,
 ) -> (Vec<Piece>, Region) {
     let mut rest = region.clone();
-    let plan = select::plan(frame, region, Some(playing));
+    let plan = select::plan(frame, region, Some(playing), films);
     let photos: Vec<(Rect, bool)> = plan
         .into_iter()
         .filter_map(|(rect, kind)| match kind {

@@ -3,16 +3,17 @@
 //! What is prepared depends only on the picture, the region and the parameters, not on the client.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::convert::{Converter, Layout};
 use super::jpeg::Jpeg;
+use super::memory::{Buffers, Memory};
 use super::palette::Palette;
 use super::png::Png;
 use super::quality::JpegQuality;
-use super::select::Playing;
+use super::select::{Films, Playing};
 use super::stream::{Segments, Streams, Which, level};
 use super::wire::{compact_length, header};
 use super::zrle::Runs;
@@ -100,42 +101,6 @@ impl Piece {
     }
 }
 
-/// Buffers to be filled again, so that an update does not begin by asking the system for memory.
-#[derive(Debug, Default)]
-pub struct Buffers(Mutex<Shelf>);
-
-#[derive(Debug, Default)]
-struct Shelf {
-    buffers: Vec<Vec<u8>>,
-    bytes: usize,
-}
-
-impl Buffers {
-    /// Most bytes that wait for the next update.
-    const MOST: usize = 1 << 20;
-
-    /// An empty buffer.
-    pub(super) fn get(&self) -> Vec<u8> {
-        let Ok(mut shelf) = self.0.lock() else {
-            return Vec::new();
-        };
-        let buffer = shelf.buffers.pop().unwrap_or_default();
-        shelf.bytes -= buffer.capacity();
-        buffer
-    }
-
-    /// Takes a buffer back.
-    pub(super) fn give(&self, mut buffer: Vec<u8>) {
-        if let Ok(mut shelf) = self.0.lock()
-            && shelf.bytes + buffer.capacity() <= Self::MOST
-        {
-            buffer.clear();
-            shelf.bytes += buffer.capacity();
-            shelf.buffers.push(buffer);
-        }
-    }
-}
-
 /// What a thread of the pool works with.
 pub(super) struct Scratch {
     pub(super) palette: Palette,
@@ -157,7 +122,7 @@ thread_local! {
 #[derive(Debug)]
 pub struct Prepared {
     pieces: Vec<Piece>,
-    buffers: Arc<Buffers>,
+    memory: Arc<Memory>,
 }
 
 /// Does all that needs no history, on the rayon pool it is called in: equal for all clients with these `params`.
@@ -166,8 +131,9 @@ pub fn prepare(
     region: &Region,
     playing: &Playing,
     params: &Params,
-    buffers: &Arc<Buffers>,
+    memory: &Arc<Memory>,
 ) -> Prepared {
+    let Memory { buffers, films } = &**memory;
     let mut region = region.simplified(MAX_REGION);
     region.clip(frame.bounds());
     let quality = params
@@ -175,7 +141,8 @@ pub fn prepare(
         .filter(|_| tight::jpeg_allowed(&params.format));
     let (photos, quality) = match quality {
         Some(quality) if params.jpeg_rects => {
-            let (photos, rest) = photos::prepare(frame, &region, playing, quality, buffers);
+            let (photos, rest) =
+                photos::prepare(frame, &region, (playing, films), quality, buffers);
             region = rest;
             (photos, None)
         }
@@ -183,7 +150,7 @@ pub fn prepare(
     };
     let mut pieces = match params.encoding {
         Encoding::Tight | Encoding::TightPng => {
-            prepare_tight(frame, &region, playing, params, quality, buffers)
+            prepare_tight(frame, &region, (playing, films), params, quality, buffers)
         }
         Encoding::Rre => prepare_rre(frame, &region, params, buffers),
         _ => prepare_bands(frame, &region, params, buffers),
@@ -192,7 +159,7 @@ pub fn prepare(
     pieces.extend(photos);
     Prepared {
         pieces,
-        buffers: buffers.clone(),
+        memory: memory.clone(),
     }
 }
 
@@ -231,7 +198,7 @@ pub(super) fn map<T: Sync>(
 fn prepare_tight(
     frame: &Frame,
     region: &Region,
-    playing: &Playing,
+    (playing, films): (&Playing, &Films),
     params: &Params,
     quality: Option<JpegQuality>,
     buffers: &Buffers,
@@ -253,7 +220,10 @@ fn prepare_tight(
     // Each part is encoded as soon as it has been looked at: its pixels are near then, and the pool is entered once.
     let parts = select::parts(frame, region, photos);
     let pieces = flat_map(&parts, region.area(), |part| {
-        encode(&part.plan(frame, photos), u64::from(part.rect().area()))
+        encode(
+            &part.plan(frame, photos, films),
+            u64::from(part.rect().area()),
+        )
     });
     if pieces.len() > MAX_RECTS / 2 {
         return encode(&select::unseen(region), region.area());
@@ -437,7 +407,7 @@ fn deflate(pieces: &[Piece], streams: &mut Streams, compress: u8, thrifty: bool)
 impl Drop for Prepared {
     fn drop(&mut self) {
         for piece in self.pieces.drain(..) {
-            self.buffers.give(piece.body.bytes);
+            self.memory.buffers.give(piece.body.bytes);
         }
     }
 }

@@ -4,7 +4,8 @@
 
 use super::convert::Converter;
 use super::hextile::{commonest, grow};
-use super::prepare::{Body, Buffers, How, Piece};
+use super::memory::Buffers;
+use super::prepare::{Body, How, Piece};
 use super::{Encoding, MAX_RECTS, raw};
 use crate::pixel::{Frame, Rect, Region};
 

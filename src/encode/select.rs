@@ -1,7 +1,7 @@
 //! How a region is cut into rectangles, and how each is to be sent (Tight).
 //!
 //! What goes coarse goes as it is ([`coarse`]). The rest is cut into blocks ([`mod@parts`]), of which each is looked at by
-//! itself; a block is a grid of small cells:
+//! itself, unless it was just now nothing but a video's picture ([`mod@films`]); a block is a grid of small cells:
 //!
 //! ```text
 //!  classify every cell ─ settle the unsure by their neighbours ─ take what is within a film with it
@@ -16,10 +16,12 @@
 
 mod cells;
 mod coarse;
+mod films;
 mod parts;
 
 use super::analyse::Class;
 use crate::pixel::{Frame, Rect, Region};
+pub(super) use films::Films;
 use parts::within;
 pub(super) use parts::{parts, plan, unseen};
 
@@ -339,9 +341,14 @@ mod tests {
         })
     }
 
+    /// By a look at it.
+    fn seen(frame: &Frame, region: &Region, photos: Option<&Playing>) -> Vec<(Rect, Kind)> {
+        super::plan(frame, region, photos, &Films::default())
+    }
+
     fn plan_all(frame: &Frame, photos: bool) -> Vec<(Rect, Kind)> {
         let still = Playing::default();
-        let plan = plan(
+        let plan = seen(
             frame,
             &Region::from(frame.bounds()),
             photos.then_some(&still),
@@ -397,11 +404,11 @@ mod tests {
         assert_eq!(area(&plan_all(&picture, false), Kind::Jpeg), 0);
         // Unless all of it is another picture next time.
         let whole = Region::from(picture.bounds());
-        let plan = super::plan(&picture, &whole, Some(&playing(&whole)));
+        let plan = seen(&picture, &whole, Some(&playing(&whole)));
         assert!(area(&plan, Kind::Film) > 640 * 160 * 9 / 10, "{plan:?}");
         // On plain ground text stays sharp even then.
         let plain = frame(640, 160, terminal);
-        let plan = super::plan(&plain, &whole, Some(&playing(&whole)));
+        let plan = seen(&plain, &whole, Some(&playing(&whole)));
         assert_eq!(area(&plan, Kind::Film) + area(&plan, Kind::Jpeg), 0);
     }
 
@@ -413,7 +420,7 @@ mod tests {
             coarse: left.rects().to_vec(),
             ..playing(&left)
         };
-        let plan = plan(&text, &Region::from(text.bounds()), Some(&coarse));
+        let plan = seen(&text, &Region::from(text.bounds()), Some(&coarse));
         let film = |part: &(Rect, Kind)| (part.1 == Kind::Film).then_some(part.0);
         assert_eq!(plan.iter().filter_map(film).collect::<Region>(), left);
         assert_eq!(area(&plan, Kind::Jpeg), 0, "what is read stays sharp");
@@ -433,7 +440,7 @@ mod tests {
         });
         let whole = Region::from(picture.bounds());
         let lossy = |playing: &Region| -> Region {
-            let plan = plan(&picture, &whole, Some(&self::playing(playing))).into_iter();
+            let plan = seen(&picture, &whole, Some(&self::playing(playing))).into_iter();
             plan.filter(|p| matches!(p.1, Kind::Jpeg | Kind::Film))
                 .map(|p| p.0)
                 .collect()
@@ -465,7 +472,7 @@ mod tests {
             () => hash(x, y) & 0x00ff_ffff,
         });
         let whole = Region::from(picture.bounds());
-        let plan = plan(&picture, &whole, Some(&playing(&whole)));
+        let plan = seen(&picture, &whole, Some(&playing(&whole)));
         assert_eq!(plan, [(picture.bounds(), Kind::Film)]);
         // Where it stands still it stays as it is.
         assert!(area(&plan_all(&picture, true), Kind::Fill(0x00e0_1020)) > plain.area() / 2);
@@ -481,7 +488,7 @@ mod tests {
         });
         for (w, h) in [(96, 64), (160, 64), (200, 160), (400, 200)] {
             let part = Region::from(Rect::new(0, 16, w, h.min(184)));
-            let plan = plan(&clock, &part, Some(&playing(&part)));
+            let plan = seen(&clock, &part, Some(&playing(&part)));
             let text = Rect::new(0, 32, 64, 48);
             for (rect, kind) in plan {
                 let lossy = matches!(kind, Kind::Film | Kind::Jpeg);
@@ -513,7 +520,7 @@ mod tests {
                 .chain((1..40).map(|n| (20 * n, 41 - n)))
             {
                 let slice = Rect::new(40 - 3 * y % 16, 50 + y, w.min(750), h);
-                let plan = plan(&picture, &Region::from(slice), Some(&still));
+                let plan = seen(&picture, &Region::from(slice), Some(&still));
                 assert_eq!(area(&plan, Kind::Jpeg), 0, "{slice:?}: {plan:?}");
             }
         }
@@ -554,7 +561,7 @@ mod tests {
         let picture = frame(640, 256, |x, y| hash(x, y) & 0x00ff_ffff);
         let whole = Region::from(picture.bounds());
         let kinds = |playing: &Region| -> Vec<Kind> {
-            let plan = plan(&picture, &whole, Some(&self::playing(playing))).into_iter();
+            let plan = seen(&picture, &whole, Some(&self::playing(playing))).into_iter();
             plan.map(|p| p.1).collect()
         };
         assert_eq!(kinds(&whole), [Kind::Film]);

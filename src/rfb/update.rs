@@ -10,7 +10,7 @@ use super::server;
 #[cfg(feature = "h264")]
 use crate::encode::VideoFrame;
 use crate::encode::{
-    self, Buffers, Encoded, Encoder, Encoding, JpegQuality, Params, Playing, Prepared, Tally,
+    self, Encoded, Encoder, Encoding, JpegQuality, Memory, Params, Playing, Prepared, Tally,
 };
 #[cfg(feature = "h264")]
 use crate::pixel::Rect;
@@ -112,7 +112,7 @@ impl Order {
     }
 
     /// Prepares it from a frame that is not older than the damage. `None` when the frame has another size.
-    pub fn prepare(&self, frame: &Frame, buffers: &Arc<Buffers>) -> Option<Picture> {
+    pub fn prepare(&self, frame: &Frame, memory: &Arc<Memory>) -> Option<Picture> {
         if (frame.width(), frame.height()) != (self.width, self.height) {
             return None;
         }
@@ -121,7 +121,7 @@ impl Order {
                 quality,
                 ..self.params
             };
-            encode::prepare(frame, &self.damage, &self.playing, &params, buffers)
+            encode::prepare(frame, &self.damage, &self.playing, &params, memory)
         };
         let mut quality = self.params.quality;
         let mut damage = of_quality(quality);
@@ -131,7 +131,7 @@ impl Order {
             quality = Some(lower);
             damage = of_quality(quality);
         }
-        let seen = (!self.sample.is_empty()).then(|| self.sample(frame, buffers));
+        let seen = (!self.sample.is_empty()).then(|| self.sample(frame, memory));
         Some(Picture {
             damage,
             quality,
@@ -141,19 +141,19 @@ impl Order {
                 &self.refresh,
                 &Playing::default(),
                 &lossless(self.params),
-                buffers,
+                memory,
             ),
             #[cfg(feature = "h264")]
             video: self.video.map(|rect| VideoFrame::new(frame, rect)),
         })
     }
 
-    fn sample(&self, frame: &Frame, buffers: &Arc<Buffers>) -> Sample {
+    fn sample(&self, frame: &Frame, memory: &Arc<Memory>) -> Sample {
         let playing = Playing {
             coarse: Vec::new(),
             ..self.playing.clone()
         };
-        let prepared = encode::prepare(frame, &self.sample, &playing, &self.params, buffers);
+        let prepared = encode::prepare(frame, &self.sample, &playing, &self.params, memory);
         let mut bytes = Vec::new();
         let encoded = Encoder::new().emit(&prepared, &self.params, true, usize::MAX, &mut bytes);
         Sample {

@@ -12,7 +12,7 @@
 //! A little for the only client is done at once by whoever asks: it takes less than waking a thread and its way back.
 
 use super::share::{Claim, Share};
-use crate::encode::{Buffers, Encoded, Encoder};
+use crate::encode::{Encoded, Encoder, Memory};
 use crate::pixel::Frame;
 use crate::rfb::{Job, Picture};
 use std::io;
@@ -26,7 +26,7 @@ pub struct Pool {
     threads: Arc<rayon::ThreadPool>,
     places: Arc<Semaphore>,
     share: Share<Client>,
-    buffers: Arc<Buffers>,
+    memory: Arc<Memory>,
 }
 
 /// Jobs at the same time: with the writer's buffer they make the three that the screen has.
@@ -63,7 +63,7 @@ impl Pool {
             threads: Arc::new(threads),
             places: Arc::new(Semaphore::new(MAX_JOBS)),
             share: Share::default(),
-            buffers: Arc::default(),
+            memory: Arc::default(),
         })
     }
 
@@ -93,7 +93,7 @@ impl Pool {
         let client = Client { encoder, job, done };
         if alone && order.pixels() <= LITTLE {
             let begun = Instant::now();
-            let picture = order.prepare(&frame, &self.buffers);
+            let picture = order.prepare(&frame, &self.memory);
             drop((frame, place));
             client.emit(picture.as_ref(), begun);
             return rx;
@@ -105,10 +105,10 @@ impl Pool {
                     .spawn(move || client.emit(Some(&picture), Instant::now()));
             }
             Claim::Yours(client, task) => {
-                let buffers = self.buffers.clone();
+                let memory = self.memory.clone();
                 self.threads.spawn(move || {
                     let begun = Instant::now();
-                    let picture = task.order().prepare(&frame, &buffers).map(Arc::new);
+                    let picture = task.order().prepare(&frame, &memory).map(Arc::new);
                     drop(frame);
                     drop(place.0);
                     for other in task.done(picture.as_ref()) {

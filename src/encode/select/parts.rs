@@ -1,7 +1,7 @@
 //! A region as parts of which each is looked at by itself, in parallel.
 
 use super::super::prepare::flat_map;
-use super::{BLOCK_H, BLOCK_W, CELL, Kind, Playing, coarse, cut};
+use super::{BLOCK_H, BLOCK_W, CELL, Films, Kind, Playing, coarse, cut};
 use crate::pixel::{Frame, Rect, Region};
 
 /// A part of a region.
@@ -24,10 +24,11 @@ impl Part {
         &self,
         frame: &Frame,
         photos: Option<&Playing>,
+        films: &Films,
     ) -> Vec<(Rect, Kind)> {
         match self {
             Self::Known(rect, kind) => vec![(*rect, *kind)],
-            Self::Block(block) => cut(frame, block, photos),
+            Self::Block(block) => films.plan(*block, photos, || cut(frame, block, photos)),
         }
     }
 }
@@ -56,9 +57,12 @@ pub(in super::super) fn plan(
     frame: &Frame,
     region: &Region,
     photos: Option<&Playing>,
+    films: &Films,
 ) -> Vec<(Rect, Kind)> {
     let parts = parts(frame, region, photos);
-    flat_map(&parts, region.area(), |part| part.plan(frame, photos))
+    flat_map(&parts, region.area(), |part| {
+        part.plan(frame, photos, films)
+    })
 }
 
 /// What of a region lies in a block.

@@ -1,0 +1,145 @@
+//! Blocks in which there was nothing but a video's picture: the next few pictures are taken to be the same, unseen.
+//!
+//! ```text
+//!   looked at ── all of it film ──► taken to be film, TRUST times ──► looked at again
+//!            └── anything else ───► forgotten: looked at every time
+//! ```
+//!
+//! Only where a video plays. What appears in the middle of it (a title, a menu) is sharp a few pictures later then, which is
+//! sooner than anybody can read it; a look at all of every picture is a tenth of what the picture costs.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::parts::within;
+use super::{Kind, Playing};
+use crate::pixel::Rect;
+
+/// Pictures that are not looked at after one that was.
+const TRUST: u8 = 3;
+
+/// Blocks that are remembered: several videos, cut differently for several clients.
+const MOST: usize = 64;
+
+/// What is remembered of the blocks of a screen.
+#[derive(Debug, Default)]
+pub(in super::super) struct Films(Mutex<Vec<Film>>);
+
+/// A block that was film when it was last looked at.
+#[derive(Debug)]
+struct Film {
+    block: Rect,
+    plan: Vec<(Rect, Kind)>,
+    /// How often it is not looked at any more.
+    trust: u8,
+}
+
+impl Films {
+    /// The rectangles of a block, by a look at it if need be. `photos`: JPEG may be used, and what plays.
+    pub(super) fn plan(
+        &self,
+        block: Rect,
+        photos: Option<&Playing>,
+        look: impl FnOnce() -> Vec<(Rect, Kind)>,
+    ) -> Vec<(Rect, Kind)> {
+        if !photos.is_some_and(|playing| plays(block, playing)) {
+            return look();
+        }
+        if let Some(plan) = self.trusted(block) {
+            return plan;
+        }
+        let plan = look();
+        self.looked(block, &plan);
+        plan
+    }
+
+    fn films(&self) -> MutexGuard<'_, Vec<Film>> {
+        // A list of plain values is whole after every statement, whatever panicked in between.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trusted(&self, block: Rect) -> Option<Vec<(Rect, Kind)>> {
+        let mut films = self.films();
+        let film = films.iter_mut().find(|film| film.block == block)?;
+        film.trust = film.trust.checked_sub(1)?;
+        Some(film.plan.clone())
+    }
+
+    fn looked(&self, block: Rect, plan: &[(Rect, Kind)]) {
+        let mut films = self.films();
+        films.retain(|film| film.block != block);
+        if plan.iter().all(|(_, kind)| *kind == Kind::Film) {
+            if films.len() == MOST {
+                films.remove(0);
+            }
+            films.push(Film {
+                block,
+                plan: plan.to_vec(),
+                trust: TRUST,
+            });
+        }
+    }
+}
+
+/// True when all of it plays.
+fn plays(block: Rect, playing: &Playing) -> bool {
+    let parts = within(&playing.region, &block);
+    parts.iter().map(Rect::area).sum::<u32>() == block.area()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pixel::Region;
+
+    const BLOCK: Rect = Rect::new(64, 64, 640, 240);
+
+    /// How often it looks at a block that has this plan, so many times.
+    fn looks(films: &Films, playing: Option<&Playing>, kind: Kind, times: usize) -> usize {
+        let mut looks = 0;
+        for _ in 0..times {
+            let plan = films.plan(BLOCK, playing, || {
+                looks += 1;
+                vec![(BLOCK, kind)]
+            });
+            assert_eq!(plan, [(BLOCK, kind)]);
+        }
+        looks
+    }
+
+    #[test]
+    fn only_what_plays_and_was_film_is_not_looked_at_every_time() {
+        let films = Films::default();
+        // Two rectangles that hold it together.
+        let region = [Rect::new(0, 0, 1280, 128), Rect::new(0, 128, 1920, 256)];
+        let playing = Playing {
+            region: region.into_iter().collect(),
+            coarse: Vec::new(),
+        };
+        let mut beside = playing.clone();
+        beside
+            .region
+            .subtract(&Region::from(Rect::new(600, 200, 64, 64)));
+        assert_eq!(looks(&films, None, Kind::Film, 8), 8);
+        assert_eq!(looks(&films, Some(&beside), Kind::Film, 8), 8);
+        assert_eq!(looks(&films, Some(&playing), Kind::Colours, 8), 8);
+        assert_eq!(looks(&films, Some(&playing), Kind::Film, 8), 2);
+    }
+
+    #[test]
+    fn what_was_no_film_at_the_last_look_is_forgotten() {
+        let films = Films::default();
+        let playing = Playing {
+            region: BLOCK.into(),
+            coarse: Vec::new(),
+        };
+        let trusted = usize::from(TRUST);
+        assert_eq!(looks(&films, Some(&playing), Kind::Film, 1 + trusted), 1);
+        assert_eq!(looks(&films, Some(&playing), Kind::Colours, 2), 2);
+        assert_eq!(looks(&films, Some(&playing), Kind::Film, 1 + trusted), 1);
+        for n in 0..MOST as u16 {
+            films.looked(Rect::new(n, 0, 64, 64), &[]);
+        }
+        assert_eq!(films.films().len(), MOST);
+        assert_eq!(looks(&films, Some(&playing), Kind::Film, 1), 1);
+    }
+}
