@@ -17,10 +17,12 @@
 //! row that is unique in both pictures votes for its offset. A horizontal one shows in pieces of rows in the same way. So
 //! a scroll bar or a head that stands still takes away a strip's votes, not the others'.
 
+mod vain;
 mod verify;
 mod vote;
 
 use crate::pixel::{Frame, Rect, Region};
+use vain::Vain;
 use verify::Verified;
 use vote::CLEAR;
 
@@ -54,18 +56,11 @@ const LITTLE: u64 = 8;
 /// that changes altogether the gaps between some lines prove true.
 const GUESSED: u64 = 4;
 
-/// After searches that did not explain half of what was searched the next ones are left out, at most so many: a video is
-/// not searched for scrolls, nor a table for figures that are the same as others.
-const MAX_PAUSE: u32 = 15;
-
 /// Searches pictures; keeps its memory, and what the last searches were good for.
 #[derive(Debug, Default)]
 pub struct Motion {
     votes: vote::Votes,
-    /// Searches in a row that found little or nothing.
-    failures: u32,
-    /// Pictures that are not searched.
-    pause: u32,
+    vain: Vain,
 }
 
 /// A picture whose parts are there when they are asked for.
@@ -137,10 +132,7 @@ impl Motion {
             (dx, dy) => verify::moved_within(hint.to, dx, dy, bounds),
         });
         let mut guesses: Vec<Move> = hinted.collect();
-        if self.pause > 0 {
-            return guesses;
-        }
-        let mut rest = damage.clone();
+        let mut rest = self.vain.promising(damage);
         for guess in &guesses {
             rest.subtract(&Region::from(guess.to));
         }
@@ -168,8 +160,9 @@ impl Motion {
                 .iter()
                 .any(|r| !r.intersect(&guess.to).is_empty())
         };
-        let large = rest.area() >= u64::from(MIN_AREA) && rest.area() * LITTLE > area_of(moved);
-        (large && self.pause == 0) || guesses.iter().any(within)
+        let area = self.vain.promising(&rest).area();
+        let large = area >= u64::from(MIN_AREA) && area * LITTLE > area_of(moved);
+        large || guesses.iter().any(within)
     }
 
     /// How `new` came to be, given where it differs from the picture before. `guesses` are moves that may have happened,
@@ -185,15 +178,14 @@ impl Motion {
         let damage: Region = difference.changed.iter().copied().collect();
         let moved = &difference.moved;
         if !moved.is_empty() && area_of(moved) * GUESSED >= area_of(guesses) {
-            (self.failures, self.pause) = (0, 0);
+            self.vain.moved(moved);
         }
         for dy in moved.iter().map(|m| m.offset().1) {
             self.votes.remember(dy);
         }
+        let promising = self.vain.promising(&damage);
+        self.vain.passed(&damage);
         let Some(old) = old else {
-            if !unexplained(&damage, moved).is_empty() {
-                self.pause = self.pause.saturating_sub(1);
-            }
             return Step {
                 moves: moved.clone(),
                 damage,
@@ -204,23 +196,16 @@ impl Motion {
             let (dx, dy) = guess.offset();
             found.verify(guess.to, dx, dy, u64::MAX);
         }
-        let areas = unexplained(found.damage(), moved);
-        if areas.is_empty() {
-            return found.step();
-        }
-        if self.pause > 0 {
-            self.pause -= 1;
-            return found.step();
-        }
-        let before = found.damage().area();
-        for area in areas {
+        let mut rest = promising;
+        rest.intersect(found.damage());
+        for area in unexplained(&rest, moved) {
+            let before = found.damage_in(area);
             self.search_area(&mut found, area);
-        }
-        if found.damage().area() * 2 <= before {
-            self.failures = 0;
-        } else {
-            self.failures = (self.failures + 1).min(8);
-            self.pause = ((1 << self.failures) / 4).min(MAX_PAUSE);
+            if found.damage_in(area) * 2 <= before {
+                self.vain.found(area);
+            } else {
+                self.vain.failed(area);
+            }
         }
         found.step()
     }

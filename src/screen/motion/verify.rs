@@ -50,6 +50,12 @@ impl<'a, O: Rows> Verified<'a, O> {
         &self.damage
     }
 
+    /// Pixels of an area that are not explained.
+    pub(super) fn damage_in(&self, area: Rect) -> u64 {
+        let parts = self.damage.rects().iter().map(|r| r.intersect(&area));
+        parts.map(|r| u64::from(r.area())).sum()
+    }
+
     pub(super) fn step(self) -> Step {
         Step {
             moves: self.moves,
