@@ -19,7 +19,10 @@ mod coarse;
 mod films;
 mod parts;
 
+use std::cell::RefCell;
+
 use super::analyse::Class;
+use super::palette::Palette;
 use crate::pixel::{Frame, Rect, Region};
 pub(super) use films::Films;
 use parts::within;
@@ -87,6 +90,11 @@ fn cut(frame: &Frame, block: &Rect, photos: Option<&Playing>) -> Vec<(Rect, Kind
     out
 }
 
+thread_local! {
+    /// To count colours with.
+    static PALETTE: RefCell<Palette> = RefCell::new(Palette::new());
+}
+
 /// A block as cells.
 struct Grid {
     area: Rect,
@@ -115,13 +123,15 @@ impl Grid {
             rows: usize::from(area.h.div_ceil(cell.1)),
             cells: Vec::new(),
         };
-        grid.classify(frame, photos);
-        if let Some(playing) = photos
-            && !grid.settled_as_film(playing)
-        {
-            grid.settle(playing);
-            grid.play(frame, playing);
-        }
+        PALETTE.with_borrow_mut(|palette| {
+            grid.classify(frame, photos, palette);
+            if let Some(playing) = photos
+                && !grid.settled_as_film(playing)
+            {
+                grid.settle(playing);
+                grid.play(frame, playing, palette);
+            }
+        });
         grid
     }
 

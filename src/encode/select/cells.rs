@@ -27,12 +27,16 @@ impl Grid {
     /// Looks at every cell; with photos in an order from coarse to fine: what has photo on all sides is photo without a
     /// look. On all four sides of it, as on a chessboard; where a video plays also further away, and with what else JPEG
     /// does no harm: the next picture comes soon, and what stands still is sent again without loss.
-    pub(super) fn classify(&mut self, frame: &Frame, photos: Option<&[Rect]>) {
-        let mut palette = Palette::new();
+    pub(super) fn classify(
+        &mut self,
+        frame: &Frame,
+        photos: Option<&[Rect]>,
+        palette: &mut Palette,
+    ) {
         self.cells = vec![None; self.cols * self.rows];
         let mut look = |grid: &mut Self, at: usize, guess: Option<Class>| {
             let rect = grid.cell(at);
-            let looked = || classify(frame, rect, photos.is_some(), &mut palette);
+            let looked = || classify(frame, rect, photos.is_some(), palette);
             grid.cells[at] = Some(guess.unwrap_or_else(looked));
         };
         for row in (0..self.rows).step_by(SPARSE) {
@@ -195,11 +199,11 @@ impl Grid {
     /// A cell that a photo reaches into goes with it where a video plays: the edge of a subtitle or of a window over it.
     /// So do plain ground and small things within it. Next time it is another picture; without loss it would be the most
     /// expensive part of each, or cut it into many; and once it stands still it is sent again without loss.
-    pub(super) fn play(&mut self, frame: &Frame, playing: &[Rect]) {
+    pub(super) fn play(&mut self, frame: &Frame, playing: &[Rect], palette: &mut Palette) {
         if playing.is_empty() {
             return;
         }
-        self.reach(frame, playing);
+        self.reach(frame, playing, palette);
         let photo = |class: &&Option<Class>| **class == Some(Class::Photo);
         let most = HOLE.min(self.cells.iter().filter(photo).count() / WITHIN);
         if most == 0 {
@@ -215,8 +219,7 @@ impl Grid {
     }
 
     /// Photos where they reach into other cells.
-    fn reach(&mut self, frame: &Frame, playing: &[Rect]) {
-        let mut palette = Palette::new();
+    fn reach(&mut self, frame: &Frame, playing: &[Rect], palette: &mut Palette) {
         let before = self.cells.clone();
         let sharp = |&at: &usize| before[at] == Some(Class::Sharp);
         for at in (0..before.len()).filter(sharp) {
@@ -224,7 +227,7 @@ impl Grid {
             let photos = self.around(at).filter(|&n| before[n] == Some(Class::Photo));
             if photos.count() >= REACHED
                 && plays(rect, playing)
-                && many_colours(frame, rect, &mut palette)
+                && many_colours(frame, rect, palette)
             {
                 self.cells[at] = Some(Class::Photo);
             }
