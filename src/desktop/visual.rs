@@ -19,6 +19,8 @@ pub(super) struct Layout {
     big_endian: bool,
     /// Red, green, blue.
     channels: [Channel; 3],
+    /// See [`Layout::is_native`]; asked for every row of a picture.
+    native: bool,
 }
 
 /// A contiguous mask of a pixel.
@@ -114,12 +116,20 @@ impl Layout {
         let whole_bytes = matches!(bits_per_pixel, 8 | 16 | 24 | 32)
             && row_bits.is_multiple_of(8)
             && row_bits != 0;
-        whole_bytes.then_some(Self {
+        if !whole_bytes {
+            return None;
+        }
+        let channels = [red?, green?, blue?];
+        let ours = [(16, 255), (8, 255), (0, 255)];
+        Some(Self {
             depth,
             bytes_per_pixel: usize::from(bits_per_pixel / 8),
             row_multiple: usize::from(row_bits / 8),
             big_endian,
-            channels: [red?, green?, blue?],
+            channels,
+            native: bits_per_pixel == 32
+                && big_endian == cfg!(target_endian = "big")
+                && channels.map(|c| (c.shift, c.max)) == ours,
         })
     }
 
@@ -139,11 +149,8 @@ impl Layout {
     }
 
     /// True when a pixel, read as a word of this machine and masked with [`RGB`], is already ours.
-    pub(super) fn is_native(&self) -> bool {
-        let ours = [(16, 255), (8, 255), (0, 255)];
-        self.bytes_per_pixel == 4
-            && self.big_endian == cfg!(target_endian = "big")
-            && self.channels.map(|c| (c.shift, c.max)) == ours
+    pub(super) const fn is_native(&self) -> bool {
+        self.native
     }
 
     /// Converts pixels as they lie in an image to `0x00RRGGBB`, as many as both slices hold.
