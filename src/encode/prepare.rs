@@ -218,7 +218,7 @@ fn prepare_tight(
         })
     };
     // Each part is encoded as soon as it has been looked at: its pixels are near then, and the pool is entered once.
-    let parts = select::parts(frame, region, photos);
+    let parts = select::parts(frame, region, photos, films);
     let pieces = flat_map(&parts, region.area(), |part| {
         encode(
             &part.plan(frame, photos, films),

@@ -34,37 +34,23 @@ struct Film {
 }
 
 impl Films {
-    /// The rectangles of a block, by a look at it if need be. `photos`: JPEG may be used, and what plays.
-    pub(super) fn plan(
-        &self,
-        block: Rect,
-        photos: Option<&Playing>,
-        look: impl FnOnce() -> Vec<(Rect, Kind)>,
-    ) -> Vec<(Rect, Kind)> {
-        if !photos.is_some_and(|playing| plays(block, playing)) {
-            return look();
+    /// The rectangles of a block that was film just now and plays. `None`: it has to be looked at. `photos`: JPEG may be
+    /// used, and what plays.
+    pub(super) fn known(&self, block: Rect, photos: Option<&Playing>) -> Option<Vec<(Rect, Kind)>> {
+        if !plays(block, photos?) {
+            return None;
         }
-        if let Some(plan) = self.trusted(block) {
-            return plan;
-        }
-        let plan = look();
-        self.looked(block, &plan);
-        plan
-    }
-
-    fn films(&self) -> MutexGuard<'_, Vec<Film>> {
-        // A list of plain values is whole after every statement, whatever panicked in between.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn trusted(&self, block: Rect) -> Option<Vec<(Rect, Kind)>> {
         let mut films = self.films();
         let film = films.iter_mut().find(|film| film.block == block)?;
         film.trust = film.trust.checked_sub(1)?;
         Some(film.plan.clone())
     }
 
-    fn looked(&self, block: Rect, plan: &[(Rect, Kind)]) {
+    /// A block was looked at, and these are its rectangles.
+    pub(super) fn looked(&self, block: Rect, photos: Option<&Playing>, plan: &[(Rect, Kind)]) {
+        if !photos.is_some_and(|playing| plays(block, playing)) {
+            return;
+        }
         let mut films = self.films();
         films.retain(|film| film.block != block);
         if plan.iter().all(|(_, kind)| *kind == Kind::Film) {
@@ -77,6 +63,11 @@ impl Films {
                 trust: TRUST,
             });
         }
+    }
+
+    fn films(&self) -> MutexGuard<'_, Vec<Film>> {
+        // A list of plain values is whole after every statement, whatever panicked in between.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,8 +88,9 @@ mod tests {
     fn looks(films: &Films, playing: Option<&Playing>, kind: Kind, times: usize) -> usize {
         let mut looks = 0;
         for _ in 0..times {
-            let plan = films.plan(BLOCK, playing, || {
+            let plan = films.known(BLOCK, playing).unwrap_or_else(|| {
                 looks += 1;
+                films.looked(BLOCK, playing, &[(BLOCK, kind)]);
                 vec![(BLOCK, kind)]
             });
             assert_eq!(plan, [(BLOCK, kind)]);
@@ -137,7 +129,8 @@ mod tests {
         assert_eq!(looks(&films, Some(&playing), Kind::Colours, 2), 2);
         assert_eq!(looks(&films, Some(&playing), Kind::Film, 1 + trusted), 1);
         for n in 0..MOST as u16 {
-            films.looked(Rect::new(n, 0, 64, 64), &[]);
+            let block = Rect::new(64 + n, 64, 64, 64);
+            films.looked(block, Some(&playing), &[(block, Kind::Film)]);
         }
         assert_eq!(films.films().len(), MOST);
         assert_eq!(looks(&films, Some(&playing), Kind::Film, 1), 1);

@@ -13,6 +13,10 @@ pub(in super::super) enum Part {
 }
 
 impl Part {
+    const fn known((rect, kind): (Rect, Kind)) -> Self {
+        Self::Known(rect, kind)
+    }
+
     pub(in super::super) const fn rect(&self) -> Rect {
         match self {
             Self::Known(rect, _) | Self::Block(rect) => *rect,
@@ -28,7 +32,11 @@ impl Part {
     ) -> Vec<(Rect, Kind)> {
         match self {
             Self::Known(rect, kind) => vec![(*rect, *kind)],
-            Self::Block(block) => films.plan(*block, photos, || cut(frame, block, photos)),
+            Self::Block(block) => {
+                let plan = cut(frame, block, photos);
+                films.looked(*block, photos, &plan);
+                plan
+            }
         }
     }
 }
@@ -38,18 +46,18 @@ pub(in super::super) fn parts(
     frame: &Frame,
     region: &Region,
     photos: Option<&Playing>,
+    films: &Films,
 ) -> Vec<Part> {
     let coarse = photos.map_or(&[][..], |playing| &playing.coarse);
     let (known, rest) = coarse::cut(frame, region, coarse);
-    let known = known
-        .into_iter()
-        .map(|(rect, kind)| Part::Known(rect, kind));
-    let blocks = rest
-        .rects()
-        .iter()
-        .flat_map(|&r| blocks(r))
-        .map(Part::Block);
-    known.chain(blocks).collect()
+    let mut parts: Vec<Part> = known.into_iter().map(Part::known).collect();
+    for block in rest.rects().iter().flat_map(|&r| blocks(r)) {
+        match films.known(block, photos) {
+            Some(plan) => parts.extend(plan.into_iter().map(Part::known)),
+            None => parts.push(Part::Block(block)),
+        }
+    }
+    parts
 }
 
 /// How all of a region is to be sent: the rectangles of its parts.
@@ -59,7 +67,7 @@ pub(in super::super) fn plan(
     photos: Option<&Playing>,
     films: &Films,
 ) -> Vec<(Rect, Kind)> {
-    let parts = parts(frame, region, photos);
+    let parts = parts(frame, region, photos, films);
     flat_map(&parts, region.area(), |part| {
         part.plan(frame, photos, films)
     })
