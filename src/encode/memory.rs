@@ -4,7 +4,8 @@ use std::sync::Mutex;
 
 use super::select::Films;
 
-/// What is kept for those who prepare the updates of one screen. Nothing that a client gets depends on it, but how.
+/// What is kept for those who prepare the updates of one screen. What it knows of videos decides how they are sent; what
+/// stands still is as exact without it.
 #[derive(Debug, Default)]
 pub struct Memory {
     pub(super) buffers: Buffers,

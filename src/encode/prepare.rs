@@ -1,6 +1,7 @@
 //! From a region to bodies of rectangles (stateless), and from bodies to bytes (with the client's streams).
 //!
-//! What is prepared depends only on the picture, the region and the parameters, not on the client.
+//! What is prepared depends only on the picture, the region and the parameters, and where a video plays on what it showed
+//! before; not on the client.
 
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! How a region is cut into rectangles, and how each is to be sent (Tight).
 //!
 //! What goes coarse goes as it is ([`coarse`]). The rest is cut into blocks ([`mod@parts`]), of which each is looked at by
-//! itself, unless it was just now nothing but a video's picture ([`mod@films`]); a block is a grid of small cells:
+//! itself, unless it was nothing but a video's picture just now ([`mod@films`]); a block is a grid of small cells:
 //!
 //! ```text
 //!  classify every cell ─ settle the unsure by their neighbours ─ take what is within a film with it

@@ -1,24 +1,30 @@
-//! Blocks in which there was nothing but a video's picture: the next few pictures are taken to be the same, unseen.
+//! Blocks in which there was nothing but a video's picture: the next few pictures are taken to be the same, at a glance.
 //!
 //! ```text
-//!   looked at ── all of it film ──► taken to be film, TRUST times ──► looked at again
+//!   looked at ── all of it film ──► a few cells of it are film, TRUST times ──► looked at again
 //!            └── anything else ───► forgotten: looked at every time
 //! ```
 //!
 //! Only where a video plays. What appears in the middle of it (a title, a menu) is sharp a few pictures later then, which is
-//! sooner than anybody can read it; a look at all of every picture is a tenth of what the picture costs.
+//! sooner than anybody can read it, and a page of text that takes its place is seen at once; a look at all of every picture
+//! is a tenth of what the picture costs.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::super::analyse::{Class, classify};
 use super::parts::within;
-use super::{Kind, Playing};
-use crate::pixel::Rect;
+use super::{CELL, Kind, PALETTE, Playing};
+use crate::pixel::{Frame, Rect};
 
-/// Pictures that are not looked at after one that was.
+/// Pictures that are only glanced at after one that was looked at.
 const TRUST: u8 = 3;
 
 /// Blocks that are remembered: several videos, cut differently for several clients.
 const MOST: usize = 64;
+
+/// Cells that are glanced at, no two of them in one row or column of as many; and how many columns further each row's is.
+const GLANCES: u16 = 12;
+const STRIDE: u16 = 5;
 
 /// What is remembered of the blocks of a screen.
 #[derive(Debug, Default)]
@@ -29,21 +35,29 @@ pub(in super::super) struct Films(Mutex<Vec<Film>>);
 struct Film {
     block: Rect,
     plan: Vec<(Rect, Kind)>,
-    /// How often it is not looked at any more.
+    /// How often it is only glanced at any more.
     trust: u8,
 }
 
 impl Films {
     /// The rectangles of a block that was film just now and plays. `None`: it has to be looked at. `photos`: JPEG may be
     /// used, and what plays.
-    pub(super) fn known(&self, block: Rect, photos: Option<&Playing>) -> Option<Vec<(Rect, Kind)>> {
+    pub(super) fn known(
+        &self,
+        frame: &Frame,
+        block: Rect,
+        photos: Option<&Playing>,
+    ) -> Option<Vec<(Rect, Kind)>> {
         if !plays(block, photos?) {
             return None;
         }
-        let mut films = self.films();
-        let film = films.iter_mut().find(|film| film.block == block)?;
-        film.trust = film.trust.checked_sub(1)?;
-        Some(film.plan.clone())
+        let plan = {
+            let mut films = self.films();
+            let film = films.iter_mut().find(|film| film.block == block)?;
+            film.trust = film.trust.checked_sub(1)?;
+            film.plan.clone()
+        };
+        seems_film(frame, block).then_some(plan)
     }
 
     /// A block was looked at, and these are its rectangles.
@@ -77,6 +91,23 @@ fn plays(block: Rect, playing: &Playing) -> bool {
     parts.iter().map(Rect::area).sum::<u32>() == block.area()
 }
 
+/// True when there is nothing in some cells of a block that would not go with a film.
+fn seems_film(frame: &Frame, block: Rect) -> bool {
+    let at = |from: u16, length: u16, n: u16| {
+        let cells = u32::from(length / CELL);
+        from + (cells * u32::from(n) / u32::from(GLANCES)) as u16 * CELL
+    };
+    PALETTE.with_borrow_mut(|palette| {
+        (0..GLANCES).all(|n| {
+            let x = at(block.x, block.w, n * STRIDE % GLANCES);
+            let y = at(block.y, block.h, n);
+            let cell = Rect::new(x, y, CELL, CELL).intersect(&block);
+            let class = classify(frame, cell, true, palette);
+            !matches!(class, Class::Solid(_) | Class::Mono(..) | Class::Sharp)
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,11 +115,29 @@ mod tests {
 
     const BLOCK: Rect = Rect::new(64, 64, 640, 240);
 
+    /// Waves, and a page of text over half of them.
+    fn picture(page: bool) -> Frame {
+        let mut frame = Frame::new(1920, 1080);
+        for y in 0..1080 {
+            for (x, pixel) in (0u32..).zip(frame.row_mut(y)) {
+                let y = u32::from(y);
+                let wave = 96 + (x * 7 / 9 + y * 5 / 8) % 64 + (x * y) % 5;
+                *pixel = match page && x > 400 {
+                    true if y % 20 < 12 && x % 9 < 2 => 0,
+                    true => 0xff_ffff,
+                    false => wave << 16 | (wave + 20) << 8 | (255 - wave),
+                };
+            }
+        }
+        frame
+    }
+
     /// How often it looks at a block that has this plan, so many times.
     fn looks(films: &Films, playing: Option<&Playing>, kind: Kind, times: usize) -> usize {
+        let film = picture(false);
         let mut looks = 0;
         for _ in 0..times {
-            let plan = films.known(BLOCK, playing).unwrap_or_else(|| {
+            let plan = films.known(&film, BLOCK, playing).unwrap_or_else(|| {
                 looks += 1;
                 films.looked(BLOCK, playing, &[(BLOCK, kind)]);
                 vec![(BLOCK, kind)]
@@ -115,6 +164,22 @@ mod tests {
         assert_eq!(looks(&films, Some(&beside), Kind::Film, 8), 8);
         assert_eq!(looks(&films, Some(&playing), Kind::Colours, 8), 8);
         assert_eq!(looks(&films, Some(&playing), Kind::Film, 8), 2);
+    }
+
+    #[test]
+    fn a_page_in_the_place_of_a_film_is_seen_at_once() {
+        let films = Films::default();
+        let playing = Playing {
+            region: BLOCK.into(),
+            coarse: Vec::new(),
+        };
+        films.looked(BLOCK, Some(&playing), &[(BLOCK, Kind::Film)]);
+        assert!(
+            films
+                .known(&picture(false), BLOCK, Some(&playing))
+                .is_some()
+        );
+        assert!(films.known(&picture(true), BLOCK, Some(&playing)).is_none());
     }
 
     #[test]

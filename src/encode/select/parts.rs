@@ -52,7 +52,7 @@ pub(in super::super) fn parts(
     let (known, rest) = coarse::cut(frame, region, coarse);
     let mut parts: Vec<Part> = known.into_iter().map(Part::known).collect();
     for block in rest.rects().iter().flat_map(|&r| blocks(r)) {
-        match films.known(block, photos) {
+        match films.known(frame, block, photos) {
             Some(plan) => parts.extend(plan.into_iter().map(Part::known)),
             None => parts.push(Part::Block(block)),
         }
