@@ -115,6 +115,13 @@ mod tests {
 
     const BLOCK: Rect = Rect::new(64, 64, 640, 240);
 
+    fn playing(region: Region) -> Playing {
+        Playing {
+            region,
+            coarse: Vec::new(),
+        }
+    }
+
     /// Waves, and a page of text over half of them.
     fn picture(page: bool) -> Frame {
         let mut frame = Frame::new(1920, 1080);
@@ -152,10 +159,7 @@ mod tests {
         let films = Films::default();
         // Two rectangles that hold it together.
         let region = [Rect::new(0, 0, 1280, 128), Rect::new(0, 128, 1920, 256)];
-        let playing = Playing {
-            region: region.into_iter().collect(),
-            coarse: Vec::new(),
-        };
+        let playing = playing(region.into_iter().collect());
         let mut beside = playing.clone();
         beside
             .region
@@ -169,10 +173,7 @@ mod tests {
     #[test]
     fn a_page_in_the_place_of_a_film_is_seen_at_once() {
         let films = Films::default();
-        let playing = Playing {
-            region: BLOCK.into(),
-            coarse: Vec::new(),
-        };
+        let playing = playing(BLOCK.into());
         films.looked(BLOCK, Some(&playing), &[(BLOCK, Kind::Film)]);
         assert!(
             films
@@ -185,10 +186,7 @@ mod tests {
     #[test]
     fn what_was_no_film_at_the_last_look_is_forgotten() {
         let films = Films::default();
-        let playing = Playing {
-            region: BLOCK.into(),
-            coarse: Vec::new(),
-        };
+        let playing = playing(BLOCK.into());
         let trusted = usize::from(TRUST);
         assert_eq!(looks(&films, Some(&playing), Kind::Film, 1 + trusted), 1);
         assert_eq!(looks(&films, Some(&playing), Kind::Colours, 2), 2);
