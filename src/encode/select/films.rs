@@ -22,7 +22,8 @@ const TRUST: u8 = 3;
 /// Blocks that are remembered: several videos, cut differently for several clients.
 const MOST: usize = 64;
 
-/// Cells that are glanced at, no two of them in one row or column of as many; and how many columns further each row's is.
+/// Of a block in so many rows and columns one cell of each row is glanced at, so many columns further than that of the row
+/// above: one in each column, too, for the two have no divisor in common.
 const GLANCES: u16 = 12;
 const STRIDE: u16 = 5;
 

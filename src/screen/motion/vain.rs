@@ -10,8 +10,9 @@
 use crate::pixel::{Rect, Region};
 use crate::screen::Move;
 
-/// Most pictures that an area is left out for.
+/// Most pictures that an area is left out for, and failures in a row from which on it is.
 pub(super) const MAX_PAUSE: u32 = 31;
+const MAX_FAILURES: u32 = 7;
 
 /// Most areas that are remembered.
 const MOST: usize = 8;
@@ -67,14 +68,72 @@ impl Vain {
         if self.0.len() == MOST {
             self.0.remove(0);
         }
-        let failures = known.as_ref().map_or(1, |area| area.failures + 1).min(8);
+        let failures = known.as_ref().map_or(1, |area| area.failures + 1);
+        let failures = failures.min(MAX_FAILURES);
+        // A part of a video in which only that moved is the video still.
+        let rect = match known {
+            Some(area) if area.rect.area() > rect.area() => area.rect,
+            _ => rect,
+        };
         self.0.push(Area {
-            rect: known.map_or(rect, |area| match area.rect.area() > rect.area() {
-                true => area.rect,
-                false => rect,
-            }),
+            rect,
             failures,
             pause: ((1 << failures) / 4).min(MAX_PAUSE),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIDEO: Rect = Rect::new(100, 100, 640, 360);
+
+    /// Pictures for which an area is left out after its next failure.
+    fn pause(vain: &mut Vain, rect: Rect) -> u32 {
+        vain.failed(rect);
+        let region = Region::from(rect);
+        let mut pictures = 0;
+        while vain.promising(&region) != region {
+            vain.passed(&region);
+            pictures += 1;
+        }
+        pictures
+    }
+
+    #[test]
+    fn pauses_double_until_something_moves_there() {
+        let mut vain = Vain::default();
+        let pauses: Vec<u32> = (0..9).map(|_| pause(&mut vain, VIDEO)).collect();
+        assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 31, 31, 31]);
+        vain.found(Rect::new(0, 0, 100, 100));
+        assert_eq!(pause(&mut vain, VIDEO), 31, "that was beside it");
+        vain.found(Rect::new(0, 0, 101, 101));
+        assert_eq!(pause(&mut vain, VIDEO), 0);
+    }
+
+    #[test]
+    fn a_part_is_the_video_and_a_page_around_it_is_not() {
+        let mut vain = Vain::default();
+        (0..9).for_each(|_| vain.failed(VIDEO));
+        vain.failed(Rect::new(200, 200, 64, 64));
+        assert!(vain.promising(&VIDEO.into()).is_empty());
+        let page = Rect::sized(1920, 1080);
+        vain.failed(page);
+        let mut rest = Region::from(page);
+        rest.subtract(&VIDEO.into());
+        assert_eq!(vain.promising(&page.into()), rest);
+    }
+
+    #[test]
+    fn only_so_many_are_remembered_and_the_latest_stay() {
+        let mut vain = Vain::default();
+        let place = |n: u16| Rect::new(100 * n, 0, 64, 64);
+        for n in 0..2 * MOST as u16 {
+            (0..3).for_each(|_| vain.failed(place(n)));
+        }
+        assert_eq!(vain.0.len(), MOST);
+        assert_eq!(pause(&mut vain, place(2 * MOST as u16 - 1)), 4);
+        assert_eq!(pause(&mut vain, place(0)), 0);
     }
 }
