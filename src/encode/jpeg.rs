@@ -3,7 +3,9 @@
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp, compressed_buf_len};
 
 use super::quality::{JpegQuality, Subsampling};
+use super::ycc::Planes;
 use crate::pixel::{Frame, Rect};
+use crate::sys::simd::Avx2;
 
 /// Pixels of a frame as they lie in memory.
 const PIXELS: PixelFormat = if cfg!(target_endian = "little") {
@@ -30,17 +32,22 @@ const fn subsamp(subsampling: Subsampling) -> Subsamp {
 #[derive(Debug, Default)]
 pub(super) struct Jpeg {
     compressor: Option<Compressor>,
+    planes: Planes,
     file: Vec<u8>,
 }
 
 impl Jpeg {
-    /// The rectangle as a JFIF file, or `None` if libjpeg-turbo refuses (out of memory): then it has to go another way.
+    /// The rectangle as a JFIF file, or `None` if it is empty, or libjpeg-turbo refuses (out of memory): then it has to go
+    /// another way.
     pub(super) fn compress(
         &mut self,
         frame: &Frame,
         rect: Rect,
         quality: JpegQuality,
     ) -> Option<&[u8]> {
+        if rect.is_empty() {
+            return None;
+        }
         let compressor = match &mut self.compressor {
             Some(compressor) => compressor,
             slot => slot.insert(Compressor::new().ok()?),
@@ -57,19 +64,30 @@ impl Jpeg {
             // Anew: of what comes zeroed from the system only what is written to takes memory.
             self.file = vec![0; most];
         }
-        // Straight from the frame, row by row of the frame's width.
-        let pitch = usize::from(frame.width());
-        let start = usize::from(rect.y) * pitch + usize::from(rect.x);
-        let end = start + (h.checked_sub(1)? * pitch) + w;
-        let image = Image {
-            pixels: bytemuck::cast_slice::<u32, u8>(&frame.pixels()[start..end]),
-            width: w,
-            pitch: pitch * 4,
-            height: h,
-            format: PIXELS,
+        let length = match (subsamp, Avx2::detect()) {
+            (Subsamp::Sub2x2, Some(wide)) => {
+                let planes = self.planes.of(wide, frame, rect);
+                compressor.compress_yuv_planes_to_slice(&planes, &mut self.file)
+            }
+            _ => compressor.compress_to_slice(pixels(frame, rect), &mut self.file),
         };
-        let length = compressor.compress_to_slice(image, &mut self.file).ok()?;
+        let length = length.ok()?;
         Some(&self.file[..length])
+    }
+}
+
+/// The rectangle, which is not empty, where it is in the frame: row by row of the frame's width.
+fn pixels(frame: &Frame, rect: Rect) -> Image<&[u8]> {
+    let (w, h) = (usize::from(rect.w), usize::from(rect.h));
+    let pitch = usize::from(frame.width());
+    let start = usize::from(rect.y) * pitch + usize::from(rect.x);
+    let end = start + (h - 1) * pitch + w;
+    Image {
+        pixels: bytemuck::cast_slice::<u32, u8>(&frame.pixels()[start..end]),
+        width: w,
+        pitch: pitch * 4,
+        height: h,
+        format: PIXELS,
     }
 }
 

@@ -10,7 +10,7 @@
 //!  region├─ select ── pieces ── raw rre hextile zlib zrle … ─┤   different streams and large        ── rectangles
 //!  params┘  what goes   │         │ bodies: finished bytes, ─┘   blocks of one in parallel
 //!           how         │         └ or bytes to deflate
-//!              analyse, palette, convert, chroma, jpeg
+//!              analyse, palette, convert, chroma, jpeg (ycc)
 //! ```
 //!
 //! A client may change encoding, pixel format, quality and compression between any two updates: the streams live as
@@ -36,6 +36,7 @@ mod select;
 mod stream;
 mod tight;
 mod wire;
+mod ycc;
 mod zrle;
 
 use std::ops::AddAssign;

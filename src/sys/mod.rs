@@ -1,7 +1,8 @@
 //! All unsafe code and raw system calls of the program; everything above it is safe Rust.
 //!
 //! One file per kernel facility, each with a small typed interface and no policy: what to start, when to signal
-//! and what an exit means is decided in `supervisor`. `glx` is no facility of the kernel, but unsafe from end to end.
+//! and what an exit means is decided in `supervisor`. `glx` is no facility of the kernel, but unsafe from end to end, and `simd`
+//! one of the CPU.
 
 pub mod accounts;
 pub mod address;
@@ -18,5 +19,6 @@ pub mod procfs;
 pub mod reap;
 pub mod shm;
 pub mod signals;
+pub mod simd;
 pub mod sockets;
 pub mod space;
