@@ -1,7 +1,7 @@
 //! What waits for the X server: in order, and bounded.
 //!
 //! Motion of one client replaces motion of the same client that still waits at the end of the queue; an edge of a key or a
-//! button is never merged. When a client is so far ahead of the X server that the queue is full, its further keys become
+//! button is never merged, and stays where it was: a button goes down where it was pressed. When a client is so far ahead of the X server that the queue is full, its further keys become
 //! one `ReleaseAll`: some are lost, and counted, but nothing stays pressed.
 
 use std::collections::VecDeque;
@@ -23,6 +23,17 @@ pub(crate) enum Item {
     Text(Arc<str>),
 }
 
+impl Item {
+    /// True for a pointer of the same client with the same buttons.
+    fn is_alike(&self, input: &Input) -> bool {
+        let (Self::Input(this), InputEvent::Pointer { buttons, .. }) = (self, input.event) else {
+            return false;
+        };
+        let held = |event| matches!(event, InputEvent::Pointer { buttons: b, .. } if b == buttons);
+        this.client == input.client && held(this.event)
+    }
+}
+
 /// What waits, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
@@ -34,12 +45,13 @@ pub(crate) struct Queue {
 impl Queue {
     /// Adds an event.
     pub(crate) fn input(&mut self, input: Input) {
-        if let (Some(Item::Input(last)), InputEvent::Pointer { buttons, .. }) =
-            (self.items.back_mut(), input.event)
-            && last.client == input.client
-            && matches!(last.event, InputEvent::Pointer { buttons: before, .. } if before == buttons)
+        // The first of those with the same buttons may be the edge.
+        let mut ends_with = self.items.iter().rev().take(2).map(|i| i.is_alike(&input));
+        if ends_with.len() == 2
+            && ends_with.all(|alike| alike)
+            && let Some(last) = self.items.back_mut()
         {
-            last.event = input.event;
+            *last = Item::Input(input);
             return;
         }
         if self.items.len() < CAPACITY || matches!(input.event, InputEvent::Gone) {
@@ -81,6 +93,11 @@ impl Queue {
         }
         self.texts += 1;
         self.items.push_back(Item::Text(text));
+    }
+
+    /// True when nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
     }
 
     /// Takes the oldest.
@@ -158,19 +175,31 @@ mod tests {
     fn motion_coalesces_but_no_edge_does() {
         let mut queue = Queue::default();
         let kept = [
-            motion(1, 2, 0),
-            motion(1, 3, 1),
-            motion(1, 4, 0),
-            motion(2, 5, 0),
-            key(1, 9, true),
+            motion(1, 1, 0),
+            motion(1, 3, 0),
+            // Pressed here, wherever it goes then.
+            motion(1, 4, 1),
+            motion(1, 6, 1),
             motion(1, 7, 0),
+            motion(2, 8, 0),
+            key(1, 9, true),
+            motion(1, 10, 0),
+            motion(1, 12, 0),
         ];
+        for input in kept {
+            queue.input(input);
+            if let InputEvent::Pointer { x: 3 | 6 | 12, .. } = input.event {
+                for _ in 0..3 {
+                    queue.input(input);
+                }
+            }
+        }
+        assert_eq!(drain(&mut queue), kept.map(Item::Input));
         queue.input(motion(1, 1, 0));
-        kept.into_iter().for_each(|input| queue.input(input));
-        queue.input(motion(1, 8, 0));
-        let mut expected: Vec<Item> = kept.into_iter().map(Item::Input).collect();
-        expected[5] = Item::Input(motion(1, 8, 0));
-        assert_eq!(drain(&mut queue), expected);
+        queue.input(motion(1, 2, 0));
+        queue.input(motion(1, 3, 0));
+        let ends = [motion(1, 1, 0), motion(1, 3, 0)];
+        assert_eq!(drain(&mut queue), ends.map(Item::Input));
     }
 
     #[test]
