@@ -1,7 +1,7 @@
 //! The thread that does to the X server what clients ask for.
 //!
 //! ```text
-//!   any thread ── send, set_clipboard ──► queue ──┐                      ┌──► keyboard, pointer (XTEST)
+//!   any thread ── send, set_clipboard ──► inbox ──┐                      ┌──► keyboard, pointer (XTEST)
 //!                                        eventfd ─┴► thread: poll ───────┼──► clipboard (selections)
 //!                                      X socket ────►  │                 └──► Sink: clipboard text, bell, LEDs
 //!                                                      │ connection lost
@@ -10,8 +10,9 @@
 //! ```
 //!
 //! It has its own connection, so that typing never waits for a capture. Only a few round trips to the X server are ever
-//! waited for, none to another program.
+//! waited for, none to another program. Motion does not need the thread (see [`hand`]).
 
+mod hand;
 mod queue;
 mod session;
 
@@ -30,6 +31,7 @@ use tracing::debug;
 use super::connect::Connector;
 use super::line::wait;
 use super::{Input, Options, Sink, vital};
+use hand::Hand;
 use queue::Queue;
 use session::{End, Session};
 
@@ -41,9 +43,25 @@ const STOP_PATIENCE: Duration = Duration::from_millis(300);
 
 /// What the thread and its callers share.
 struct Shared {
-    queue: Mutex<Queue>,
+    inbox: Mutex<Inbox>,
     wake: EventFd,
     stop: AtomicBool,
+}
+
+/// Where callers leave what is to be done.
+#[derive(Default)]
+struct Inbox {
+    queue: Queue,
+    /// What motion needs, while the thread waits.
+    hand: Option<Hand>,
+}
+
+impl Inbox {
+    /// True when this was done at once.
+    fn did(&self, input: &Input) -> bool {
+        let hand = self.hand.as_ref().filter(|_| self.queue.is_empty());
+        hand.is_some_and(|hand| hand.moves(input))
+    }
 }
 
 /// The input side of a desktop.
@@ -71,7 +89,7 @@ impl InputThread {
         sink: Arc<dyn Sink>,
     ) -> io::Result<InputThread> {
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            inbox: Mutex::default(),
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             stop: AtomicBool::new(false),
         });
@@ -97,13 +115,18 @@ impl InputThread {
 
     /// Does this as soon as what was sent before is done. Never waits.
     pub fn send(&self, input: Input) {
-        lock(&self.shared.queue).input(input);
+        let mut inbox = lock(&self.shared.inbox);
+        if inbox.did(&input) {
+            return;
+        }
+        inbox.queue.input(input);
+        drop(inbox);
         self.shared.wake();
     }
 
     /// Makes a client's text the content of the clipboard, before everything that is sent after it. Never waits.
     pub fn set_clipboard(&self, text: Arc<str>) {
-        lock(&self.shared.queue).text(text);
+        lock(&self.shared.inbox).queue.text(text);
         self.shared.wake();
     }
 
@@ -152,7 +175,7 @@ impl Shared {
     }
 }
 
-/// A panic of a caller leaves the queue whole: it is never locked across a call that may panic.
+/// A panic of a caller leaves it whole: it is never locked across a call that may panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -182,7 +205,7 @@ impl Worker {
             let until = Instant::now() + pause;
             pause = (pause * 2).min(LONGEST_PAUSE);
             while !self.shared.stopping() {
-                lock(&self.shared.queue).clear_input();
+                lock(&self.shared.inbox).queue.clear_input();
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() || self.shared.pause(left).is_err() {
                     break;

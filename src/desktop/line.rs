@@ -67,6 +67,14 @@ impl Line {
         Ok(())
     }
 
+    /// True when some hundred bytes are taken without a wait.
+    pub(super) fn has_room(&self) -> bool {
+        let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
+        let ready = poll(&mut fds, PollTimeout::ZERO).is_ok();
+        self.seen(&fds[0]);
+        ready && fds[0].revents() == Some(PollFlags::POLLOUT)
+    }
+
     /// Remembers what a wait said. Also an error is there to be read.
     fn seen(&self, fd: &PollFd<'_>) {
         let events = fd.revents().unwrap_or(PollFlags::empty());

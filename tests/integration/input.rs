@@ -2,6 +2,7 @@
 
 mod clipboard;
 mod keys;
+mod motion;
 mod storms;
 mod text;
 

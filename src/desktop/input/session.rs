@@ -18,6 +18,7 @@ use x11rb::protocol::Event;
 use x11rb::protocol::xproto;
 use x11rb::protocol::xtest::ConnectionExt as _;
 
+use super::hand::Hand;
 use super::queue::Item;
 use super::{Worker, lock};
 use crate::desktop::clipboard::Clipboard;
@@ -71,6 +72,8 @@ pub(super) struct Session<'a> {
     link: XServer,
     keyboard: Keyboard,
     pointer: Pointer,
+    /// Lent to callers during a wait.
+    hand: Hand,
     clipboard: Option<Clipboard>,
     lamps: Option<Lamps>,
     leds: Option<Leds>,
@@ -107,8 +110,10 @@ impl<'a> Session<'a> {
         }
         info!(display = worker.options.display, "input is connected");
         let pointer = Pointer::default();
+        let hand = Hand::new(Arc::clone(link.conn()), link.root());
         let mut session = Session {
             worker,
+            hand,
             link,
             keyboard,
             pointer,
@@ -151,9 +156,14 @@ impl<'a> Session<'a> {
                 .flatten()
                 .min()
                 .map(|at| at.saturating_duration_since(now));
-            let wake = self.worker.shared.wake.as_fd();
+            let shared = &self.worker.shared;
+            // What must be done first is no motion.
+            let hand = self.blocked.is_none().then(|| self.hand.clone());
+            lock(&shared.inbox).hand = hand;
             let stream = self.link.conn().stream();
-            stream.wait(wake, longest).map_err(io::Error::from)?;
+            let waited = stream.wait(shared.wake.as_fd(), longest);
+            lock(&shared.inbox).hand = None;
+            waited.map_err(io::Error::from)?;
         }
     }
 
@@ -167,10 +177,10 @@ impl<'a> Session<'a> {
                 }
                 Some((item, _)) => item,
                 None => {
-                    let mut queue = lock(&self.worker.shared.queue);
-                    let dropped = queue.take_dropped();
-                    let item = queue.pop();
-                    drop(queue);
+                    let mut inbox = lock(&self.worker.shared.inbox);
+                    let dropped = inbox.queue.take_dropped();
+                    let item = inbox.queue.pop();
+                    drop(inbox);
                     if dropped > 0 {
                         warn!(
                             dropped,
@@ -200,7 +210,10 @@ impl<'a> Session<'a> {
     fn item(&mut self, item: &Item) -> Result<Outcome, ReplyError> {
         let now = Instant::now();
         let Input { client, event } = match item {
-            Item::Input(input) => *input,
+            Item::Input(input) => {
+                self.hand.did(input);
+                *input
+            }
             Item::Text(text) => {
                 if let Some(clipboard) = &mut self.clipboard {
                     self.worker.owned = Some(Arc::clone(text));
@@ -241,18 +254,7 @@ impl<'a> Session<'a> {
         let conn = self.link.conn();
         for action in actions {
             match action {
-                Action::Move(x, y) => {
-                    let [x, y] = [x, y].map(|v| i16::try_from(v).unwrap_or(i16::MAX));
-                    conn.xtest_fake_input(
-                        xproto::MOTION_NOTIFY_EVENT,
-                        0,
-                        x11rb::CURRENT_TIME,
-                        self.link.root(),
-                        x,
-                        y,
-                        0,
-                    )?;
-                }
+                Action::Move(x, y) => self.hand.go(x, y)?,
                 Action::Button(button, down) => {
                     let kind = if down {
                         xproto::BUTTON_PRESS_EVENT

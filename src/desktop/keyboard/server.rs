@@ -4,6 +4,7 @@
 //! before it is known after it. All other events wait in `events` for the thread's loop.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::{debug, warn};
@@ -22,7 +23,7 @@ use crate::desktop::keymap::{Keymap, State};
 
 /// A connection with what keys need of it.
 pub(crate) struct XServer {
-    conn: Link,
+    conn: Arc<Link>,
     root: xproto::Window,
     has_xkb: bool,
     map: Keymap,
@@ -55,7 +56,7 @@ impl XServer {
             .atom;
         let map = fetch::keymap(&conn, has_xkb)?;
         Ok(XServer {
-            conn,
+            conn: Arc::new(conn),
             root,
             has_xkb,
             map,
@@ -67,7 +68,7 @@ impl XServer {
     }
 
     /// The connection, for everything but keys.
-    pub(crate) fn conn(&self) -> &Link {
+    pub(crate) fn conn(&self) -> &Arc<Link> {
         &self.conn
     }
 

@@ -233,7 +233,7 @@ fn types_into_browser(program: &str, arguments: impl FnOnce(&str, &TempDir) -> V
         desk.tap(keysym(c), None);
     }
     let mut last = String::new();
-    let deadline = Instant::now() + SOON;
+    let deadline = Instant::now() + PATIENCE;
     while !last.starts_with(TEXT) {
         last = title().unwrap_or_default();
         assert!(Instant::now() < deadline, "{program} has {last:?}");
