@@ -37,6 +37,8 @@ pub(super) enum Kind {
     Mono(u32, u32),
     /// Losslessly: by palette if it has few enough colours.
     Colours,
+    /// By palette as well, but if it has too many colours as a film.
+    Drawing,
     /// As a photo.
     Jpeg,
     /// As a photo that another one is about to follow.
@@ -83,8 +85,12 @@ fn cut(frame: &Frame, block: &Rect, photos: Option<&Playing>) -> Vec<(Rect, Kind
     Grid::new(frame, *block, playing.as_deref()).cut(&mut out);
     for (rect, kind) in &mut out {
         let plays = |rects: &Vec<Rect>| rects.iter().any(|r| r.contains(rect));
-        if *kind == Kind::Jpeg && playing.as_ref().is_some_and(plays) {
-            *kind = Kind::Film;
+        if playing.as_ref().is_some_and(plays) {
+            *kind = match *kind {
+                Kind::Jpeg => Kind::Film,
+                Kind::Colours if rect.area() >= MIN_OWN => Kind::Drawing,
+                other => other,
+            };
         }
     }
     out

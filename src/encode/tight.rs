@@ -30,6 +30,10 @@ const MIN_DEFLATE: usize = 12;
 /// A larger rectangle of too many colours is cut in parts, which may have few enough.
 const MIN_PARTS: u32 = 8192;
 
+/// So many pixels tell whether there is a ground, which is this part of them, or more.
+const SAMPLES: usize = 256;
+const GROUND: usize = 3;
+
 /// Whether a client with this format may get JPEG.
 pub(super) const fn jpeg_allowed(format: &PixelFormat) -> bool {
     format.bytes_per_pixel() > 1
@@ -59,18 +63,22 @@ impl Context<'_> {
         match (kind, self.quality) {
             (Kind::Fill(colour), _) => out.push(self.fill(rect, colour)),
             (Kind::Mono(a, b), _) if self.png.is_none() => out.push(self.mono(rect, a, b)),
-            (Kind::Jpeg | Kind::Film, Some(quality)) => {
-                let quality = match kind {
-                    Kind::Film => chroma::of_film(self.frame, rect, quality),
-                    _ => quality,
-                };
-                match self.jpeg(rect, quality, &mut scratch.jpeg) {
-                    Some(piece) => out.push(piece),
-                    None => self.colours(rect, scratch, out),
-                }
+            (Kind::Jpeg, Some(quality)) => {
+                let photo = self.jpeg(rect, quality, &mut scratch.jpeg);
+                out.push(photo.unwrap_or_else(|| self.full(rect, scratch)));
             }
-            (_, _) => self.colours(rect, scratch, out),
+            (Kind::Film, Some(_)) => out.push(self.film(rect, scratch)),
+            (kind, _) => self.colours(rect, kind == Kind::Drawing, scratch, out),
         }
+    }
+
+    /// A photo that another one is about to follow.
+    fn film(&self, rect: Rect, scratch: &mut Scratch) -> Piece {
+        let photo = self.quality.and_then(|quality| {
+            let quality = chroma::of_film(self.frame, rect, quality);
+            self.jpeg(rect, quality, &mut scratch.jpeg)
+        });
+        photo.unwrap_or_else(|| self.full(rect, scratch))
     }
 
     fn fill(&self, rect: Rect, colour: u32) -> Piece {
@@ -124,8 +132,8 @@ impl Context<'_> {
         Piece::new(rect, How::Mono, body(bytes, head, stream::MONO))
     }
 
-    /// Any colours: as palettes with indices as far as there are few enough, then in full.
-    fn colours(&self, mut rect: Rect, scratch: &mut Scratch, out: &mut Vec<Piece>) {
+    /// Any colours: as palettes with indices as far as there are few enough, then in full, or, if it plays, as a film.
+    fn colours(&self, mut rect: Rect, plays: bool, scratch: &mut Scratch, out: &mut Vec<Piece>) {
         loop {
             // A palette must be smaller than what it saves; and indices are no smaller than pixels of a byte.
             let most = match self.converter.bytes() {
@@ -151,7 +159,10 @@ impl Context<'_> {
             };
             if most < palette::MAX || rect.area() <= MIN_PARTS || part.area() <= rect.area() / 8 {
                 self.buffers.give(indices);
-                out.push(self.full(rect, scratch));
+                out.push(match plays && !has_ground(self.frame, rect) {
+                    true => self.film(rect, scratch),
+                    false => self.full(rect, scratch),
+                });
                 return;
             }
             indices.truncate(head + part.area() as usize);
@@ -217,6 +228,20 @@ impl Context<'_> {
     }
 }
 
+/// True when much of it has the same colour, as text of any kind: that is to be read, and costs less.
+fn has_ground(frame: &Frame, rect: Rect) -> bool {
+    let width = usize::from(rect.w);
+    // Steps of the golden ratio go everywhere, in step with no pattern.
+    let step = (f64::from(rect.area()) * 0.618) as usize | 1;
+    let mut pixels: [u32; SAMPLES] = std::array::from_fn(|n| {
+        let at = n * step % rect.area() as usize;
+        frame.row(rect.y + (at / width) as u16)[usize::from(rect.x) + at % width]
+    });
+    pixels.sort_unstable();
+    let alike = pixels.chunk_by(|a, b| a == b).map(<[u32]>::len);
+    alike.max() >= Some(SAMPLES / GROUND)
+}
+
 /// Small data stays as it is.
 fn body(bytes: Vec<u8>, head: usize, stream: u8) -> Body {
     if bytes.len() - head < MIN_DEFLATE {
@@ -232,4 +257,58 @@ fn bits(pixels: &[u32], one: u32) -> u8 {
     pixels
         .iter()
         .fold(0, |byte, &p| byte << 1 | u8::from(p == one))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::encode::{Encoded, Encoder, Encoding, JpegQuality, Params, Playing, prepare};
+    use crate::pixel::{Frame, PixelFormat, Region};
+
+    /// A mosaic of so many colours with hard edges; of two stones one is white, or none.
+    fn mosaic(colours: u32, white: bool) -> Frame {
+        let mut frame = Frame::new(512, 256);
+        for y in 0..256 {
+            for (x, pixel) in (0u32..).zip(frame.row_mut(y)) {
+                let stone = (x / 5 + u32::from(y / 5) * 103) % colours;
+                *pixel = match white && stone.is_multiple_of(2) {
+                    true => 0xff_ffff,
+                    false => (stone + 1).wrapping_mul(0x9e37_79b1) >> 8,
+                };
+            }
+        }
+        frame
+    }
+
+    fn encoded(frame: &Frame, plays: bool) -> Encoded {
+        let params = Params {
+            encoding: Encoding::Tight,
+            format: PixelFormat::NATIVE,
+            quality: Some(JpegQuality::of_level(6)),
+            jpeg_rects: false,
+            compress: 2,
+            last_rect: true,
+        };
+        let whole = Region::from(frame.bounds());
+        let playing = match plays {
+            true => Playing {
+                region: whole.clone(),
+                coarse: Vec::new(),
+            },
+            false => Playing::default(),
+        };
+        let prepared = prepare(frame, &whole, &playing, &params, &Default::default());
+        Encoder::new().emit(&prepared, &params, false, usize::MAX, &mut Vec::new())
+    }
+
+    #[test]
+    fn a_drawing_that_plays_goes_as_a_film_unless_a_palette_holds_it() {
+        let (few, many) = (mosaic(200, false), mosaic(4000, false));
+        for frame in [&few, &many] {
+            assert!(encoded(frame, false).lossy.is_empty(), "it stands still");
+        }
+        assert!(encoded(&few, true).lossy.is_empty(), "a palette is exact");
+        assert_eq!(encoded(&many, true).lossy.area(), 512 * 256);
+        let text = mosaic(4000, true);
+        assert!(encoded(&text, true).lossy.is_empty(), "it has a ground");
+    }
 }
