@@ -14,6 +14,7 @@
 //!          ├─ desktop      the only X client: capture, input, clipboard …      (→ sys)
 //!          │
 //!          ├─ rfb  encode  screen     the protocol, the encodings, the latest picture: pure
+//!          │                                                       (encode → sys::simd)
 //!          └─ pixel                   rectangles, regions, formats, frames: pure
 //!
 //!  config, telemetry: for roles.   sys: all unsafe code and raw system calls; the X server's GLX driver.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("pixel", &[]),
     ("screen", &["pixel"]),
-    ("encode", &["pixel"]),
+    ("encode", &["pixel", "sys"]),
     ("rfb", &["encode", "pixel", "screen"]),
     ("sys", &[]),
     ("xserver", &["sys"]),
@@ -113,6 +113,17 @@ fn pure_rooms_are_pure() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Of all that is not pure the encodings use the instructions of the CPU alone.
+#[test]
+fn encodings_ask_nothing_of_the_system() {
+    let asks = |file: &Source| {
+        let of_sys = file.code.matches("sys::").count();
+        file.room == "encode" && of_sys > file.code.matches("sys::simd::").count()
+    };
+    let wrong: Vec<_> = sources().into_iter().filter(asks).map(|f| f.name).collect();
+    assert!(wrong.is_empty(), "{wrong:?} name sys, but not sys::simd");
 }
 
 /// Whoever waits for a time, waits by the clock that nobody can set.
