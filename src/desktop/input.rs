@@ -175,7 +175,7 @@ impl Shared {
     }
 }
 
-/// A panic of a caller leaves it whole: it is never locked across a call that may panic.
+/// A panic of a caller leaves it whole: nothing of it is half done while it is locked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! Vectors of 256 bits (AVX2), for CPUs that have them: every x86-64 has 128, and that is what the program is built for.
 //!
-//! Here is what gains by them and what a compiler does not find by itself. The instructions are safe; what is not is to
-//! run them where there are none.
+//! Only what gains by them and what the compiler does not find by itself is here. The instructions are safe; to run them
+//! where there are none is not.
 
 /// Pixels, `0x00RRGGBB`, that go together.
 pub type Pixels = [u32; 32];
@@ -67,13 +67,13 @@ mod ycc {
     /// Bits behind the point of a weight.
     const POINT: i32 = 15;
 
-    /// What a pixel of one colour weighs, for luma or one of the differences: for whole words of it, blue and red and then green.
+    /// What each colour counts for luma, or for one of the differences, laid out as the colours are in a [`Split`].
     struct Weights {
         blue_red: i32,
         green: i32,
     }
 
-    /// Of blue, green and red in 2^-15; the fractions of JFIF, so rounded that they add up to 1, or to 0.
+    /// Of blue, green and red, in 2^-15: the fractions of JFIF, rounded so that they add up to 1, or to 0.
     const fn weights(blue: i32, green: i32, red: i32) -> Weights {
         Weights {
             blue_red: red << 16 | blue & 0xffff,
@@ -120,7 +120,7 @@ mod ycc {
         [split(a), split(b), split(c), split(d)]
     }
 
-    /// Eight times the sum of the colours by weight, `more` added, without so many bits.
+    /// Of each of eight pixels the weighted sum of its colours and `more`, less the lowest bits.
     #[target_feature(enable = "avx2")]
     fn weigh<const BITS: i32>(colours: &Split, weights: &Weights, more: i32) -> Vector {
         let of = |colours, weights| _mm256_madd_epi16(colours, _mm256_set1_epi32(weights));

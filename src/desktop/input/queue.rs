@@ -1,8 +1,9 @@
 //! What waits for the X server: in order, and bounded.
 //!
 //! Motion of one client replaces motion of the same client that still waits at the end of the queue; an edge of a key or a
-//! button is never merged, and stays where it was: a button goes down where it was pressed. When a client is so far ahead of the X server that the queue is full, its further keys become
-//! one `ReleaseAll`: some are lost, and counted, but nothing stays pressed.
+//! button is never merged, and stays where it was: a button goes down where it was pressed. When a client is so far ahead of
+//! the X server that the queue is full, its further keys become one `ReleaseAll`: some are lost, and counted, but nothing
+//! stays pressed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
