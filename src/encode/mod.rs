@@ -325,6 +325,21 @@ impl Encoder {
 }
 
 #[cfg(test)]
+impl Params {
+    /// What most viewers ask for, in this quality.
+    pub(crate) fn usual(quality: Option<JpegQuality>) -> Self {
+        Self {
+            encoding: Encoding::Tight,
+            format: PixelFormat::NATIVE,
+            quality,
+            jpeg_rects: false,
+            compress: 2,
+            last_rect: true,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::pixel::Channel;
@@ -334,10 +349,8 @@ mod tests {
         let params = |encoding, jpeg_rects, format| Params {
             encoding,
             format,
-            quality: Some(JpegQuality::of_level(6)),
             jpeg_rects,
-            compress: 2,
-            last_rect: true,
+            ..Params::usual(Some(JpegQuality::of_level(6)))
         };
         let native = PixelFormat::NATIVE;
         let channel = |max, shift| Channel { max, shift };
@@ -356,14 +369,7 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_left() {
-        let params = Params {
-            encoding: Encoding::Tight,
-            format: PixelFormat::NATIVE,
-            quality: None,
-            jpeg_rects: false,
-            compress: 2,
-            last_rect: true,
-        };
+        let params = Params::usual(None);
         let mut frame = Frame::new(1200, 700);
         let mut n = 1u32;
         for y in 0..700 {
@@ -399,14 +405,7 @@ mod tests {
             let [red, green, blue] = shifts.map(channel);
             PixelFormat::new(32, 24, big, red, green, blue).expect("888")
         };
-        let ours = Params {
-            encoding: Encoding::Tight,
-            format: PixelFormat::NATIVE,
-            quality: Some(JpegQuality::of_level(6)),
-            jpeg_rects: false,
-            compress: 2,
-            last_rect: true,
-        };
+        let ours = Params::usual(Some(JpegQuality::of_level(6)));
         let theirs = Params {
             format: format([0, 8, 16], true),
             compress: 6,

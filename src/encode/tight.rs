@@ -261,8 +261,8 @@ fn bits(pixels: &[u32], one: u32) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use crate::encode::{Encoded, Encoder, Encoding, JpegQuality, Params, Playing, prepare};
-    use crate::pixel::{Frame, PixelFormat, Region};
+    use crate::encode::{Encoded, Encoder, JpegQuality, Params, Playing, prepare};
+    use crate::pixel::{Frame, Region};
 
     /// A mosaic of so many colours with hard edges; of two stones one is white, or none.
     fn mosaic(colours: u32, white: bool) -> Frame {
@@ -280,14 +280,7 @@ mod tests {
     }
 
     fn encoded(frame: &Frame, plays: bool) -> Encoded {
-        let params = Params {
-            encoding: Encoding::Tight,
-            format: PixelFormat::NATIVE,
-            quality: Some(JpegQuality::of_level(6)),
-            jpeg_rects: false,
-            compress: 2,
-            last_rect: true,
-        };
+        let params = Params::usual(Some(JpegQuality::of_level(6)));
         let whole = Region::from(frame.bounds());
         let playing = match plays {
             true => Playing {

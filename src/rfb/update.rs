@@ -426,14 +426,7 @@ mod tests {
 
     #[test]
     fn a_full_hd_screen_goes_in_one_piece_and_raw_4k_does_not() {
-        let mut params = Params {
-            encoding: Encoding::Tight,
-            format: PixelFormat::NATIVE,
-            quality: None,
-            jpeg_rects: false,
-            compress: 2,
-            last_rect: true,
-        };
+        let mut params = Params::usual(None);
         let mut density = Density::default();
         assert!(density.pixels(&params) >= 1920 * 1080);
         density.observe(1 << 20, 3 << 20);
