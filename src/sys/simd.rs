@@ -11,11 +11,14 @@ pub type Luma = [u8; 32];
 pub type Chroma = [u8; 16];
 
 /// Proof that this CPU has AVX2.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug)]
-pub struct Avx2(
-    #[cfg(not(target_arch = "x86_64"))] std::convert::Infallible,
-    (),
-);
+pub struct Avx2(());
+
+/// Other CPUs have none.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Clone, Copy, Debug)]
+pub enum Avx2 {}
 
 /// Two rows of pixels as luma and colour differences, all of the same length.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ impl Avx2 {
 
     /// Makes JFIF's YCbCr of pixels.
     pub fn to_ycc(self, _rows: Rows<'_>) {
-        match self.0 {}
+        match self {}
     }
 }
 
@@ -182,24 +185,25 @@ mod ycc {
     }
 }
 
+/// The formula of JFIF 1.02, of the mean of these pixels: luma, blue, red.
+#[cfg(test)]
+pub(crate) fn jfif(pixels: &[u32]) -> [f64; 3] {
+    let mean = |shift: u32| {
+        let sum: f64 = pixels.iter().map(|p| f64::from(p >> shift & 255)).sum();
+        sum / pixels.len() as f64
+    };
+    let (r, g, b) = (mean(16), mean(8), mean(0));
+    [
+        0.299 * r + 0.587 * g + 0.114 * b,
+        128.0 - 0.168_736 * r - 0.331_264 * g + 0.5 * b,
+        128.0 + 0.5 * r - 0.418_688 * g - 0.081_312 * b,
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    /// The formula of JFIF 1.02, of the mean of these pixels.
-    fn jfif(pixels: &[u32]) -> [f64; 3] {
-        let mean = |shift: u32| {
-            let sum: f64 = pixels.iter().map(|p| f64::from(p >> shift & 255)).sum();
-            sum / pixels.len() as f64
-        };
-        let (r, g, b) = (mean(16), mean(8), mean(0));
-        [
-            0.299 * r + 0.587 * g + 0.114 * b,
-            128.0 - 0.168_736 * r - 0.331_264 * g + 0.5 * b,
-            128.0 + 0.5 * r - 0.418_688 * g - 0.081_312 * b,
-        ]
-    }
 
     fn extreme() -> impl Strategy<Value = u32> {
         let byte = || prop_oneof![Just(0u32), Just(255), 0u32..256];
