@@ -45,6 +45,10 @@ const FAINT: i16 = 64;
 /// Less than this, either way, tells nothing.
 const MIN_INNER: u16 = 3;
 
+/// So many pixels tell whether a piece has a ground: a colour that one in so many has, or more.
+const SAMPLES: usize = 256;
+const GROUND: usize = 3;
+
 /// Looks at a cell. Photos are told from text only when `photos` is set: without JPEG it makes no difference.
 pub(super) fn classify(frame: &Frame, cell: Rect, photos: bool, palette: &mut Palette) -> Class {
     let Some(&first) = frame.rows(cell).next().and_then(|r| r.first()) else {
@@ -79,6 +83,20 @@ pub(super) fn classify(frame: &Frame, cell: Rect, photos: bool, palette: &mut Pa
             class => class,
         },
     }
+}
+
+/// True when much of a piece has the same colour, as in text: that is to be read, and costs less without loss than a drawing.
+pub(super) fn has_ground(frame: &Frame, rect: Rect) -> bool {
+    let width = usize::from(rect.w);
+    // Steps of the golden ratio go everywhere, in step with no pattern.
+    let step = (f64::from(rect.area()) * 0.618) as usize | 1;
+    let mut pixels: [u32; SAMPLES] = std::array::from_fn(|n| {
+        let at = n * step % rect.area() as usize;
+        frame.row(rect.y + (at / width) as u16)[usize::from(rect.x) + at % width]
+    });
+    pixels.sort_unstable();
+    let alike = pixels.chunk_by(|a, b| a == b).map(<[u32]>::len);
+    alike.max() >= Some(SAMPLES / GROUND)
 }
 
 /// How much the darkest and the brightest of some colours differ.

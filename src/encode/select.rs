@@ -37,7 +37,7 @@ pub(super) enum Kind {
     Mono(u32, u32),
     /// Losslessly: by palette if it has few enough colours.
     Colours,
-    /// By palette as well, but if it has too many colours as a film.
+    /// By palette as well; as a film if it has too many colours for one, and no ground.
     Drawing,
     /// As a photo.
     Jpeg,
@@ -56,7 +56,7 @@ const CELL: u16 = 16;
 /// a slice of a line of text looks like anything as a whole.
 const MIN_GRID: u32 = MIN_JPEG;
 
-/// Fills and rectangles of two colours are worth a header of their own from this many pixels on.
+/// Fills, rectangles of two colours and drawings as films are worth a header of their own from this many pixels on.
 const MIN_OWN: u32 = 4096;
 
 /// JPEG has 600 bytes of header; below this a palette or deflate is no larger, and exact.

@@ -5,6 +5,7 @@
 //! deflate, but 10, a PNG file; that holds true colours whatever the client's pixel format is.
 
 use super::Encoding;
+use super::analyse;
 use super::chroma;
 use super::convert::Converter;
 use super::jpeg::Jpeg;
@@ -29,10 +30,6 @@ const MIN_DEFLATE: usize = 12;
 
 /// A larger rectangle of too many colours is cut in parts, which may have few enough.
 const MIN_PARTS: u32 = 8192;
-
-/// So many pixels tell whether there is a ground, which is this part of them, or more.
-const SAMPLES: usize = 256;
-const GROUND: usize = 3;
 
 /// Whether a client with this format may get JPEG.
 pub(super) const fn jpeg_allowed(format: &PixelFormat) -> bool {
@@ -132,7 +129,8 @@ impl Context<'_> {
         Piece::new(rect, How::Mono, body(bytes, head, stream::MONO))
     }
 
-    /// Any colours: as palettes with indices as far as there are few enough, then in full, or, if it plays, as a film.
+    /// Any colours: as palettes with indices as far as there are few enough, then in full, or as a film if it
+    /// plays and has no ground.
     fn colours(&self, mut rect: Rect, plays: bool, scratch: &mut Scratch, out: &mut Vec<Piece>) {
         loop {
             // A palette must be smaller than what it saves; and indices are no smaller than pixels of a byte.
@@ -159,7 +157,7 @@ impl Context<'_> {
             };
             if most < palette::MAX || rect.area() <= MIN_PARTS || part.area() <= rect.area() / 8 {
                 self.buffers.give(indices);
-                out.push(match plays && !has_ground(self.frame, rect) {
+                out.push(match plays && !analyse::has_ground(self.frame, rect) {
                     true => self.film(rect, scratch),
                     false => self.full(rect, scratch),
                 });
@@ -226,20 +224,6 @@ impl Context<'_> {
         raw::encode(self.frame, rect, self.converter, &mut bytes);
         Piece::new(rect, How::Full, body(bytes, 1, stream::FULL))
     }
-}
-
-/// True when much of it has the same colour, as text of any kind: that is to be read, and costs less.
-fn has_ground(frame: &Frame, rect: Rect) -> bool {
-    let width = usize::from(rect.w);
-    // Steps of the golden ratio go everywhere, in step with no pattern.
-    let step = (f64::from(rect.area()) * 0.618) as usize | 1;
-    let mut pixels: [u32; SAMPLES] = std::array::from_fn(|n| {
-        let at = n * step % rect.area() as usize;
-        frame.row(rect.y + (at / width) as u16)[usize::from(rect.x) + at % width]
-    });
-    pixels.sort_unstable();
-    let alike = pixels.chunk_by(|a, b| a == b).map(<[u32]>::len);
-    alike.max() >= Some(SAMPLES / GROUND)
 }
 
 /// Small data stays as it is.
