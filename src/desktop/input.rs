@@ -57,8 +57,8 @@ struct Inbox {
 }
 
 impl Inbox {
-    /// True when this was done at once.
-    fn did(&self, input: &Input) -> bool {
+    /// True when this is done already.
+    fn done_at_once(&self, input: &Input) -> bool {
         let hand = self.hand.as_ref().filter(|_| self.queue.is_empty());
         hand.is_some_and(|hand| hand.moves(input))
     }
@@ -116,7 +116,7 @@ impl InputThread {
     /// Does this as soon as what was sent before is done. Never waits.
     pub fn send(&self, input: Input) {
         let mut inbox = lock(&self.shared.inbox);
-        if inbox.did(&input) {
+        if inbox.done_at_once(&input) {
             return;
         }
         inbox.queue.input(input);

@@ -204,6 +204,20 @@ mod tests {
     }
 
     #[test]
+    fn there_is_room_until_nobody_reads() {
+        let (line, mut theirs) = pair();
+        let mut sent = 0;
+        while line.has_room() {
+            sent += line.write(&[0; 36], &mut Vec::new()).expect("room");
+        }
+        assert!(sent > 36);
+        theirs.read_exact(&mut vec![0; sent]).expect("read");
+        assert!(line.has_room());
+        drop(theirs);
+        assert!(!line.has_room(), "nobody is there");
+    }
+
+    #[test]
     fn a_full_line_is_waited_for_and_what_comes_meanwhile_is_told() {
         let (line, mut theirs) = pair();
         let write = || line.write(&[0; 4096], &mut Vec::new());

@@ -35,8 +35,8 @@ impl Hand {
         Self { conn, root, last }
     }
 
-    /// The thread has done this.
-    pub(super) fn did(&mut self, input: &Input) {
+    /// Remembers what the thread does.
+    pub(super) fn note(&mut self, input: &Input) {
         match input.event {
             InputEvent::Pointer { buttons, .. } => self.last = Some((input.client, buttons)),
             InputEvent::ReleaseAll | InputEvent::Gone => self.last = None,

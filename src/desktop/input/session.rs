@@ -157,7 +157,7 @@ impl<'a> Session<'a> {
                 .min()
                 .map(|at| at.saturating_duration_since(now));
             let shared = &self.worker.shared;
-            // What must be done first is no motion.
+            // Motion that comes does not go before an item that waits.
             let hand = self.blocked.is_none().then(|| self.hand.clone());
             lock(&shared.inbox).hand = hand;
             let stream = self.link.conn().stream();
@@ -211,7 +211,7 @@ impl<'a> Session<'a> {
         let now = Instant::now();
         let Input { client, event } = match item {
             Item::Input(input) => {
-                self.hand.did(input);
+                self.hand.note(input);
                 *input
             }
             Item::Text(text) => {
