@@ -20,8 +20,12 @@
 //! went before that, and it has left our socket. How long that takes is also the client's own leisure, of which no more
 //! is known than what small updates took; so it is a guess, and on the safe side.
 
+mod carried;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use carried::{Carried, TELLING};
 
 /// Bytes that may be in flight before anything is known of a client.
 pub const INITIAL_WINDOW: u64 = 64 * 1024;
@@ -46,11 +50,6 @@ const MAX_PINGS: usize = 64;
 /// A client that listed fences and leaves its first one unanswered for so long has none.
 const MUTE: Duration = Duration::from_secs(5);
 
-/// Whatever was delivered faster than this says nothing about the link but that it is not slow: clients answer when they
-/// have drawn.
-const DRAWN: Duration = Duration::from_millis(30);
-/// Fewer bytes are all overhead.
-const TELLING: u64 = 4 * 1024;
 /// So many bytes tell a slow link from a fast one.
 const TRIAL: u64 = 16 * 1024;
 
@@ -85,29 +84,6 @@ struct Round {
     limited: bool,
     /// It ends when this position is acknowledged.
     end: u64,
-}
-
-/// What the link has carried lately, in bytes and seconds; kept over pauses, for a link is rarely another one.
-#[derive(Debug, Default)]
-struct Carried {
-    bytes: f64,
-    seconds: f64,
-}
-
-impl Carried {
-    /// Bytes a second; `None` while nothing has taken any time.
-    fn rate(&self) -> Option<f64> {
-        (self.bytes > 0.0).then(|| self.bytes / self.seconds)
-    }
-
-    fn observe(&mut self, bytes: u64, took: Duration) {
-        let took_seconds = took.as_secs_f64().max(1e-4);
-        let faster = |rate| bytes as f64 / took_seconds > rate;
-        if bytes >= TELLING && (took >= DRAWN || self.rate().is_some_and(faster)) {
-            self.bytes = self.bytes * 0.75 + bytes as f64;
-            self.seconds = self.seconds * 0.75 + took_seconds;
-        }
-    }
 }
 
 /// What is known of the link to a client.
@@ -365,11 +341,11 @@ impl Flow {
             self.shortest = Some(self.shortest.map_or(time, |s| s.min(time)));
         }
         let begun = free.max(first.at + self.shortest.unwrap_or_default());
-        self.delivered(bytes, now.saturating_duration_since(begun));
+        self.delivered(bytes, now.saturating_duration_since(begun), now);
     }
 
-    fn delivered(&mut self, bytes: u64, took: Duration) {
-        self.carried.observe(bytes, took);
+    fn delivered(&mut self, bytes: u64, took: Duration, now: Instant) {
+        self.carried.observe(bytes, took, now);
         if bytes >= TELLING && !self.tried {
             self.trial.0 += bytes;
             self.trial.1 += took;
@@ -377,7 +353,7 @@ impl Flow {
             self.tried = bytes >= TRIAL || self.carried.rate().is_some();
             if self.tried && self.carried.rate().is_none() {
                 // Each for itself too short to tell.
-                self.carried.observe(bytes, took);
+                self.carried.observe(bytes, took, now);
             }
         }
         // Many that are too small to tell are a link that carries many.
@@ -409,7 +385,7 @@ impl Flow {
         let (before, free) = answer.map_or((0, ping.at), |(position, at)| (position, at));
         let begun = free.max(ping.at + base);
         let bytes = ping.position.saturating_sub(before);
-        self.delivered(bytes, now.saturating_duration_since(begun));
+        self.delivered(bytes, now.saturating_duration_since(begun), now);
         if time <= base + HIGH {
             self.each = None;
         } else if let Some((_, at)) = answer
