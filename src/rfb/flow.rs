@@ -52,6 +52,8 @@ const MUTE: Duration = Duration::from_secs(5);
 
 /// So many bytes tell a slow link from a fast one.
 const TRIAL: u64 = 16 * 1024;
+/// So many by requests alone: a client may ask for more when it has taken what came out of the way, and then be slow.
+const GUESSED_TRIAL: u64 = 128 * 1024;
 
 /// May an update go now?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +99,8 @@ pub struct Link {
     pub untried: bool,
     /// All that is by the client's requests, which may come late for another reason.
     pub guessed: bool,
+    /// Not even how late they come when next to nothing was sent.
+    pub blind: bool,
 }
 
 /// The flow control of one client.
@@ -198,6 +202,7 @@ impl Flow {
             queued: self.queued(now),
             untried: !self.tried,
             guessed: !self.fences,
+            blind: !self.fences && self.shortest.is_none(),
         }
     }
 
@@ -350,14 +355,21 @@ impl Flow {
             self.trial.0 += bytes;
             self.trial.1 += took;
             let (bytes, took) = self.trial;
-            self.tried = bytes >= TRIAL || self.carried.rate().is_some();
+            self.tried = bytes >= self.trial_size() || self.carried.rate().is_some();
             if self.tried && self.carried.rate().is_none() {
                 // Each for itself too short to tell.
                 self.carried.observe(bytes, took, now);
             }
         }
         // Many that are too small to tell are a link that carries many.
-        self.tried |= self.acknowledged >= INITIAL_WINDOW;
+        self.tried |= self.acknowledged >= INITIAL_WINDOW.max(self.trial_size());
+    }
+
+    fn trial_size(&self) -> u64 {
+        match self.fences {
+            true => TRIAL,
+            false => GUESSED_TRIAL,
+        }
     }
 
     /// A fence came back. Unknown numbers are ignored: a client can at most deceive itself.

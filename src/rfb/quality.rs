@@ -253,7 +253,7 @@ impl Control {
             limit: (rate < THRIFT.0 && !whole).then(|| Limit {
                 most: (bytes.max(least) * OVER) as u64,
                 fair: bytes.max(least) as u64,
-                lowest: match coarse && !link.guessed {
+                lowest: match coarse && !link.blind {
                     true => 0,
                     false => LEVEL_0,
                 },
@@ -314,7 +314,7 @@ impl Control {
             return (sharp, what.pixels);
         }
         let coarse = best_of(plays, level_0, now).unwrap_or_else(|| {
-            let lowest = if link.guessed { level_0 } else { 0 };
+            let lowest = if link.blind { level_0 } else { 0 };
             let coarser = best_of(plays, lowest, alone).map_or(Some(lowest), |form| form.step);
             form(coarser.min(Some(level_0)), plays)
         });

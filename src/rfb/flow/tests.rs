@@ -182,6 +182,39 @@ fn whoever_never_answers_has_no_fences() {
     assert_eq!(flow.in_flight(), 0);
 }
 
+/// Takes what is on its way to a client without fences, so late, when it asks for more.
+fn ask(flow: &mut Flow, bytes: u64, from: Instant, took: Duration) {
+    flow.begin(from);
+    assert_eq!(flow.sent(bytes, from), None);
+    flow.requested(from + took);
+    flow.waiting(0, false, from + took);
+}
+
+#[test]
+fn how_late_a_client_asks_is_known_by_what_is_next_to_nothing() {
+    let now = Instant::now();
+    let mut flow = Flow::default();
+    ask(&mut flow, 40_000, now, 500 * TICK);
+    assert!(flow.link(now).guessed && flow.link(now).blind);
+    ask(&mut flow, 50, now, 400 * TICK);
+    assert!(flow.link(now).guessed && !flow.link(now).blind);
+    flow.enable_fences();
+    assert!(!flow.link(now).guessed && !flow.link(now).blind);
+}
+
+#[test]
+fn the_first_that_a_client_takes_by_asking_tells_nothing() {
+    let now = Instant::now();
+    let mut flow = Flow::default();
+    let mut taken = 0;
+    while flow.link(now).untried {
+        ask(&mut flow, 30_000, now, TICK);
+        taken += 30_000;
+    }
+    assert!(taken > 2 * INITIAL_WINDOW, "{taken}");
+    assert_eq!(flow.rate(), None, "it is not slow");
+}
+
 #[test]
 fn what_went_without_a_fence_holds_nothing_up() {
     let now = Instant::now();

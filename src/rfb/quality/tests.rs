@@ -181,7 +181,7 @@ fn what_does_not_get_smaller_is_cut() {
 #[test]
 fn only_what_plays_gets_worse_than_level_0() {
     let (wanted, rate) = (Some(JpegQuality::of_level(6)), 80e3);
-    for (plays, guessed) in [(true, false), (true, true), (false, false)] {
+    for (plays, blind) in [(true, false), (true, true), (false, false)] {
         let what = Picture {
             pixels: VIDEO,
             plays: if plays { VIDEO } else { 0 },
@@ -191,7 +191,8 @@ fn only_what_plays_gets_worse_than_level_0() {
         let mut fit = |queued| {
             let link = Link {
                 queued,
-                guessed,
+                guessed: blind,
+                blind,
                 ..link(Some(rate))
             };
             let fit = control.fit(wanted, what, &link);
@@ -203,7 +204,7 @@ fn only_what_plays_gets_worse_than_level_0() {
             fit(0);
         }
         let ((free, bytes), (busy, _)) = (fit(0), fit(15_000));
-        if plays && !guessed {
+        if plays && !blind {
             assert_eq!((free.pixels, free.later), (VIDEO, None), "whole");
             assert!(bytes <= 16_384 && bytes > 10_000, "{bytes}");
             // Who waits for a queue gets it as good as without one.
@@ -213,7 +214,7 @@ fn only_what_plays_gets_worse_than_level_0() {
             assert!(percent < Some(15), "{percent:?}");
         } else {
             // A guess is wrong by a factor now and then.
-            assert!(guessed || free.pixels < VIDEO, "{free:?}");
+            assert!(blind || free.pixels < VIDEO, "{free:?}");
             assert_eq!(free.quality, Some(JpegQuality::of_level(0)));
         }
     }

@@ -23,6 +23,8 @@ use crate::support::pseudo::number as pseudo;
 pub(crate) enum Taste {
     /// Tight with JPEG of quality 6, as noVNC by default.
     Quality6,
+    /// The same without fences and without updates that it does not ask for.
+    Plain6,
     /// Tight without a quality: nothing may be lost.
     LosslessTight,
     /// ZRLE.
@@ -33,10 +35,10 @@ impl Taste {
     /// noVNC's order (RFB.md), with the preferred encoding in front of it.
     fn encodings(self) -> Vec<i32> {
         let mut list: Vec<i32> = match self {
-            Self::Quality6 | Self::LosslessTight => vec![1, 7, -260, 16, 5, 2, 6, 0],
+            Self::Quality6 | Self::Plain6 | Self::LosslessTight => vec![1, 7, -260, 16, 5, 2, 6, 0],
             Self::Zrle => vec![1, 16, 5, 2, 6, 0],
         };
-        if self == Self::Quality6 {
+        if matches!(self, Self::Quality6 | Self::Plain6) {
             list.push(pseudo::quality(6));
         }
         list.extend([
@@ -46,14 +48,34 @@ impl Taste {
             pseudo::QEMU_KEY,
             pseudo::QEMU_LED,
             pseudo::EXTENDED_DESKTOP_SIZE,
-            pseudo::FENCE,
-            pseudo::CONTINUOUS_UPDATES,
             pseudo::DESKTOP_NAME,
             pseudo::EXTENDED_MOUSE_BUTTONS,
             pseudo::VMWARE_CURSOR,
             pseudo::CURSOR,
         ]);
+        if self != Self::Plain6 {
+            list.extend([pseudo::FENCE, pseudo::CONTINUOUS_UPDATES]);
+        }
         list
+    }
+}
+
+/// How fast a viewer reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    /// Bytes a second.
+    pub(crate) bytes: u32,
+    /// It catches up with what it could have read for so long, had there been more: no less than a sleep may be late.
+    pub(crate) credit: Duration,
+}
+
+impl Rate {
+    /// One that catches up with nothing.
+    pub(crate) const fn new(bytes: u32) -> Self {
+        Self {
+            bytes,
+            credit: Duration::from_millis(20),
+        }
     }
 }
 
@@ -61,8 +83,8 @@ impl Taste {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
     pub(crate) taste: Taste,
-    /// Bytes a second it reads at most.
-    pub(crate) rate: Option<u32>,
+    /// How slow it is.
+    pub(crate) rate: Option<Rate>,
     /// Keep what came, to be decoded; without it only updates are counted.
     pub(crate) record: bool,
 }
@@ -203,9 +225,6 @@ impl Hand {
     }
 }
 
-/// How late a sleep may be.
-const LATE: Duration = Duration::from_millis(20);
-
 struct Reader {
     incoming: Incoming,
     out: Arc<Outgoing>,
@@ -299,10 +318,9 @@ impl Reader {
                 return self.recording;
             }
             if let Some(rate) = self.manner.rate {
-                // It catches up with what a sleep is late, and not with what it could have taken while nothing came.
                 let read = self.recording.bytes.len().saturating_sub(before);
-                let took = Duration::from_secs_f64(read as f64 / f64::from(rate));
-                free = free.max(Instant::now() - LATE) + took;
+                let took = Duration::from_secs_f64(read as f64 / f64::from(rate.bytes));
+                free = free.max(Instant::now() - rate.credit) + took;
                 thread::sleep(free.saturating_duration_since(Instant::now()));
             }
             if !self.manner.record {

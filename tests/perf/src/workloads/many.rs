@@ -10,7 +10,7 @@ use crate::apps::{self, FULL, Film, Place, Terminal, VIDEO};
 use crate::measure::{Figures, Pace, Span, ages, film};
 use crate::server::Server;
 use crate::stats::{median, quantile};
-use crate::viewer::{Manner, Recording, Taste, Viewer};
+use crate::viewer::{Manner, Rate, Recording, Taste, Viewer};
 
 /// Viewers whose recordings are kept: decoding all sixteen would take long, and tell the same.
 const KEPT: usize = 4;
@@ -57,35 +57,64 @@ fn connect<const N: usize>(server: &Server) -> Outcome<Vec<Viewer>> {
     (0..N).map(|n| server.viewer(manner(n))).collect()
 }
 
+/// What a slow viewer reads.
+const SLOW: Rate = Rate::new(200_000);
+
 /// A video before a slow viewer.
 pub(super) fn slow(server: &Server, setting: &Setting) -> Outcome<Figures> {
-    beside_fast(server, setting, VIDEO, 30.0, pictures())
+    beside_fast(server, setting, VIDEO, 30.0, pictures(), slow_viewer())
 }
 
 /// Photos that fill the screen before a slow viewer.
 pub(super) fn slow_photos(server: &Server, setting: &Setting) -> Outcome<Figures> {
-    beside_fast(server, setting, FULL, 5.0, album())
+    beside_fast(server, setting, FULL, 5.0, album(), slow_viewer())
+}
+
+/// The same before one that catches up with a second in which nothing came, as links do whose traffic is shaped.
+pub(super) fn slow_lent(server: &Server, setting: &Setting) -> Outcome<Figures> {
+    let viewer = Manner {
+        rate: Some(Rate {
+            credit: Duration::from_secs(1),
+            ..SLOW
+        }),
+        ..slow_viewer()
+    };
+    beside_fast(server, setting, FULL, 5.0, album(), viewer)
 }
 
 /// A cartoon that fills the screen before a slow viewer.
 pub(super) fn slow_cartoon(server: &Server, setting: &Setting) -> Outcome<Figures> {
-    beside_fast(server, setting, FULL, 24.0, cartoon())
+    beside_fast(server, setting, FULL, 24.0, cartoon(), slow_viewer())
 }
 
-/// Before a viewer that reads 200 kB/s, and another one that reads as fast as it comes.
+/// The same before one that says nothing of what it has got but by asking for more.
+pub(super) fn slow_plain(server: &Server, setting: &Setting) -> Outcome<Figures> {
+    let viewer = Manner {
+        taste: Taste::Plain6,
+        ..slow_viewer()
+    };
+    beside_fast(server, setting, FULL, 24.0, cartoon(), viewer)
+}
+
+fn slow_viewer() -> Manner {
+    Manner {
+        rate: Some(SLOW),
+        ..Manner::new(Taste::Quality6)
+    }
+}
+
+/// Before a slow viewer, and another one that reads as fast as it comes.
 fn beside_fast(
     server: &Server,
     setting: &Setting,
     place: Place,
     rate: f64,
     pictures: Arc<Vec<Vec<u32>>>,
+    slow: Manner,
 ) -> Outcome<Figures> {
     apps::wallpaper(&server.screen.canvas()?)?;
     let fast = server.viewer(Manner::new(Taste::Quality6))?;
-    let slow = server.viewer(Manner {
-        rate: Some(200_000),
-        ..Manner::new(Taste::Quality6)
-    })?;
+    let slow = server.viewer(slow)?;
     let mut shown = Film::start(&server.screen, place, rate, pictures)?;
     // A congestion window needs some seconds to find its size.
     let pace = Pace {

@@ -230,10 +230,22 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         many::slow_photos,
     ),
     served(
+        "slow-lent",
+        "the same, 200 kB/s on average of a second",
+        &[SLOW50, SLOWMAX, SLOWSHOWN, SLOWFPS, FPS],
+        many::slow_lent,
+    ),
+    served(
         "slow-cartoon",
         "full-screen cartoon, 200 kB/s beside a fast client",
         &[SLOW50, SLOWMAX, SLOWSHOWN, SLOWFPS, FPS],
         many::slow_cartoon,
+    ),
+    served(
+        "slow-plain",
+        "the same, a client without fences",
+        &[SLOW50, SLOWMAX, SLOWSHOWN, SLOWFPS, FPS],
+        many::slow_plain,
     ),
     served("idle", "idle", &[WITH, WITHOUT], many::idle),
     Workload {
