@@ -99,7 +99,8 @@ pub struct Link {
     pub untried: bool,
     /// All that is by the client's requests, which may come late for another reason.
     pub guessed: bool,
-    /// Not even how late they come when next to nothing was sent.
+    /// Guessed, and not even known how late requests come when next to nothing was sent: it may be the client's leisure
+    /// alone.
     pub blind: bool,
 }
 

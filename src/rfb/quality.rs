@@ -253,6 +253,7 @@ impl Control {
             limit: (rate < THRIFT.0 && !whole).then(|| Limit {
                 most: (bytes.max(least) * OVER) as u64,
                 fair: bytes.max(least) as u64,
+                // Whoever may only be at leisure gets no worse than a client can ask for.
                 lowest: match coarse && !link.blind {
                     true => 0,
                     false => LEVEL_0,

@@ -20,7 +20,7 @@ const DRAWN: Duration = Duration::from_millis(30);
 /// Fewer bytes are all overhead.
 pub(super) const TELLING: u64 = 4 * 1024;
 
-/// An update was late: it should have been made smaller.
+/// An update that took longer was late, with some allowance: it should have been made smaller (see `quality::TIME`).
 const LATE: Duration = Duration::from_millis(225);
 /// So many bytes at once tell a link that lends.
 const LARGE: u64 = 16 * 1024;
@@ -36,9 +36,9 @@ const LENT: f64 = 1.25;
 const DEEPEST: f64 = 2.0;
 /// So many times its rate is asked of a bucket: a little more, or it could not show that it carries more by now,
 const MORE: f64 = 1.1;
-/// and so many times as much after each while in which it was not late, but for the first.
+/// and so many times as much for each time of probation that it is not late after the first.
 const TRUST: f64 = 1.5;
-const WHILE: Duration = Duration::from_secs(5);
+const PROBATION: Duration = Duration::from_secs(5);
 
 /// What the link has carried lately, in bytes and seconds; kept over pauses, for a link is rarely another one.
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ struct Late {
     quick: bool,
 }
 
-/// A link that lends.
+/// A link that lends; kept, for it remains one, even when it asks for no more care.
 #[derive(Debug)]
 struct Bucket {
     /// Bytes a second.
@@ -133,8 +133,8 @@ impl Bucket {
     /// Bytes a second that may be asked of it.
     fn most(&self) -> f64 {
         let time = self.at.saturating_duration_since(self.since);
-        let whiles = time.saturating_sub(WHILE).as_secs_f64() / WHILE.as_secs_f64();
-        self.rate * MORE * TRUST.powf(whiles)
+        let trusted = time.saturating_sub(PROBATION);
+        self.rate * MORE * TRUST.powf(trusted.as_secs_f64() / PROBATION.as_secs_f64())
     }
 
     /// So many bytes more; true when no bucket can have held them.
