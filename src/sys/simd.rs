@@ -1,7 +1,7 @@
 //! Vectors of 256 bits (AVX2), for CPUs that have them: every x86-64 has 128, and that is what the program is built for.
 //!
-//! Only what gains by them and what the compiler does not find by itself is here. The instructions are safe; to run them
-//! where there are none is not.
+//! Only what gains by them and what the compiler does not find by itself is here; what looks into the memory of another
+//! process is in `shm::compare`. The instructions are safe; to run them where there are none is not.
 
 /// Pixels, `0x00RRGGBB`, that go together.
 pub type Pixels = [u32; 32];
