@@ -48,13 +48,15 @@ impl Taste {
             pseudo::QEMU_KEY,
             pseudo::QEMU_LED,
             pseudo::EXTENDED_DESKTOP_SIZE,
+            pseudo::FENCE,
+            pseudo::CONTINUOUS_UPDATES,
             pseudo::DESKTOP_NAME,
             pseudo::EXTENDED_MOUSE_BUTTONS,
             pseudo::VMWARE_CURSOR,
             pseudo::CURSOR,
         ]);
-        if self != Self::Plain6 {
-            list.extend([pseudo::FENCE, pseudo::CONTINUOUS_UPDATES]);
+        if self == Self::Plain6 {
+            list.retain(|e| ![pseudo::FENCE, pseudo::CONTINUOUS_UPDATES].contains(e));
         }
         list
     }
@@ -65,12 +67,12 @@ impl Taste {
 pub(crate) struct Rate {
     /// Bytes a second.
     pub(crate) bytes: u32,
-    /// It catches up with what it could have read for so long, had there been more: no less than a sleep may be late.
+    /// It catches up with what it could have read in so long, had there been more.
     pub(crate) credit: Duration,
 }
 
 impl Rate {
-    /// One that catches up with nothing.
+    /// One that catches up with nothing but its own sleeps, which may be so late.
     pub(crate) const fn new(bytes: u32) -> Self {
         Self {
             bytes,
@@ -83,7 +85,7 @@ impl Rate {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
     pub(crate) taste: Taste,
-    /// How slow it is.
+    /// `None`: as fast as it comes.
     pub(crate) rate: Option<Rate>,
     /// Keep what came, to be decoded; without it only updates are counted.
     pub(crate) record: bool,

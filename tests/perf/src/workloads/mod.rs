@@ -231,7 +231,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     ),
     served(
         "slow-lent",
-        "the same, 200 kB/s on average of a second",
+        "full-screen photos, 200 kB/s with a second lent, beside a fast client",
         &[SLOW50, SLOWMAX, SLOWSHOWN, SLOWFPS, FPS],
         many::slow_lent,
     ),
@@ -243,7 +243,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     ),
     served(
         "slow-plain",
-        "the same, a client without fences",
+        "full-screen cartoon, 200 kB/s without fences, beside a fast client",
         &[SLOW50, SLOWMAX, SLOWSHOWN, SLOWFPS, FPS],
         many::slow_plain,
     ),
